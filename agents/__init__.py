@@ -1,0 +1,1 @@
+"""One process beside each stimulator: permission, session, driver, durable events and the link to the fleet."""

@@ -1,0 +1,1 @@
+"""What a stimulator driver must offer, and the drivers."""

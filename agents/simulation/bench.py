@@ -1,0 +1,157 @@
+"""The bench: simulated stimulators as a process of their own, each behind its Unix socket, in real time.
+
+An agent that is killed or stopped leaves them running on their own watchdogs, as it would leave hardware.
+"""
+
+import asyncio
+import contextlib
+import dataclasses
+import logging
+import signal
+import time
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final
+
+from agents.drivers import bench_lines
+from agents.simulation.faults import BadFault, Fault, FaultKind, fault_from
+from agents.simulation.stimulator import SimulatedStimulator
+from agents.simulation.trace import Trace
+
+_log = logging.getLogger(__name__)
+_STEP_S: Final = 0.008  # at least 100 steps a second; what is missed is caught up exactly
+_SOCKET_BACKLOG: Final = 8
+
+
+@dataclass(frozen=True, slots=True)
+class Bench:
+    """Which stimulators stand on the bench, and where. `trace_dir` gets DEVICE.csv, the true output."""
+
+    folder: Path
+    devices: tuple[str, ...]
+    seed: int = 0
+    trace_dir: Path | None = None
+    faults: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
+
+
+def boot_clock() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def socket_of(folder: Path, device: str) -> Path:
+    return folder / f"{device}.sock"
+
+
+async def run_bench(bench: Bench, on_ready: Callable[[], None], clock: Callable[[], float] = boot_clock) -> None:
+    """Run until SIGTERM or SIGINT. Calls `on_ready` once every socket listens.
+
+    Raises:
+        BadFault: faults for a device that does not stand on the bench.
+        OSError: a socket or trace cannot be made.
+    """
+    if strangers := set(bench.faults) - set(bench.devices):
+        raise BadFault(f"faults for devices that are not on the bench: {', '.join(sorted(strangers))}")
+    bench.folder.mkdir(parents=True, exist_ok=True)
+    stop = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    stimulators = {device: _switch_on(bench, device, clock()) for device in bench.devices}
+    async with contextlib.AsyncExitStack() as stack:
+        for device, stimulator in stimulators.items():
+            stack.callback(stimulator.trace.close)
+            path = socket_of(bench.folder, device)
+            path.unlink(missing_ok=True)
+            host = _Host(stimulator, clock)
+            server = await asyncio.start_unix_server(
+                host.serve, path, limit=bench_lines.LINE_BYTES_MAX, backlog=_SOCKET_BACKLOG
+            )
+            path.chmod(0o600)
+            stack.callback(server.close)
+        on_ready()
+        await _let_time_pass(stimulators.values(), clock, stop)
+
+
+def _switch_on(bench: Bench, device: str, now_s: float) -> SimulatedStimulator:
+    if bench.trace_dir is not None:
+        bench.trace_dir.mkdir(parents=True, exist_ok=True)
+    trace = Trace(None if bench.trace_dir is None else bench.trace_dir / f"{device}.csv")
+    faults = bench.faults.get(device, ())
+    return SimulatedStimulator(device, start_s=now_s, seed=bench.seed, faults=faults, trace=trace)
+
+
+async def _let_time_pass(
+    stimulators: Iterable[SimulatedStimulator], clock: Callable[[], float], stop: asyncio.Event
+) -> None:
+    while not stop.is_set():
+        for stimulator in stimulators:
+            stimulator.advance(clock())
+        with contextlib.suppress(TimeoutError):
+            await asyncio.wait_for(stop.wait(), _STEP_S)
+
+
+class _Silent(Exception):
+    """The stimulator does not answer this one."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Host:
+    """Answers one stimulator's connections."""
+
+    stimulator: SimulatedStimulator
+    clock: Callable[[], float]
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while raw := await reader.readline():
+                with contextlib.suppress(_Silent):
+                    writer.write(self._answer(raw))
+                    await writer.drain()
+        except (ConnectionError, ValueError) as error:  # ValueError: the reader's, for a line over its limit
+            _log.info("a connection to %s ended: %s", self.stimulator.serial, error)
+        finally:
+            writer.close()
+
+    def _answer(self, raw: bytes) -> bytes:
+        try:
+            return bench_lines.line(**self._do(bench_lines.parsed(raw)))
+        except (bench_lines.BadLine, BadFault) as error:
+            return bench_lines.line(error=str(error))
+
+    def _do(self, said: Mapping[str, Any]) -> dict[str, object]:
+        match said.get("do"):
+            case "exchange":
+                drive = bench_lines.drive_from(said.get("drive"))
+                self._demand_answer()
+                return {"reading": dataclasses.asdict(self.stimulator.exchange(drive, self.clock()))}
+            case "self_test":
+                self._demand_answer()
+                return {"failed": self.stimulator.self_test(self.clock())}
+            case "identify":
+                return {"identity": dataclasses.asdict(self.stimulator.identify())}
+            case "truth":
+                return self._truth()
+            case "fault":
+                self.stimulator.advance(self.clock())
+                self.stimulator.suffer(fault_from(said.get("fault")))
+                return {"done": True}
+            case "heal":
+                self.stimulator.heal(fault_from({"kind": said.get("kind")}).kind)
+                return {"done": True}
+            case unknown:
+                raise bench_lines.BadLine(f"cannot do {unknown!r:.40}")
+
+    def _truth(self) -> dict[str, object]:
+        now_s = self.clock()
+        self.stimulator.advance(now_s)
+        zero_since_s = self.stimulator.trace.zero_since()
+        return {
+            "at_s": now_s,
+            "true_ma": self.stimulator.trace.at(now_s),
+            "zero_since_s": None if zero_since_s == float("-inf") else zero_since_s,
+            "charge_uc": self.stimulator.charge_uc,
+        }
+
+    def _demand_answer(self) -> None:
+        if not self.stimulator.answers(self.clock()):
+            raise _Silent(FaultKind.DRIVER_SILENT)
