@@ -27,7 +27,7 @@ check: ## lint, format, types, arrows between parts, style
 	.venv/bin/ruff check
 	.venv/bin/ruff format --check
 	.venv/bin/mypy
-	.venv/bin/lint-imports
+	.venv/bin/lint-imports --no-logo
 	.venv/bin/python -m pytest -q tests/test_tidy.py
 
 coverage: ## the tests again, and every branch of the proved parts

@@ -4,7 +4,7 @@ One thread owns the session: it feeds inputs in order and performs outputs in or
 may only be told once it is on disk; the shell writes and tells in that order.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import StrEnum
 
 from agents.drivers.port import Drive, Reading
@@ -29,7 +29,7 @@ class Durable:
     latch: Cause | None = None
     reset_by: ResetBy = ResetBy.NOBODY
     live_session_id: str | None = None
-    holds: messages.Holds = messages.Holds()
+    holds: messages.Holds = field(default_factory=messages.Holds)
     fleet_n: int = 0
     settings: messages.Settings | None = None
     over_limit_wall_s: tuple[float, ...] = ()  # for "engineer at the second in 24 h"
@@ -138,7 +138,7 @@ class Acknowledge:
 
 @dataclass(frozen=True, slots=True)
 class Sample:
-    """A telemetry sample that the session has noted as sent at `sent_s`; the shell fills in `at` and `late`."""
+    """A telemetry sample that the session has noted as sent at `sent_s`; the shell fills in `at` (empty) and `late`."""
 
     sent_s: float
     telemetry: messages.Telemetry

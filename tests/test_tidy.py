@@ -17,18 +17,23 @@ from pathlib import Path
 from typing import Final
 
 ROOT: Final = Path(__file__).resolve().parent.parent
-SHIPPED: Final = {"agents", "broker", "dashboards", "fleet"}
+SETTINGS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
+AT_THE_TOP: Final[set[str]] = set(SETTINGS["hatch"]["build"]["targets"]["wheel"]["only-include"])
+TOP_LEVEL_MODULES: Final = {name for name in AT_THE_TOP if name.endswith(".py")}
+SHIPPED: Final = AT_THE_TOP - TOP_LEVEL_MODULES
 FOLDERS: Final = SHIPPED | {".ci", "deploy", "docs", "tests", "tools"}
-TOP_LEVEL_MODULES: Final = {"stimfleet.py"}
 
-COLUMNS: Final[int] = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["ruff"]["line-length"]
+COLUMNS: Final[int] = SETTINGS["ruff"]["line-length"]
 LINES: Final = 400
 LONG_MODULES: Final = {
     "broker/contract/messages.py": "every message of the wire, uplink then downlink, read as one document",
 }
 """Modules over LINES lines: path to the reason why they are one idea all the same."""
 
-COMPOSITION_ROOTS: Final[dict[str, str]] = {}
+COMPOSITION_ROOTS: Final = {
+    "agents/simulation/bench.py": "the bench of simulated stimulators is a process of its own",
+    "broker/mosquitto/local.py": "how long to wait for a broker that it starts, nothing that the fleet decides",
+}
 """Shipped modules that may read a clock: path to the reason. Everything else is given its clocks."""
 
 CLOCKS: Final = {
@@ -40,7 +45,8 @@ CALENDARS: Final = re.compile(r"(?:dt|datetime|date)(?:\.datetime|\.date)?\.(?:n
 SLEEPS: Final = {"time.sleep", "asyncio.sleep"}
 SKIPS: Final = re.compile(r"(?:pytest|pytest\.mark|unittest)\.(?:skip\w*|importorskip|xfail|expectedFailure)")
 BROAD: Final = {"Exception", "BaseException"}
-BANNED_WORDS: Final = {"manager", "helper", "util", "utils", "utility", "utilities", "handler"}
+BANNED_WORDS: Final = {"manager", "helper", "util", "utility", "utilitie", "handler"}
+"""Without the plural's s."""
 
 # Put together from pieces, so that this file does not find itself.
 MARKERS: Final = re.compile(rf"\b(?:{'|'.join(['TO' + 'DO', 'FIX' + 'ME', 'X' * 3, 'NotImplemented' + 'Error'])})\b")
@@ -197,8 +203,8 @@ def test_a_broad_except_says_why() -> None:
             if isinstance(node, ast.ExceptHandler) and node.type is None:
                 yield f"{path}:{node.lineno} bare except: name what may be raised"
             elif isinstance(node, ast.ExceptHandler):
-                caught = {name.id for name in ast.walk(node) if isinstance(name, ast.Name) and name in _types(node)}
-                if caught & BROAD and not has_reason(path, node.lineno):
+                caught = {ast.unparse(named) for named in _types(node)}
+                if caught & BROAD and not _raises_again(node) and not has_reason(path, node.lineno):
                     yield f"{path}:{node.lineno} except {' and '.join(sorted(caught & BROAD))}"
             elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"suppress", "contextlib.suppress"}:
                 caught = {ast.unparse(argument) for argument in node.args}
@@ -209,6 +215,11 @@ def test_a_broad_except_says_why() -> None:
         (breach for path in python() for breach in breaches(path)),
         "Catch what you expect; bugs crash. If it must be broad, say why in a comment at the line:",
     )
+
+
+def _raises_again(caught: ast.ExceptHandler) -> bool:
+    last = caught.body[-1]
+    return isinstance(last, ast.Raise) and last.exc is None
 
 
 def _types(caught: ast.ExceptHandler) -> list[ast.expr]:
@@ -242,13 +253,11 @@ def test_a_module_is_one_idea() -> None:
 
 def test_names_are_the_fields_own() -> None:
     def breaches(path: str) -> Iterator[str]:
-        if banned := BANNED_WORDS & set(re.split(r"[/_.]", path)):
-            yield f"{path}:1 is named {banned.pop()}"
+        if _words(path) & BANNED_WORDS:
+            yield f"{path}:1 by its path"
         for node in ast.walk(tree(path)):
-            if isinstance(node, ast.ClassDef):
-                words = {word.lower().removesuffix("s") for word in re.findall(r"[A-Z]+[a-z]*|[a-z]+", node.name)}
-                if words & BANNED_WORDS:
-                    yield f"{path}:{node.lineno} class {node.name}"
+            if isinstance(node, ast.ClassDef) and _words(node.name) & BANNED_WORDS:
+                yield f"{path}:{node.lineno} class {node.name}"
 
     assert_none(
         (breach for path in python() for breach in breaches(path)),
@@ -256,14 +265,23 @@ def test_names_are_the_fields_own() -> None:
     )
 
 
-def test_every_top_level_folder_and_module_is_known() -> None:
+def _words(name: str) -> set[str]:
+    words = re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+", name)
+    return {word.lower().removesuffix("s") for word in words}
+
+
+def test_every_top_level_folder_is_known() -> None:
     assert_none(
         (f"{path.split('/')[0]}/" for path in tracked() if "/" in path and path.split("/")[0] not in FOLDERS),
-        f"A new folder at the top is a decision: add it to FOLDERS of {Path(__file__).name} and to docs/decisions:",
+        "A new folder at the top is a decision: if it ships, list it in pyproject's only-include; else in FOLDERS of "
+        f"{Path(__file__).name}; and say why in docs/decisions:",
     )
+
+
+def test_no_module_strays_at_the_top() -> None:
     assert_none(
         (path for path in python() if "/" not in path and path not in TOP_LEVEL_MODULES),
-        "stimfleet.py is the only module at the top: move it into broker, agents, fleet or tests:",
+        f"Only {' and '.join(sorted(TOP_LEVEL_MODULES))} may stand at the top: move it into a package:",
     )
 
 

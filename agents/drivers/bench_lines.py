@@ -49,20 +49,36 @@ def drive_line(drive: Drive) -> bytes:
     return line(do="exchange", drive=dataclasses.asdict(drive))
 
 
-def drive_from(said: object) -> Drive:
-    """Raises: BadLine: not a drive."""
+def drive_from(said: Any) -> Drive:
+    """Raises: BadLine: not a drive, or one that no hardware could be told."""
     try:
-        fields: dict[str, Any] = dict(said)  # type: ignore[call-overload]  # whatever it is: the except says so
-        pattern = fields.pop("pattern")
-        return Drive(**fields, pattern=None if pattern is None else Pattern(**pattern))
+        pattern = None if said["pattern"] is None else Pattern(**said["pattern"])
+        drive = Drive(**{**said, "pattern": pattern})
     except (TypeError, ValueError, KeyError) as error:
         raise BadLine(f"not a drive: {error}") from error
+    switches = (drive.enabled, drive.test_pulse, drive.feed_watchdog, drive.relay_open)
+    if not all(isinstance(switch, bool) for switch in switches) or not _within(drive.setting_ma, 0.0, 1000.0):
+        raise BadLine("not a drive: a switch or the setting is none")
+    if pattern is not None:
+        times = (pattern.on_s, pattern.off_s, pattern.ramp_up_s, pattern.ramp_down_s)
+        if not (
+            _within(pattern.frequency_hz, 0.1, 10_000.0)
+            and _within(pattern.pulse_width_us, 1.0, 10_000.0)
+            and all(_within(time_s, 0.0, 86_400.0) for time_s in times)
+            and sum(times) > 0.0
+        ):
+            raise BadLine("not a drive: its pattern is none")
+    return drive
 
 
-def reading_from(said: object) -> Reading:
+def _within(value: object, low: float, high: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
+
+
+def reading_from(said: Any) -> Reading:
     """Raises: BadLine: not a reading."""
     try:
-        return Reading(**said)  # type: ignore[arg-type]  # the same
+        return Reading(**said)
     except TypeError as error:
         raise BadLine(f"not a reading: {error}") from error
 
@@ -70,7 +86,9 @@ def reading_from(said: object) -> Reading:
 def identity_from(said: Any) -> Identity:
     """Raises: BadLine: not an identity."""
     try:
-        profile = {name: Limit(said["profile"][name]["value"], Layer(said["profile"][name]["layer"])) for name in LIMIT_NAMES}
+        profile = {
+            name: Limit(said["profile"][name]["value"], Layer(said["profile"][name]["layer"])) for name in LIMIT_NAMES
+        }
         return Identity(said["serial"], said["model"], said["firmware"], Limits(**profile))
     except (TypeError, ValueError, KeyError) as error:
         raise BadLine(f"not an identity: {error}") from error

@@ -31,8 +31,9 @@ class Pattern:
 class Drive:
     """What the agent wants for the next tick. `enabled` False is zero current, whatever the rest says.
 
-    `test_pulse` asks for sub-sensory pulses that measure impedance while nothing else flows. Applying a drive feeds
-    the stimulator's host watchdog only where `feed_watchdog` says so.
+    `test_pulse` asks for sub-sensory pulses (below 1 mA, so that they never hide a measured zero) that measure
+    impedance while nothing else flows: the one thing that may flow with `enabled` False. Applying a drive feeds the
+    stimulator's host watchdog only where `feed_watchdog` says so; the watchdog runs while output is enabled.
     """
 
     enabled: bool
@@ -50,21 +51,24 @@ ZERO = Drive(enabled=False, setting_ma=0.0, pattern=None, test_pulse=False, feed
 class Reading:
     """What the stimulator measures. None or NaN is "no reading", never zero.
 
-    `amplitude_ma` is the peak over the last max(100 ms, one pulse period); `raw_amplitude` the converter's last count
-    (a frozen sensor repeats it); `setting_ma` what the stimulator believes it was set to; `in_on_phase` says that the
-    cycle is in its ON phase at full strength (not ramping).
+    `amplitude_ma` is the peak over the last max(100 ms, one pulse period), also after output was disabled;
+    `raw_amplitude` the converter's count for the last pulse, fine enough that noise shows (a frozen sensor repeats
+    it), and `raw_n` rises with each pulse so measured: at 1 Hz many readings lie between two pulses. `setting_ma` is
+    what the stimulator believes it was set to; `in_on_phase` says that the cycle is in its ON phase at full strength
+    (not ramping).
     """
 
     taken_s: float  # boot time
     amplitude_ma: float | None
     raw_amplitude: int | None
+    raw_n: int
     impedance_ohm: float | None  # from ON-phase pulses or test pulses; None while neither flows, or nothing is read
     setting_ma: float
     in_on_phase: bool
     battery_pct: float | None
     temperature_c: float | None
     relay_closed: bool
-    watchdog_tripped: bool  # since the last reading
+    watchdog_tripped: bool  # it ended output since the last reading
     hand_switch_pressed: bool  # the patient's, or the stop button on the housing
 
 

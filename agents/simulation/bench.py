@@ -8,7 +8,6 @@ import contextlib
 import dataclasses
 import logging
 import signal
-import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,6 +21,16 @@ from agents.simulation.trace import Trace
 _log = logging.getLogger(__name__)
 _STEP_S: Final = 0.008  # at least 100 steps a second; what is missed is caught up exactly
 _SOCKET_BACKLOG: Final = 8
+MODEL: Final = "bench-ems-2"
+
+
+@dataclass(frozen=True, slots=True)
+class OnBench:
+    """One stimulator and what it says that it is."""
+
+    device: str
+    serial: str
+    model: str = MODEL
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,34 +38,30 @@ class Bench:
     """Which stimulators stand on the bench, and where. `trace_dir` gets DEVICE.csv, the true output."""
 
     folder: Path
-    devices: tuple[str, ...]
+    devices: tuple[OnBench, ...]
     seed: int = 0
     trace_dir: Path | None = None
     faults: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
-
-
-def boot_clock() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 def socket_of(folder: Path, device: str) -> Path:
     return folder / f"{device}.sock"
 
 
-async def run_bench(bench: Bench, on_ready: Callable[[], None], clock: Callable[[], float] = boot_clock) -> None:
-    """Run until SIGTERM or SIGINT. Calls `on_ready` once every socket listens.
+async def run_bench(bench: Bench, on_ready: Callable[[], None], clock: Callable[[], float]) -> None:
+    """Run until SIGTERM or SIGINT; `clock` is boot time. Calls `on_ready` once every socket listens.
 
     Raises:
         BadFault: faults for a device that does not stand on the bench.
         OSError: a socket or trace cannot be made.
     """
-    if strangers := set(bench.faults) - set(bench.devices):
+    if strangers := set(bench.faults) - {standing.device for standing in bench.devices}:
         raise BadFault(f"faults for devices that are not on the bench: {', '.join(sorted(strangers))}")
     bench.folder.mkdir(parents=True, exist_ok=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
-    stimulators = {device: _switch_on(bench, device, clock()) for device in bench.devices}
+    stimulators = {standing.device: _switch_on(bench, standing, clock()) for standing in bench.devices}
     async with contextlib.AsyncExitStack() as stack:
         for device, stimulator in stimulators.items():
             stack.callback(stimulator.trace.close)
@@ -72,12 +77,18 @@ async def run_bench(bench: Bench, on_ready: Callable[[], None], clock: Callable[
         await _let_time_pass(stimulators.values(), clock, stop)
 
 
-def _switch_on(bench: Bench, device: str, now_s: float) -> SimulatedStimulator:
+def _switch_on(bench: Bench, standing: OnBench, now_s: float) -> SimulatedStimulator:
     if bench.trace_dir is not None:
         bench.trace_dir.mkdir(parents=True, exist_ok=True)
-    trace = Trace(None if bench.trace_dir is None else bench.trace_dir / f"{device}.csv")
-    faults = bench.faults.get(device, ())
-    return SimulatedStimulator(device, start_s=now_s, seed=bench.seed, faults=faults, trace=trace)
+    trace = Trace(None if bench.trace_dir is None else bench.trace_dir / f"{standing.device}.csv")
+    return SimulatedStimulator(
+        standing.serial,
+        standing.model,
+        start_s=now_s,
+        seed=bench.seed,
+        faults=bench.faults.get(standing.device, ()),
+        trace=trace,
+    )
 
 
 async def _let_time_pass(

@@ -44,7 +44,7 @@ class BadFault(ValueError):
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """One fault: present from `at_s` (seconds since the stimulator was switched on) for `for_s` (infinity: for good)."""
+    """One fault: present from `at_s`, seconds since the stimulator was switched on, for `for_s` (infinity: always)."""
 
     kind: FaultKind
     at_s: float = 0.0

@@ -1,4 +1,4 @@
-"""A stimulator with physics: what the pulses do, what the battery gives, what the converter reads, what the watchdog cuts.
+"""A stimulator with physics: pulses, battery, heat, the converter that reads back, the watchdog that cuts.
 
 Time is boot time, given by the caller; state moves in steps of at most 10 ms, pulses and the watchdog at their exact
 times in between, so however late the host calls, what happened in the meantime is what would have happened.
@@ -23,7 +23,7 @@ STEP_S: Final = 0.01
 # that outlives its host by half a second stays well inside lease + tick + ramp.
 HOST_WATCHDOG_S: Final = 0.5
 TEST_PULSE_MA: Final = 0.5  # below what people feel, and below what counts as zero
-TEST_PULSE_WIDTH_US: Final = 100.0
+TEST_PULSE_WIDTH_US: Final = 300.0
 PEAK_WINDOW_S: Final = 0.1
 
 
@@ -50,6 +50,7 @@ class _Pulse:
     at_s: float
     true_ma: float
     impedance_ohm: float
+    raw: int | None  # the converter's count; None: it gave none
 
 
 def envelope(pattern: Pattern, since_start_s: float) -> float:
@@ -74,6 +75,7 @@ class SimulatedStimulator:
     def __init__(
         self,
         serial: str,
+        model: str = "bench-ems-2",
         *,
         start_s: float,
         seed: int = 0,
@@ -89,6 +91,7 @@ class SimulatedStimulator:
         self._faults: tuple[Fault, ...] = tuple(faults)
         self.trace = trace or Trace()
         self.serial = serial
+        self._model = model
         self._start_s = start_s
         self._now_s = start_s
         self._ordered: Drive = ZERO  # what the host wants
@@ -104,14 +107,16 @@ class SimulatedStimulator:
         self._energy_wh = self._hardware.battery_wh * battery_pct / 100.0
         self._heat_c = self._hardware.idle_w * self._hardware.heating_c_per_w
         self._pulse_j = 0.0  # given to the skin in the present step
-        self._frozen_raw: int | None = None
+        self._raw_last: int | None = None
+        self._raw_n = 0
+        self._impedance_last_ohm: float | None = None
         self.charge_uc = 0.0  # of one phase polarity, all told
         self.trace.note(start_s, 0.0)
 
     # --- what the host sees -----------------------------------------------------------------------------------------
 
     def identify(self) -> Identity:
-        return Identity(self.serial, "bench-ems-2", "2.4.1", GENERIC_PROFILE)
+        return Identity(self.serial, self._model, "2.4.1", GENERIC_PROFILE)
 
     def self_test(self, now_s: float) -> str | None:
         """None when all checks pass, else the one that failed."""
@@ -243,7 +248,9 @@ class SimulatedStimulator:
         volt = true_ma / 1000.0 * impedance_ohm
         self._pulse_j += volt * true_ma / 1000.0 * 2.0 * pattern.pulse_width_us * 1e-6
         self.charge_uc += true_ma * pattern.pulse_width_us / 1000.0
-        self._pulses.append(_Pulse(at_s, true_ma, impedance_ohm))
+        raw = self._convert(true_ma)
+        self._raw_last, self._raw_n = raw, self._raw_n + 1
+        self._pulses.append(_Pulse(at_s, true_ma, impedance_ohm, raw))
         self.trace.note(at_s, true_ma)
         self._next_pulse_s = at_s + pattern.pulse_period_s
 
@@ -260,17 +267,15 @@ class SimulatedStimulator:
     # --- readings ---------------------------------------------------------------------------------------------------
 
     def _read(self) -> Reading:
-        pulse = self._strongest_recent()
-        raw = self._convert(0.0 if pulse is None else pulse.true_ma)
-        impedance_ohm = self._measured_impedance(pulse)
-        if self._fault(FaultKind.SENSOR_LOST):
-            raw, impedance_ohm = None, None
+        recent = self._recent()
+        is_blind = self._fault(FaultKind.SENSOR_LOST) is not None
         tripped, self._tripped = self._tripped, False
         return Reading(
             taken_s=self._now_s,
-            amplitude_ma=None if raw is None else self._ma_of(raw),
-            raw_amplitude=raw,
-            impedance_ohm=impedance_ohm,
+            amplitude_ma=None if is_blind else self._measured_peak_ma(recent),
+            raw_amplitude=None if is_blind else self._raw_last,
+            raw_n=self._raw_n,
+            impedance_ohm=None if is_blind else self._measured_impedance(recent),
             setting_ma=self._ordered.setting_ma if self._ordered.enabled else 0.0,
             in_on_phase=self._in_on_phase(),
             battery_pct=round(self._battery_pct(), 1),
@@ -280,31 +285,37 @@ class SimulatedStimulator:
             hand_switch_pressed=self._fault(FaultKind.HAND_SWITCH) is not None,
         )
 
-    def _strongest_recent(self) -> _Pulse | None:
-        """The strongest pulse of the last max(100 ms, one pulse period): what a peak hold would show."""
+    def _recent(self) -> list[_Pulse]:
+        """The pulses of the last max(100 ms, one pulse period), what a peak hold would have seen."""
         pattern = self._output.pattern or self._pattern_last
         window_s = max(PEAK_WINDOW_S, pattern.pulse_period_s if pattern else 0.0)
-        recent = [pulse for pulse in self._pulses if pulse.at_s >= self._now_s - window_s]
-        return max(recent, key=lambda pulse: pulse.true_ma, default=None)
+        return [pulse for pulse in self._pulses if pulse.at_s >= self._now_s - window_s]
 
-    def _convert(self, true_ma: float) -> int | None:
+    def _measured_peak_ma(self, recent: list[_Pulse]) -> float:
+        counts = [pulse.raw for pulse in recent if pulse.raw is not None]
+        raw = max(counts) if counts else self._convert(0.0)
+        return round(max(0, raw - self._hardware.offset_counts) * self._hardware.count_ma, 3)
+
+    def _convert(self, true_ma: float) -> int:
+        if self._raw_last is not None and self._fault(FaultKind.SENSOR_FROZEN):
+            return self._raw_last
         noisy_ma = true_ma + self._chance.gauss(0.0, self._hardware.noise_ma)
-        raw = max(0, min(4095, round(noisy_ma / self._hardware.count_ma) + self._hardware.offset_counts))
-        if self._fault(FaultKind.SENSOR_FROZEN) is None:
-            self._frozen_raw = raw
-        return self._frozen_raw
+        return max(0, min(4095, round(noisy_ma / self._hardware.count_ma) + self._hardware.offset_counts))
 
-    def _ma_of(self, raw: int) -> float:
-        return max(0, raw - self._hardware.offset_counts) * self._hardware.count_ma
+    def _measured_impedance(self, recent: list[_Pulse]) -> float | None:
+        """From the pulses that flow; else from test pulses, where they are asked for and can get out."""
+        if self._fault(FaultKind.SENSOR_FROZEN):
+            return self._impedance_last_ohm
+        strongest_pulse = max(recent, key=lambda pulse: pulse.true_ma, default=None)
+        self._impedance_last_ohm = self._impedance_reading(strongest_pulse)
+        return self._impedance_last_ohm
 
-    def _measured_impedance(self, pulse: _Pulse | None) -> float | None:
-        """From the pulses that flow; else from test pulses, where they are asked for and the relay lets them through."""
+    def _impedance_reading(self, pulse: _Pulse | None) -> float | None:
         if pulse is not None and pulse.true_ma >= TEST_PULSE_MA:
             true_ohm = pulse.impedance_ohm
         elif self._ordered.test_pulse and self._relay_closed() and self._battery_pct() > 0.0:
-            pattern = self._ordered.pattern
-            width_us = pattern.pulse_width_us if pattern else TEST_PULSE_WIDTH_US
-            true_ohm = self._impedance_ohm(self._now_s, width_us)
+            pattern = self._ordered.pattern or self._pattern_last
+            true_ohm = self._impedance_ohm(self._now_s, pattern.pulse_width_us if pattern else TEST_PULSE_WIDTH_US)
         else:
             return None
         measured_ohm = true_ohm * (1.0 + self._chance.gauss(0.0, self._hardware.impedance_noise_share))
@@ -313,9 +324,7 @@ class SimulatedStimulator:
     def _in_on_phase(self) -> bool:
         pattern = self._output.pattern
         return (
-            self._output.enabled
-            and pattern is not None
-            and envelope(pattern, self._now_s - self._cycle_start_s) == 1.0
+            self._output.enabled and pattern is not None and envelope(pattern, self._now_s - self._cycle_start_s) == 1.0
         )
 
     def _battery_pct(self) -> float:

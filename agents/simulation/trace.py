@@ -52,11 +52,12 @@ class Trace:
 
     def zero_since(self) -> float | None:
         """The boot time since which nothing flows; None while something does. Minus infinity: nothing ever did."""
-        flowing = [index for index, row in enumerate(self.rows) if row.true_ma > 0.0]
-        if not flowing:
-            return float("-inf")
-        after = flowing[-1] + 1
-        return self.rows[after].at_s if after < len(self.rows) else None
+        since_s = None
+        for row in reversed(self.rows):
+            if row.true_ma > 0.0:
+                return since_s
+            since_s = row.at_s
+        return float("-inf")
 
     def close(self) -> None:
         if self._file is not None:

@@ -138,6 +138,9 @@ class CommandRefusal(StrEnum):
     ALREADY_RUNNING = "already_running"  # a cancel that came too late: only a stop ends a running session
     UNKNOWN_HOLD = "unknown_hold"
     NOT_READY = "not_ready"  # battery, self-test or an unanswered disk
+    NOT_AUTHENTIC = "not_authentic"  # forged, foreign or without a MAC; a burst of them is one event
+    UNREADABLE = "unreadable"  # authentic, but no message of its channel
+    RETAINED = "retained"  # retained where nothing may be
 
 
 # --- uplink ---------------------------------------------------------------------------------------------------------

@@ -4,8 +4,8 @@ Pure and shared: the agent enforces with it, test vectors are made from it. All 
 only ever of one side's clock: a permission's worth is counted from when the agent *sent* the answered sample.
 """
 
-from collections import OrderedDict
-from dataclasses import dataclass
+from bisect import bisect_left
+from dataclasses import dataclass, replace
 from enum import StrEnum
 
 LEASE_TTL_MS_MAX = 10_000
@@ -32,24 +32,24 @@ class Sent:
     live_session_id: str | None
 
 
+@dataclass(frozen=True, slots=True)
 class SentSamples:
-    """The samples of the last 30 s by `seq`. Bounded by age and by count."""
+    """The samples of the last 30 s, oldest first and `seq` rising. Bounded by age and by count."""
 
-    def __init__(self, count_max: int = 1024) -> None:
-        self._count_max = count_max
-        self._by_seq: OrderedDict[int, Sent] = OrderedDict()
+    samples: tuple[Sent, ...] = ()
+    count_max: int = 1024
 
-    def note(self, sample: Sent) -> None:
-        """Remember a sample that is about to be sent; forget those that are too old to be answered."""
-        self._by_seq[sample.seq] = sample
-        while len(self._by_seq) > self._count_max or self._oldest().sent_s < sample.sent_s - SAMPLE_KEPT_S:
-            self._by_seq.popitem(last=False)
+    def noted(self, sample: Sent) -> "SentSamples":
+        """With a sample that is about to be sent; without those that are too old to be answered."""
+        first = max(0, len(self.samples) + 1 - self.count_max)
+        while first < len(self.samples) and self.samples[first].sent_s < sample.sent_s - SAMPLE_KEPT_S:
+            first += 1
+        return replace(self, samples=(*self.samples[first:], sample))
 
     def find(self, seq: int) -> Sent | None:
-        return self._by_seq.get(seq)
-
-    def _oldest(self) -> Sent:
-        return next(iter(self._by_seq.values()))
+        index = bisect_left(self.samples, seq, key=lambda sample: sample.seq)
+        found = self.samples[index] if index < len(self.samples) else None
+        return found if found is not None and found.seq == seq else None
 
 
 @dataclass(frozen=True, slots=True)

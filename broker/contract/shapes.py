@@ -53,14 +53,20 @@ class Matching(_Constraint):
         return {"pattern": f"^(?:{self.pattern})$"}
 
 
+_PRINTABLE = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]*$"
+
+
 @dataclass(frozen=True, slots=True)
 class Text(_Constraint):
-    """Free text for people, of bounded length: never client data, never interpreted."""
+    """Free text for people, of bounded length: never client data, never interpreted.
+
+    No control characters, line separators or changes of writing direction: it may come to stand in a terminal.
+    """
 
     chars_max: int
 
     def constraints(self) -> _Schema:
-        return {"min_length": 1, "max_length": self.chars_max, "pattern": r"^[^\x00-\x1f\x7f]*$"}
+        return {"min_length": 1, "max_length": self.chars_max, "pattern": _PRINTABLE}
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +83,9 @@ NAME_PATTERN = r"[a-z0-9][a-z0-9-]{0,31}"  # site and device, contract.md "Trans
 HOLD_ID_HEX = 16  # the first 8 bytes of SHA-256 of the retained payload
 COUNT_MAX = 2**53 - 1  # the largest integer that every JSON reader keeps exact
 
+# [0-9], not \d: in the codec's patterns that is a digit of any script.
+_WALL_TIME = r"[0-9]{4}-[01][0-9]-[0-3][0-9]T[0-2][0-9]:[0-5][0-9]:[0-6][0-9]\.[0-9]{3}Z"
+
 SiteId = Annotated[str, Matching(NAME_PATTERN)]
 DeviceId = Annotated[str, Matching(NAME_PATTERN)]
 RoomId = Annotated[str, Matching(NAME_PATTERN)]
@@ -86,7 +95,7 @@ RuleSet = Annotated[str, Matching(r"[a-z0-9][a-z0-9.-]{0,31}")]
 HexId = Annotated[str, Matching(r"[0-9a-f]{32}")]  # 16 bytes: command, session, event, spool
 HoldId = Annotated[str, Matching(rf"[0-9a-f]{{{HOLD_ID_HEX}}}")]
 Sha256Hex = Annotated[str, Matching(r"[0-9a-f]{64}")]
-WallTime = Annotated[str, Matching(r"\d{4}-[01]\d-[0-3]\dT[0-2]\d:[0-5]\d:[0-6]\d\.\d{3}Z")]  # UTC, for people
+WallTime = Annotated[str, Matching(_WALL_TIME)]  # UTC, for people
 Label = Annotated[str, Text(64)]
 Capability = Annotated[str, Matching(r"[a-z][a-z0-9_]{0,31}")]
 

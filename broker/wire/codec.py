@@ -120,8 +120,8 @@ def warm_up() -> None:
 
 
 def json_schema(channel: Channel) -> dict[str, Any]:
-    """The JSON schema of a channel's payload, for the published document."""
-    return _adapter(channel).json_schema(ref_template="#/$defs/{model}")
+    """The JSON schema of a channel's payload, its references as the published document has them."""
+    return _adapter(channel).json_schema(ref_template="#/components/schemas/{model}")
 
 
 # --- the insides ----------------------------------------------------------------------------------------------------

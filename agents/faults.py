@@ -1,0 +1,245 @@
+"""What the readings say: which cause a fault of the stimulator, the electrodes or the sensor gives.
+
+Pure. A `Watch` remembers what judging needs of the readings so far; `findings` are the faults present now, the worst
+first. Figures are domain.md's. Nothing here counts ticks: a control loop that was held up sees the same faults.
+"""
+
+import math
+from dataclasses import dataclass, replace
+
+from agents.drivers.port import Drive, Reading
+from broker.contract.causes import Cause
+from broker.contract.limits import (
+    BATTERY_END_PCT,
+    FROZEN_READINGS,
+    NO_READING_S,
+    OVER_TEMPERATURE_C,
+    ZERO_MA,
+    Contact,
+    contact,
+    over_limit_threshold_ma,
+)
+from broker.contract.messages import EventKind, Measured
+
+WINDOW_S_MIN = 0.1  # the peak is over max(this, one pulse period)
+STUCK_GRACE_S = 0.2  # zero is due one pulse period and this after it was ordered
+QUANTITY_MAX = 1e9
+ORDER_LAG_S = 0.1  # two ticks: what was driven this long before the window may still show in it
+
+
+# --- numbers of a reading: None where there is none; NaN and infinity are none ----------------------------------------
+
+
+def number(value: float | None) -> float | None:
+    """A measured value, or None where nothing was measured; no larger than a message may carry."""
+    return max(-QUANTITY_MAX, min(value, QUANTITY_MAX)) if value is not None and math.isfinite(value) else None
+
+
+def peak_ma(reading: Reading | None) -> float | None:
+    """The measured peak. A negative one is as much current as a positive one."""
+    value = number(reading.amplitude_ma) if reading is not None else None
+    return None if value is None else abs(value)
+
+
+# --- what is remembered -----------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Watch:
+    """What the readings so far have shown. Times are boot time; -inf is "never"."""
+
+    zero_ordered_s: float  # since when the drive has been disabled, or was last
+    pulse_period_s: float  # of the last pattern driven
+    was_driven: bool  # whether something may flow that zero has not been measured of since
+    reading: Reading | None = None  # the last tick's; None when the stimulator did not answer
+    peak_read_s: float = -math.inf  # when a peak was last read
+    zero_seen_s: float = -math.inf  # when a peak below ZERO_MA was last read
+    zero_measured: bool = False  # since zero was ordered, over a whole window
+    driven: tuple[tuple[float, float], ...] = ()  # (until, setting_ma) of what was driven lately, newest last
+    raw_amplitude: int | None = None
+    raw_n: int = -1
+    raw_s: float = -math.inf  # when the converter last measured another pulse
+    raw_repeats: int = 0
+    flowing_s: float | None = None  # since when ON pulses of ZERO_MA or more have flowed without a break
+
+    @property
+    def window_s(self) -> float:
+        return max(WINDOW_S_MIN, self.pulse_period_s)
+
+    @property
+    def ordered_peak_ma(self) -> float:
+        """The strongest setting whose pulses the last window may still show."""
+        return max((setting_ma for _, setting_ma in self.driven), default=0.0)
+
+
+def watched(watch: Watch, now_s: float, reading: Reading | None, drive: Drive) -> Watch:
+    """The watch after one more reading, taken while `drive` was in force."""
+    oldest_s = now_s - watch.window_s - ORDER_LAG_S
+    driven = tuple(entry for entry in watch.driven if entry[0] >= oldest_s)
+    if drive.enabled:
+        driven = (*driven, (now_s, drive.setting_ma))
+    watch = replace(watch, reading=reading, driven=driven)
+    if reading is None:
+        return replace(watch, flowing_s=None)
+    return _pulses_watched(_peak_watched(watch, now_s, reading, drive), now_s, reading, drive)
+
+
+def ordered(watch: Watch, now_s: float, before: Drive, drive: Drive) -> Watch:
+    """The watch after the drive changed from `before` to `drive`."""
+    if drive.enabled:
+        period_s = drive.pattern.pulse_period_s if drive.pattern is not None else watch.pulse_period_s
+        return replace(watch, pulse_period_s=period_s, was_driven=True, zero_measured=False)
+    if before.enabled:
+        return replace(watch, zero_ordered_s=now_s, zero_measured=False, flowing_s=None)
+    return watch
+
+
+def _peak_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) -> Watch:
+    peak = peak_ma(reading)
+    if peak is None:
+        return watch
+    if not peak < ZERO_MA:
+        return replace(watch, peak_read_s=now_s, zero_measured=False)
+    confirmed = not drive.enabled and reading.taken_s - watch.window_s >= watch.zero_ordered_s
+    return replace(
+        watch,
+        peak_read_s=now_s,
+        zero_seen_s=now_s,
+        zero_measured=watch.zero_measured or confirmed,
+        was_driven=watch.was_driven and not confirmed,
+    )
+
+
+def _pulses_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) -> Watch:
+    if not (drive.enabled and drive.setting_ma >= ZERO_MA and reading.in_on_phase):
+        return replace(watch, flowing_s=None)
+    watch = watch if watch.flowing_s is not None else replace(watch, flowing_s=now_s, raw_s=now_s)
+    if reading.raw_amplitude is None or reading.raw_n == watch.raw_n:
+        return watch
+    repeats = watch.raw_repeats + 1 if reading.raw_amplitude == watch.raw_amplitude else 1
+    return replace(watch, raw_amplitude=reading.raw_amplitude, raw_n=reading.raw_n, raw_s=now_s, raw_repeats=repeats)
+
+
+# --- what is found ----------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A fault that is present now."""
+
+    cause: Cause
+    kind: EventKind
+    measured: Measured | None = None
+
+
+def findings(
+    watch: Watch, now_s: float, drive: Drive, allowed_peak_ma: float | None, baseline_ohm: float | None
+) -> tuple[Finding, ...]:
+    """The faults that the last reading shows, worst first.
+
+    `drive` is the one in force while it was taken, `allowed_peak_ma` the session's limit (None: no session).
+    """
+    found = (
+        _stuck(watch, now_s, drive),
+        _over_limit(watch, drive, allowed_peak_ma),
+        _hand_switch(watch),
+        _sensor(watch, now_s, drive),
+        _temperature(watch),
+        _watchdog(watch),
+        _electrode(watch, now_s, baseline_ohm),
+        _battery(watch),
+    )
+    return tuple(finding for finding in found if finding is not None)
+
+
+def _stuck(watch: Watch, now_s: float, drive: Drive) -> Finding | None:
+    """Zero was ordered, and one pulse period + 200 ms later something flows, or nobody can say that nothing does."""
+    due_s = max(watch.zero_ordered_s, watch.zero_seen_s) + watch.pulse_period_s + STUCK_GRACE_S
+    if drive.enabled or not now_s > due_s:
+        return None
+    peak = peak_ma(watch.reading)
+    is_fine = not watch.was_driven if peak is None else peak < ZERO_MA
+    if is_fine:
+        return None
+    return Finding(Cause.OUTPUT_STUCK, EventKind.OUTPUT_STUCK, Measured("amplitude_ma", peak, ZERO_MA))
+
+
+def _over_limit(watch: Watch, drive: Drive, allowed_peak_ma: float | None) -> Finding | None:
+    """More flows than was ordered or is allowed: an output above its setting is out of control below any limit."""
+    peak = peak_ma(watch.reading)
+    if peak is None or not drive.enabled or allowed_peak_ma is None:
+        return None
+    limit_ma = over_limit_threshold_ma(min(watch.ordered_peak_ma, allowed_peak_ma))
+    if not peak > limit_ma:
+        return None
+    return Finding(Cause.OVER_LIMIT, EventKind.OVER_LIMIT, Measured("amplitude_ma", peak, limit_ma))
+
+
+def _hand_switch(watch: Watch) -> Finding | None:
+    pressed = watch.reading is not None and watch.reading.hand_switch_pressed
+    return Finding(Cause.PATIENT_STOP, EventKind.STOP_PRESSED) if pressed else None
+
+
+def _sensor(watch: Watch, now_s: float, drive: Drive) -> Finding | None:
+    """Ten identical raw ON readings, or no new pulse measured where one must have come."""
+    if not drive.enabled:
+        return None
+    if watch.raw_repeats >= FROZEN_READINGS:
+        return _frozen("identical_readings", float(watch.raw_repeats), float(FROZEN_READINGS))
+    # Between two pulses at 1 Hz lies the whole second: the period comes on top, half of one as slack.
+    silent_s = now_s - watch.raw_s - 1.5 * watch.pulse_period_s
+    if watch.flowing_s is None or silent_s < NO_READING_S:
+        return None
+    return _frozen("s_without_pulse", silent_s, NO_READING_S)
+
+
+def silence(watch: Watch, now_s: float) -> Finding | None:
+    """No peak has been read for 1 s. Judged in every step while on, not only when a reading comes."""
+    silent_s = now_s - watch.peak_read_s
+    return _frozen("s_without_reading", number(silent_s), NO_READING_S) if silent_s > NO_READING_S else None
+
+
+def _frozen(quantity: str, value: float | None, limit: float) -> Finding:
+    return Finding(Cause.SENSOR_FROZEN, EventKind.SENSOR_FROZEN, Measured(quantity, value, limit))
+
+
+def _temperature(watch: Watch) -> Finding | None:
+    celsius = number(watch.reading.temperature_c) if watch.reading is not None else None
+    if celsius is None or not celsius > OVER_TEMPERATURE_C:
+        return None
+    measured = Measured("temperature_c", celsius, OVER_TEMPERATURE_C)
+    return Finding(Cause.OVER_TEMPERATURE, EventKind.OVER_TEMPERATURE, measured)
+
+
+def _watchdog(watch: Watch) -> Finding | None:
+    tripped = watch.reading is not None and watch.reading.watchdog_tripped
+    return Finding(Cause.WATCHDOG_TRIPPED, EventKind.WATCHDOG_TRIPPED) if tripped else None
+
+
+_ELECTRODE: dict[Contact, tuple[Cause, EventKind]] = {
+    Contact.OPEN: (Cause.ELECTRODE_OPEN, EventKind.ELECTRODE_OPEN),
+    Contact.SHORT: (Cause.ELECTRODE_SHORT, EventKind.ELECTRODE_SHORT),
+    Contact.BEYOND_DEGRADED: (Cause.ELECTRODE_DEGRADED, EventKind.ELECTRODE_DEGRADED),
+}
+
+
+def _electrode(watch: Watch, now_s: float, baseline_ohm: float | None) -> Finding | None:
+    """What ON-phase pulses say about the pads; nothing while none flow."""
+    if watch.reading is None or watch.flowing_s is None:
+        return None
+    impedance_ohm = number(watch.reading.impedance_ohm)
+    if impedance_ohm is None and now_s - watch.flowing_s < watch.window_s:
+        return None  # the first pulse may not have been measured yet
+    judged = _ELECTRODE.get(contact(impedance_ohm, baseline_ohm))
+    if judged is None:
+        return None
+    cause, kind = judged
+    return Finding(cause, kind, Measured("impedance_ohm", impedance_ohm, baseline_ohm))
+
+
+def _battery(watch: Watch) -> Finding | None:
+    percent = number(watch.reading.battery_pct) if watch.reading is not None else None
+    if percent is None or not percent < BATTERY_END_PCT:
+        return None
+    measured = Measured("battery_pct", percent, BATTERY_END_PCT)
+    return Finding(Cause.BATTERY_EMPTY, EventKind.BATTERY_EMPTY, measured)

@@ -1,0 +1,187 @@
+"""One step of the session in the making: the state so far, and what to write and tell, in order.
+
+A `Turn` lives inside one call of `session.step`; seen from outside, the step is a pure function. The ways in which a
+session ends, pauses and latches are here; why and when is `agents.session`'s.
+"""
+
+from dataclasses import replace
+from typing import Any
+
+from agents.faults import STUCK_GRACE_S
+from agents.interlock import Ramp
+from agents.state import State
+from agents.steps import Emit, Output, Persist, Reply
+from broker.contract import messages
+from broker.contract.causes import CONSEQUENCES, Cause, ResetBy
+from broker.contract.messages import EventKind, Phase
+
+DAY_S = 24 * 3600.0
+GAP_S = STUCK_GRACE_S + 0.05  # five ticks without a reading are a gap in the session's own record
+_SEVERITY = {ResetBy.NOBODY: 0, ResetBy.THERAPIST: 1, ResetBy.ENGINEER: 2}
+
+
+class Turn:
+    """State and outputs of a step in the making."""
+
+    __slots__ = ("_saved", "outputs", "state")
+
+    def __init__(self, state: State) -> None:
+        self.state = state
+        self.outputs: list[Output] = []
+        self._saved = state.durable
+
+    def change(self, **fields: Any) -> None:
+        self.state = replace(self.state, **fields)
+
+    def change_durable(self, **fields: Any) -> None:
+        self.change(durable=replace(self.state.durable, **fields))
+
+    def change_session(self, **fields: Any) -> None:
+        if self.state.session is not None:
+            self.change(session=replace(self.state.session, **fields))
+
+    def tell(self, *outputs: Output) -> None:
+        self.outputs += outputs
+
+    def event(
+        self, kind: EventKind, cause: Cause | None = None, detail: messages.Detail | None = None
+    ) -> Emit:
+        """An event of now and of the session that is on."""
+        session = self.state.session
+        return Emit(self.state.now_s, kind, session.session_id if session is not None else None, cause, detail)
+
+    def save(self) -> int:
+        """Order the write of what changed in the durable record; the number of the newest write ordered."""
+        if self.state.durable != self._saved:
+            self._saved = self.state.durable
+            self.change(
+                ordered_n=self.state.ordered_n + 1,
+                unwritten_s=min(self.state.unwritten_s, self.state.now_s),
+            )
+            self.tell(Persist(self.state.ordered_n, self.state.durable))
+        return self.state.ordered_n
+
+
+# --- latching, ending, pausing ----------------------------------------------------------------------------------------
+
+
+def latch(turn: Turn, cause: Cause, *told: Output) -> None:
+    """End what is on and latch: on disk first, then told. A graver latch takes the place of a lesser one."""
+    state = turn.state
+    over_limits = _over_limits(state, cause)
+    reset_by = _reset_by(cause, len(over_limits))
+    is_graver = _SEVERITY[reset_by] > _SEVERITY[state.durable.reset_by]
+    turn.change_durable(over_limit_wall_s=over_limits)
+    if is_graver:
+        turn.change_durable(latch=cause, reset_by=reset_by)
+        turn.change(trouble_s=state.now_s)
+    latched = (turn.event(EventKind.LATCHED, cause),) if is_graver else ()
+    ended = _wind_down(turn, cause)
+    turn.save()
+    turn.tell(*told, *latched, *ended)
+
+
+def end(turn: Turn, cause: Cause, *told: Output) -> None:
+    """End what is on, without a latch."""
+    ended = _wind_down(turn, cause)
+    turn.save()
+    turn.tell(*told, *ended)
+
+
+def pause(turn: Turn, cause: Cause | None, *told: Output) -> None:
+    """Setting to 0 at once; the session stays."""
+    turn.tell(*told, turn.event(EventKind.SESSION_PAUSED, cause))
+    turn.change_session(setting_ma=0.0, paused_from_s=turn.state.now_s)
+    turn.change(phase=Phase.PAUSED)
+
+
+def expire(turn: Turn) -> None:
+    """Too late to start: the authorisation is worth nothing any more. Nothing but test pulses has flowed."""
+    told = (turn.event(EventKind.SESSION_DISARMED),) if turn.state.phase is Phase.ARMED else ()
+    _give_up_arming(turn)
+    turn.change_durable(live_session_id=None)
+    turn.change(session=None, marker=None, phase=Phase.IDLE)
+    turn.save()
+    turn.tell(*told)
+
+
+def settle(turn: Turn) -> None:
+    """A session that is stopping has stopped when zero is measured: only then it has ended, with its numbers."""
+    state = turn.state
+    if state.phase is not Phase.STOPPING or state.session is None or state.drive.enabled:
+        return
+    if not state.watch.zero_measured:
+        return
+    turn.tell(_ended(turn, state.session.ending))
+    turn.change_durable(live_session_id=None)
+    turn.change(session=None, marker=None, phase=_at_rest(state))
+    turn.save()
+
+
+def _wind_down(turn: Turn, cause: Cause) -> tuple[Output, ...]:
+    """Bring what is on to its end; what to tell once that is on disk."""
+    state = turn.state
+    session = state.session
+    if session is None:
+        turn.change(phase=_at_rest(state))
+        return ()
+    if state.phase is Phase.AUTHORISED:
+        ended = _ended(turn, cause)
+        _give_up_arming(turn)
+        turn.change_durable(live_session_id=None)
+        turn.change(session=None, marker=None, phase=_at_rest(state))
+        return (ended,)
+    ramp_s = CONSEQUENCES[cause].ramp_s
+    if state.phase is not Phase.STOPPING:
+        ramp = Ramp(state.drive.setting_ma, state.now_s) if ramp_s and state.phase is Phase.RUNNING else None
+        turn.change_session(ending=cause, ramp=ramp, setting_ma=0.0)
+        turn.change(phase=Phase.STOPPING)
+        return ()
+    turn.change_session(ending=_graver(session.ending, cause), ramp=session.ramp if ramp_s else None)
+    return ()
+
+
+def _at_rest(state: State) -> Phase:
+    return Phase.LATCHED if state.durable.latch is not None else Phase.IDLE
+
+
+def _graver(first: Cause | None, later: Cause) -> Cause:
+    """What a session ended by: the first cause, unless a later one takes more to reset."""
+    if first is None:
+        return later
+    return max(first, later, key=lambda cause: _SEVERITY[CONSEQUENCES[cause].reset_by])
+
+
+def _reset_by(cause: Cause, over_limits: int) -> ResetBy:
+    consequence = CONSEQUENCES[cause]
+    nth = consequence.engineer_from_nth_in_24_h
+    return ResetBy.ENGINEER if nth is not None and over_limits >= nth else consequence.reset_by
+
+
+def _over_limits(state: State, cause: Cause) -> tuple[float, ...]:
+    """Wall times of the over-limits of the last 24 h. One that seems to lie ahead, after a step back, counts too."""
+    wall_s = state.now_s + (state.wall_ahead_s or 0.0)
+    recent = tuple(at_s for at_s in state.durable.over_limit_wall_s if wall_s - at_s < DAY_S)
+    return (*recent, wall_s)[-8:] if cause is Cause.OVER_LIMIT else recent
+
+
+def _give_up_arming(turn: Turn) -> None:
+    if turn.state.arming is not None:
+        turn.tell(Reply(turn.state.arming.press_id, False, "The session ended before it was armed."))
+        turn.change(arming=None)
+
+
+def _ended(turn: Turn, cause: Cause | None) -> Emit:
+    session = turn.state.session
+    if session is None:
+        raise ValueError("only a session can have ended")
+    numbers = session.numbers
+    open_gap = session.read_s is not None and turn.state.now_s - session.read_s > GAP_S
+    detail = messages.SessionEnded(
+        elapsed_s=numbers.elapsed_s,
+        on_time_s=numbers.on_time_s,
+        peak_ma=min(numbers.peak_ma, 1000.0),
+        charge_uc=min(numbers.charge_uc, 1e12),
+        gaps=numbers.gaps + open_gap,
+    )
+    return turn.event(EventKind.SESSION_ENDED, cause, detail)

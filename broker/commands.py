@@ -1,0 +1,271 @@
+"""The broker's part of the command line: `stimfleet provision ...`, `broker`, `asyncapi`, `vectors`.
+
+Everything heavy is imported inside a command, so that `stimfleet --help` and the fleet's start do not pay for it.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Callable
+from datetime import UTC, date, datetime
+from pathlib import Path
+from typing import NoReturn
+
+SITE_DIR = Path("site")
+CA_DIR = Path("ca")
+REFUSED = 1
+
+_Run = Callable[[argparse.Namespace], int]
+
+
+def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+    """Add this part's commands. Each sets `run`, which takes the parsed arguments and returns the exit status."""
+    _add_provision(subparsers.add_parser("provision", help="keys, certificates, devices and operators of a site"))
+    _add_broker(subparsers.add_parser("broker", help="run the site's Mosquitto in the foreground"))
+    for name, says, run in (
+        ("asyncapi", "print the wire contract as an AsyncAPI 3 document", _asyncapi),
+        ("vectors", "print the test vectors for agents of other vendors", _vectors),
+    ):
+        parser = subparsers.add_parser(name, help=says)
+        parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of printing")
+        parser.set_defaults(run=run)
+
+
+def _add_provision(parser: argparse.ArgumentParser) -> None:
+    parts = parser.add_subparsers(required=True, metavar="WHAT")
+
+    site = _part(parts, "site", "a new site: CA, site key, broker and service certificates", _site, ca=True)
+    site.add_argument("site", help="id of the site: a-z, 0-9 and '-'")
+    site.add_argument("--broker-host", default="127.0.0.1", help="where devices find the broker")
+    site.add_argument("--broker-port", type=int, default=8883)
+    site.add_argument("--host", action="append", default=[], help="a further name or address of the broker")
+    site.add_argument("--time-zone", default="UTC", help="what calendar rules go by, e.g. Europe/Vienna")
+
+    device = _part(parts, "device", "a new device: the folder that is handed to it", _device, ca=True)
+    device.add_argument("device", help="id of the device")
+    device.add_argument("--room", required=True)
+    device.add_argument("--serial", required=True, help="serial number on the stimulator")
+    device.add_argument("--model", required=True)
+    device.add_argument("--out", type=Path, required=True, help="folder to make")
+
+    service = _part(parts, "service", "certificate of a fleet service that has none", _service, ca=True)
+    service.add_argument("service", help="fleet-intake or fleet-safety")
+
+    operator = _part(parts, "operator", "who may treat, and on which models until when", _operator)
+    operator.add_argument("operator", help="id of the operator")
+    operator.add_argument(
+        "--instructed", action="append", default=[], type=_model_and_day, metavar="MODEL=YYYY-MM-DD", required=True
+    )
+
+    renew = _part(parts, "renew", "a new certificate for a device, a service or the broker (`server`)", _renew, ca=True)
+    renew.add_argument("identity", help="device id, fleet-intake, fleet-safety or server")
+    renew.add_argument("--out", type=Path, help="folder of a device's new papers")
+    renew.add_argument(
+        "--new-key", action="store_true", help="a device's key too; the old one stays good until --finish"
+    )
+    renew.add_argument("--finish", action="store_true", help="end the overlap: a device's old key is good no more")
+
+    rotate = _part(parts, "rotate", "a new site key; the old one stays good until --finish", _rotate)
+    rotate.add_argument("--finish", action="store_true", help="end the overlap: the old site key is good no more")
+
+    revoke = _part(parts, "revoke", "strike a device off, for good, and take its rights at the broker", _revoke)
+    revoke.add_argument("device")
+
+
+def _part(
+    parts: "argparse._SubParsersAction[argparse.ArgumentParser]",
+    name: str,
+    says: str,
+    run: _Run,
+    *,
+    ca: bool = False,
+) -> argparse.ArgumentParser:
+    parser = parts.add_parser(name, help=says)
+    parser.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    if ca:
+        parser.add_argument("--ca-dir", type=Path, default=CA_DIR, help="the CA's own folder (default: ./ca)")
+    parser.set_defaults(run=_plainly(run))
+    return parser
+
+
+def _add_broker(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--site-dir", type=Path, default=SITE_DIR)
+    parser.add_argument("--bind", default="127.0.0.1", help="address to listen on")
+    parser.add_argument("--port", type=int, help="port to listen on (default: the registry's)")
+    parser.add_argument("--user", help="whom a broker started by root becomes (default: nobody else)")
+    parser.add_argument("--configure-only", action="store_true", help="write mosquitto.conf and the ACL, run nothing")
+    parser.set_defaults(run=_plainly(_broker))
+
+
+# --- provision ------------------------------------------------------------------------------------------------------
+
+
+def _site(args: argparse.Namespace) -> int:
+    from broker.pki.site import provision_site
+
+    provision_site(
+        args.site_dir,
+        args.ca_dir,
+        args.site,
+        now=_now(),
+        broker_host=args.broker_host,
+        broker_port=args.broker_port,
+        hosts=args.host,
+        time_zone=args.time_zone,
+    )
+    return _say(
+        f"Site {args.site} is provisioned in {args.site_dir}.",
+        f"Its CA is in {args.ca_dir}: keep that folder off the fleet's host.",
+    )
+
+
+def _device(args: argparse.Namespace) -> int:
+    from broker.pki.devices import provision_device
+
+    provision_device(args.site_dir, args.ca_dir, args.device, args.room, args.serial, args.model, args.out, now=_now())
+    return _say(
+        f"Device {args.device} in {args.room} is provisioned; hand {args.out} to it and keep no copy.",
+        _reload(args.site_dir),
+    )
+
+
+def _service(args: argparse.Namespace) -> int:
+    from broker.pki.site import provision_service
+
+    return _say(
+        f"Certificate of {args.service}: {provision_service(args.site_dir, args.ca_dir, args.service, now=_now())}"
+    )
+
+
+def _operator(args: argparse.Namespace) -> int:
+    from broker.pki.devices import provision_operator
+
+    operator = provision_operator(args.site_dir, args.operator, dict(args.instructed))
+    until = ", ".join(f"{model} until {day}" for model, day in operator.instructed_until.items())
+    return _say(f"Operator {operator.id} is instructed on {until}.")
+
+
+def _renew(args: argparse.Namespace) -> int:
+    from broker.pki.devices import drop_old_keys, renew_device
+    from broker.pki.folder import ProvisioningRefused
+    from broker.pki.site import SERVER, SERVICES, renew_service
+
+    if args.identity in (*SERVICES, SERVER):
+        path = renew_service(args.site_dir, args.ca_dir, args.identity, now=_now())
+        return _say(f"New certificate of {args.identity}: {path}. Restart what uses it.")
+    if args.finish:
+        drop_old_keys(args.site_dir, args.identity)
+        return _say(f"Only the newest key of {args.identity} is good from now on; restart the fleet or have it reload.")
+    if args.out is None:
+        raise ProvisioningRefused("Name the folder for the device's new papers with --out.")
+    device = renew_device(args.site_dir, args.ca_dir, args.identity, args.out, now=_now(), new_key=args.new_key)
+    return _say(f"New papers of {device.id} until {device.certificate_until}: hand {args.out} to it.")
+
+
+def _rotate(args: argparse.Namespace) -> int:
+    from broker.pki.site import drop_old_site_key, rotate_site_key
+
+    if args.finish:
+        drop_old_site_key(args.site_dir)
+        return _say("The old site key is good no more.")
+    rotate_site_key(args.site_dir)
+    return _say(
+        f"There is a new site key. Give {args.site_dir / 'site.pub'} to every device, then run this with --finish.",
+    )
+
+
+def _revoke(args: argparse.Namespace) -> int:
+    from broker.pki.devices import strike_off
+
+    strike_off(args.site_dir, args.device)
+    return _say(f"Device {args.device} is struck off, for good.", _reload(args.site_dir))
+
+
+def _reload(site_dir: Path) -> str:
+    from broker.mosquitto.local import reload_broker
+
+    if reload_broker(site_dir):
+        return "The broker on this machine obeys the new list."
+    return f"No broker of this site runs on this machine; the new list is {site_dir / 'broker' / 'acl'}."
+
+
+def _model_and_day(text: str) -> tuple[str, date]:
+    model, equals, day = text.rpartition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like MODEL=2027-01-31")
+    try:
+        return model, date.fromisoformat(day)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{day!r} is no day like 2027-01-31") from error
+
+
+# --- broker and documents -------------------------------------------------------------------------------------------
+
+
+def _broker(args: argparse.Namespace) -> int:
+    """Become Mosquitto: whoever started this command supervises it."""
+    from broker.mosquitto.configuration import write_configuration
+    from broker.mosquitto.local import mosquitto_path
+    from broker.pki.registry import load_registry
+
+    registry = load_registry(args.site_dir)
+    configuration = write_configuration(args.site_dir, registry, bind=args.bind, port=args.port, user=args.user)
+    if not args.configure_only:
+        _become([mosquitto_path(), "-c", str(configuration)])
+    return _say(f"Configuration of the broker: {configuration}")
+
+
+def _become(command: list[str]) -> NoReturn:
+    sys.stdout.flush()
+    os.execv(command[0], command)  # noqa: S606 - an argument list of our own
+
+
+def _asyncapi(args: argparse.Namespace) -> int:
+    from broker.wire.asyncapi import document_text
+
+    return _publish(document_text(), args.out)
+
+
+def _vectors(args: argparse.Namespace) -> int:
+    from broker.wire.vectors import vectors_text
+
+    return _publish(vectors_text(), args.out)
+
+
+def _publish(text: str, out: Path | None) -> int:
+    if out is None:
+        sys.stdout.write(text)
+        return 0
+    out.write_text(text, encoding="utf-8")
+    return _say(f"Written to {out}.")
+
+
+# --- plain words ----------------------------------------------------------------------------------------------------
+
+
+def _plainly(run: _Run) -> _Run:
+    """`run`, with its refusals as one sentence on stderr and a status other than 0."""
+
+    def plainly(args: argparse.Namespace) -> int:
+        from broker.mosquitto.local import BrokerFailed
+        from broker.pki.folder import ProvisioningRefused
+        from broker.pki.registry import BadRegistry
+
+        try:
+            return run(args)
+        except (ProvisioningRefused, BadRegistry, BrokerFailed) as refused:
+            sys.stderr.write(f"{refused}\n")
+        except OSError as error:
+            sys.stderr.write(f"{error.filename or 'A file'} cannot be used: {error.strerror}.\n")
+        return REFUSED
+
+    return plainly
+
+
+def _say(*sentences: str) -> int:
+    sys.stdout.writelines(f"{sentence}\n" for sentence in sentences)
+    return 0
+
+
+def _now() -> datetime:
+    return datetime.now(UTC)

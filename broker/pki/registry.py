@@ -1,0 +1,255 @@
+"""The registry: every device and operator that a site knows, and the clinic's own limits, in `registry.json`.
+
+It is written by `stimfleet provision` and its kin, read by the fleet and by whoever writes the ACL. Reading is
+strict: whatever is not exactly as written here is refused with one sentence that names the place.
+"""
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from datetime import date
+from functools import partial
+from pathlib import Path
+from typing import Any
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+from broker.contract.limits import ENVELOPE, LIMIT_NAMES, Layer
+from broker.contract.shapes import NAME_PATTERN
+from broker.contract.topics import RESERVED_IDS
+from broker.pki.durable import write_public
+
+FILE_NAME = "registry.json"
+OPERATOR_PATTERN = r"[a-z0-9][a-z0-9.-]{0,63}"
+LABEL_PATTERN = r"[^\x00-\x1f\x7f]{1,64}"
+POINT_PATTERN = r"04[0-9a-f]{128}"
+HOST_PATTERN = r"[A-Za-z0-9.:-]{1,253}"
+
+
+class BadRegistry(ValueError):
+    """The registry cannot be used as it is; the text is one sentence that says where and why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Device:
+    """A stimulator with its agent.
+
+    `public_keys` are uncompressed points in hex, newest last; more than one only while a key is renewed.
+    `certificate_until` is the last day of its newest certificate. A struck-off id is never used again: its
+    certificate stays good to the CA, only the ACL and the registry know better.
+    """
+
+    id: str
+    room: str
+    serial: str
+    model: str
+    public_keys: tuple[str, ...]
+    certificate_until: date
+    struck_off: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Operator:
+    """A trained professional: the last day of the instruction, per model of stimulator."""
+
+    id: str
+    instructed_until: Mapping[str, date] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Registry:
+    """A site. `clinic_limits` tightens the envelope: limit name to value. `time_zone` is what calendar rules go by."""
+
+    site: str
+    time_zone: str
+    broker_host: str
+    broker_port: int
+    clinic_limits: Mapping[str, float] = field(default_factory=dict)
+    devices: Mapping[str, Device] = field(default_factory=dict)
+    operators: Mapping[str, Operator] = field(default_factory=dict)
+
+    @property
+    def active_devices(self) -> tuple[Device, ...]:
+        return tuple(device for device in self.devices.values() if not device.struck_off)
+
+
+def load_registry(path: Path) -> Registry:
+    """Read `path`, the file or the site's folder.
+
+    Raises:
+        BadRegistry: it is not there, cannot be read, or is not exactly a registry.
+    """
+    file = path / FILE_NAME if path.is_dir() else path
+    try:
+        text = file.read_text(encoding="utf-8")
+    except OSError as error:
+        raise BadRegistry(f"The registry {file} cannot be read: {error.strerror}.") from error
+    except UnicodeDecodeError as error:
+        raise BadRegistry(f"The registry {file} is not UTF-8 text.") from error
+    try:
+        return _registry(json.loads(text, object_pairs_hook=_unique, parse_constant=_no_constant))
+    except json.JSONDecodeError as error:
+        raise BadRegistry(f"The registry {file} is not JSON: {error.msg} in line {error.lineno}.") from error
+    except RecursionError as error:
+        raise BadRegistry(f"The registry {file} is nested too deeply.") from error
+    except _Wrong as wrong:
+        raise BadRegistry(f"The registry {file} cannot be used: {wrong}.") from wrong
+
+
+def save_registry(site_dir: Path, registry: Registry) -> None:
+    """Write the registry into its site's folder, whole or not at all."""
+    document = asdict(registry)
+    document["devices"] = [asdict(device) for device in registry.devices.values()]
+    document["operators"] = [asdict(operator) for operator in registry.operators.values()]
+    text = json.dumps(document, indent=2, default=date.isoformat)
+    write_public(site_dir / FILE_NAME, f"{text}\n".encode())
+
+
+# --- strict reading -------------------------------------------------------------------------------------------------
+
+_Read = Callable[[str, Any], Any]
+
+
+class _Wrong(ValueError):
+    """What is wrong, and where."""
+
+
+def _unique(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) != len(pairs):
+        twice = next(key for key, _ in pairs if sum(key == other for other, _ in pairs) > 1)
+        raise _Wrong(f"{twice!r} is there twice in one object")
+    return found
+
+
+def _no_constant(name: str) -> float:
+    raise _Wrong(f"{name} is no number")
+
+
+def _string(pattern: str, where: str, value: Any) -> str:
+    if not isinstance(value, str) or not re.fullmatch(pattern, value):
+        raise _Wrong(f"{where} is {value!r}, which does not match {pattern}")
+    return value
+
+
+def _device_id(where: str, value: Any) -> str:
+    name = _string(NAME_PATTERN, where, value)
+    if name in RESERVED_IDS:
+        raise _Wrong(f"{where} is {name!r}, which is reserved")
+    return name
+
+
+def _day(where: str, value: Any) -> date:
+    try:
+        return date.fromisoformat(_string(r"\d{4}-\d\d-\d\d", where, value))
+    except ValueError as error:
+        raise _Wrong(f"{where} is {value!r}, which is no day like 2027-01-31") from error
+
+
+def _time_zone(where: str, value: Any) -> str:
+    name = _string(r"[A-Za-z0-9_+/-]{1,64}", where, value)
+    try:
+        ZoneInfo(name)
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
+        raise _Wrong(f"{where} is {name!r}, which this machine does not know as a time zone") from error
+    return name
+
+
+def _port(where: str, value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= 65_535:
+        raise _Wrong(f"{where} is {value!r}, which is no port")
+    return value
+
+
+def _flag(where: str, value: Any) -> bool:
+    if not isinstance(value, bool):
+        raise _Wrong(f"{where} is {value!r}, which is neither true nor false")
+    return value
+
+
+def _list(read: _Read, where: str, value: Any) -> tuple[Any, ...]:
+    if not isinstance(value, list):
+        raise _Wrong(f"{where} is no list")
+    return tuple(read(f"{where}[{n}]", item) for n, item in enumerate(value))
+
+
+def _days_by_model(where: str, value: Any) -> dict[str, date]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    return {_string(LABEL_PATTERN, where, model): _day(f"{where}.{model}", day) for model, day in value.items()}
+
+
+def _clinic_limits(where: str, value: Any) -> dict[str, float]:
+    """Limits of the clinic's layer; one that loosens the envelope is refused, because it would be ignored."""
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    for name, number in value.items():
+        if name not in LIMIT_NAMES:
+            raise _Wrong(f"{where} names {name!r}, which is no limit")
+        if type(number) not in (int, float) or not 0.0 <= number <= 1e6:
+            raise _Wrong(f"{where}.{name} is {number!r}, which is no number from 0 to 1000000")
+        outer = getattr(ENVELOPE, name)
+        tightened = getattr(ENVELOPE.tightened_by(Layer.CLINIC, **{name: float(number)}), name)
+        if float(number) != outer.value and tightened.layer is not Layer.CLINIC:
+            raise _Wrong(f"{where}.{name} is {number!r}, looser than the envelope's {outer.value!r}")
+    return {name: float(number) for name, number in value.items()}
+
+
+def _fields(where: str, value: Any, readers: Mapping[str, _Read]) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    for name in value.keys() - readers.keys():
+        raise _Wrong(f"{where} has {name!r}, which is unknown")
+    for name in readers.keys() - value.keys():
+        raise _Wrong(f"{where} has no {name!r}")
+    return {name: read(f"{where}.{name}", value[name]) for name, read in readers.items()}
+
+
+_DEVICE: dict[str, _Read] = {
+    "id": _device_id,
+    "room": partial(_string, NAME_PATTERN),
+    "serial": partial(_string, LABEL_PATTERN),
+    "model": partial(_string, LABEL_PATTERN),
+    "public_keys": partial(_list, partial(_string, POINT_PATTERN)),
+    "certificate_until": _day,
+    "struck_off": _flag,
+}
+_OPERATOR: dict[str, _Read] = {
+    "id": partial(_string, OPERATOR_PATTERN),
+    "instructed_until": _days_by_model,
+}
+
+
+def _device(where: str, value: Any) -> Device:
+    device = Device(**_fields(where, value, _DEVICE))
+    if not device.public_keys:
+        raise _Wrong(f"{where}.public_keys is empty")
+    return device
+
+
+def _operator(where: str, value: Any) -> Operator:
+    return Operator(**_fields(where, value, _OPERATOR))
+
+
+def _by_id(read: _Read, where: str, value: Any) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for item in _list(read, where, value):
+        if item.id in found:
+            raise _Wrong(f"{where} has {item.id!r} twice")
+        found[item.id] = item
+    return found
+
+
+_REGISTRY: dict[str, _Read] = {
+    "site": partial(_string, NAME_PATTERN),
+    "time_zone": _time_zone,
+    "broker_host": partial(_string, HOST_PATTERN),
+    "broker_port": _port,
+    "clinic_limits": _clinic_limits,
+    "devices": partial(_by_id, _device),
+    "operators": partial(_by_id, _operator),
+}
+
+
+def _registry(document: Any) -> Registry:
+    return Registry(**_fields("the registry", document, _REGISTRY))

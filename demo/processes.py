@@ -1,0 +1,112 @@
+"""Real processes, started by the commands that a clinic uses, watched, signalled, and ended in order."""
+
+import ctypes
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TypeVar
+
+ENDS_WITHIN_S = 15.0
+_ASK_EVERY_S = 0.02
+_PR_SET_PDEATHSIG = 1
+_libc = ctypes.CDLL(None, use_errno=True)
+
+_Answer = TypeVar("_Answer")
+
+
+class DidNotHappen(TimeoutError):
+    """Something that had to happen did not in its time. The text says what, and what the logs said last."""
+
+
+def await_that(what: str, ask: Callable[[], _Answer | None], within_s: float, hint: Callable[[], str] = str) -> _Answer:
+    """The first answer of `ask` that is neither None nor False.
+
+    Raises:
+        DidNotHappen: none came within `within_s` seconds; `hint()` is added to the text.
+    """
+    give_up_s = time.monotonic() + within_s
+    while True:
+        answer = ask()
+        if answer is not None and answer is not False:
+            return answer
+        if time.monotonic() > give_up_s:
+            raise DidNotHappen(f"within {within_s:g} s: {what}. {hint()}".rstrip())
+        time.sleep(_ASK_EVERY_S)
+
+
+class Process:
+    """One `stimfleet` command as a process of its own. Its output goes to `log`.
+
+    It gets SIGTERM when the process that started it dies, whatever that died of: a demo leaves nothing behind.
+    """
+
+    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+        self.name = name
+        self.log = log
+        self._command = [sys.executable, "-m", "stimfleet", *command]
+        self._running: subprocess.Popen[bytes] | None = None
+
+    @property
+    def pid(self) -> int:
+        if self._running is None:
+            raise DidNotHappen(f"{self.name} was not started")
+        return self._running.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._running is not None and self._running.poll() is None
+
+    def start(self) -> None:
+        if self.alive:
+            raise AssertionError(f"{self.name} is running")
+        with self.log.open("ab") as log:
+            self._running = subprocess.Popen(
+                self._command,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+                env=os.environ | {"PYTHONUNBUFFERED": "1"},
+                start_new_session=True,  # a Ctrl-C at the terminal is passed on by whoever ends us, in order
+                preexec_fn=_die_with_parent,
+            )
+
+    def send(self, number: signal.Signals) -> None:
+        if self._running is not None:
+            self._running.send_signal(number)
+
+    def kill(self) -> None:
+        """SIGKILL, and wait until it is gone."""
+        self.send(signal.SIGKILL)
+        if self._running is not None:
+            self._running.wait()
+
+    def end(self) -> str | None:
+        """End it with SIGTERM. None when it went cleanly, else what was wrong."""
+        if self._running is None:
+            return None
+        if self._running.poll() is not None:
+            return self._complaint("had ended by itself", self._running.returncode)
+        self.send(signal.SIGCONT)
+        self.send(signal.SIGTERM)
+        try:
+            status = self._running.wait(ENDS_WITHIN_S)
+        except subprocess.TimeoutExpired:
+            self.kill()
+            return f"{self.name} did not end within {ENDS_WITHIN_S:g} s and was killed; see {self.log}"
+        return None if status == 0 else self._complaint("ended badly", status)
+
+    def last_words(self, lines: int = 3) -> str:
+        """The end of its log, for an error message."""
+        said = self.log.read_text(encoding="utf-8", errors="replace").splitlines() if self.log.exists() else []
+        return f"{self.name} said last: " + (" / ".join(said[-lines:]) or "nothing")
+
+    def _complaint(self, what: str, status: int) -> str:
+        return f"{self.name} {what} (status {status}); {self.last_words()}"
+
+
+def _die_with_parent() -> None:
+    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

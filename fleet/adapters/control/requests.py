@@ -1,0 +1,126 @@
+"""What may be asked at the control socket, strictly: an unknown word or a wrong type is an error that names the field.
+
+    {"op": "stop", "device": "stim-12", "issued_by": "anna", "reason": "patient asked"}
+    {"ok": true, "command_id": "..."}
+    {"ok": false, "error": "refused", "text": "...", "refusals": [{"rule": "screening_age", ...}]}
+"""
+
+import json
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import Discriminator, TypeAdapter, ValidationError
+
+from broker.contract.messages import Scope
+from broker.contract.plan import Plan
+from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, OperatorId, RoomId, Strict
+from fleet.core.screening import Screening
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskSession(Strict):
+    """The same `request_id` again is the same request and gets the same answer; None: a new one."""
+
+    op: Literal["session_request"]
+    request_id: HexId | None = None
+    client: ClientToken
+    device: DeviceId
+    room: RoomId
+    plan: Plan
+    screening: Screening
+    operator: OperatorId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskCancel(Strict):
+    op: Literal["session_cancel"]
+    session_id: HexId
+    issued_by: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskList(Strict):
+    """Sessions, newest first; `open_only` leaves out those that are over."""
+
+    op: Literal["session_list"]
+    open_only: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskShow(Strict):
+    op: Literal["session_show"]
+    session_id: HexId
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskStop(Strict):
+    """`device` is a device's id or `all`."""
+
+    op: Literal["stop"]
+    device: DeviceId
+    issued_by: Label
+    reason: Label = "pushed"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskRelease(Strict):
+    """`device` is a device's id or `all`; `scope` None: what follows from it."""
+
+    op: Literal["release"]
+    device: DeviceId
+    issued_by: Label
+    scope: Scope | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskDrain(Strict):
+    op: Literal["drain"]
+    issued_by: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskDevices(Strict):
+    op: Literal["devices"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskStatus(Strict):
+    op: Literal["status"]
+
+
+Request = AskSession | AskCancel | AskList | AskShow | AskStop | AskRelease | AskDrain | AskDevices | AskStatus
+OPS = "session_request, session_cancel, session_list, session_show, stop, release, drain, devices, status"
+
+
+class BadRequest(ValueError):
+    """A line that is no request; the text is one sentence for whoever sent it."""
+
+
+_adapter: TypeAdapter[Request] = TypeAdapter(Annotated[Request, Discriminator("op")])
+
+
+def parse(line: bytes) -> Request:
+    """The request that a line makes.
+
+    Raises:
+        BadRequest: says which field and why.
+    """
+    try:
+        return _adapter.validate_json(line, strict=True)
+    except ValidationError as refused:
+        error = refused.errors(include_url=False, include_input=False)[0]
+    except RecursionError:
+        raise BadRequest("The request is nested too deeply.") from None
+    match error["type"]:
+        case "json_invalid":
+            raise BadRequest("The request is not one JSON object.")
+        case "union_tag_not_found" | "union_tag_invalid":
+            raise BadRequest(f"The request's op must be one of: {OPS}.")
+        case _:
+            field = ".".join(str(part) for part in error["loc"][1:]) or "it"
+            raise BadRequest(f"The request's {field}: {error['msg']}.")
+
+
+def render(answer: dict[str, Any]) -> bytes:
+    """An answer as one line."""
+    return json.dumps(answer, separators=(",", ":"), allow_nan=False).encode() + b"\n"

@@ -1,0 +1,104 @@
+"""The control socket's server. Nobody at it can hold up or grow the service: every size, count and wait has a bound."""
+
+import asyncio
+import logging
+import os
+import stat
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from fleet.adapters.control.requests import BadRequest, Request, parse, render
+
+log = logging.getLogger(__name__)
+LINE_BYTES_MAX = 64 * 1024
+CLIENTS_MAX = 32
+IDLE_S_MAX = 300.0  # a client that says nothing
+WRITE_S_MAX = 2.0  # a client that does not read
+SOCKET_MODE = 0o600
+
+Answer = Callable[[Request], Awaitable[dict[str, Any]]]
+
+
+@asynccontextmanager
+async def control_socket(path: Path, answer: Answer) -> AsyncIterator[None]:
+    """Serve `answer` at `path` while the context is open. What `answer` raises ends the context's process.
+
+    Raises:
+        OSError: the path cannot be bound.
+    """
+    _take_away(path)
+    server = _Server(answer)
+    before = os.umask(0o777 & ~SOCKET_MODE)  # from its first moment nobody else may connect
+    try:
+        listening = await asyncio.start_unix_server(server.serve, path, limit=LINE_BYTES_MAX)
+    finally:
+        os.umask(before)
+    try:
+        yield
+    finally:
+        listening.close()
+        server.disconnect_all()
+        path.unlink(missing_ok=True)
+
+
+def _take_away(path: Path) -> None:
+    """A socket that a killed process left; anything else stays, and binding fails."""
+    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
+        path.unlink()
+
+
+class _Server:
+    """Serves each client's lines in turn."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+        self._clients: set[asyncio.StreamWriter] = set()
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if len(self._clients) >= CLIENTS_MAX:
+            await self._say(writer, _error("busy", f"{CLIENTS_MAX} clients are connected already."))
+            writer.close()
+            return
+        self._clients.add(writer)
+        try:
+            while await self._one(reader, writer):
+                pass
+        except (ConnectionError, TimeoutError):
+            pass  # the client went, said nothing for minutes, or does not read: that is its business
+        finally:
+            self._clients.discard(writer)
+            writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    def disconnect_all(self) -> None:
+        """Let every client go."""
+        for writer in tuple(self._clients):
+            writer.transport.abort()
+
+    async def _one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
+        """Answer one line; whether there may be another."""
+        try:
+            async with asyncio.timeout(IDLE_S_MAX):
+                line = await reader.readline()
+        except ValueError:  # asyncio's word for a line beyond the limit
+            await self._say(writer, _error("too_large", f"A request has at most {LINE_BYTES_MAX} bytes."))
+            return False
+        if not line.endswith(b"\n"):
+            return False
+        try:
+            request = parse(line)
+        except BadRequest as bad:
+            await self._say(writer, _error("bad_request", str(bad)))
+            return True
+        await self._say(writer, await self._answer(request))
+        return True
+
+    async def _say(self, writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
+        writer.write(render(answer))
+        async with asyncio.timeout(WRITE_S_MAX):
+            await writer.drain()
+
+
+def _error(code: str, text: str) -> dict[str, Any]:
+    return {"ok": False, "error": code, "text": text}

@@ -1,0 +1,29 @@
+"""What may go wrong with the journal; the tree is drawn in the package's docstring."""
+
+
+class JournalError(Exception):
+    """The journal cannot do what was asked."""
+
+
+class JournalLocked(JournalError):
+    """Another fleet instance has this data folder."""
+
+
+class JournalUnwritable(JournalError):
+    """The disk refuses. What was appended is kept, in order, and tried again."""
+
+
+class JournalCorrupt(JournalError):
+    """A row is not what was written, or one is missing. `position` is that of the first bad row."""
+
+    def __init__(self, position: int, text: str) -> None:
+        super().__init__(f"journal row {position}: {text}")
+        self.position = position
+
+
+class UnknownStored(JournalError):
+    """A name or version that this program does not know: it is older than what wrote the journal."""
+
+
+class Unstorable(JournalError):
+    """An event that would not read back as itself: a bug of its maker, so it is not written."""

@@ -1,0 +1,205 @@
+"""The open journal: appends from the event loop, commits from a thread of its own, several at a time.
+
+What waits while one commit runs goes into the next, so the group is as large as the disk is slow; an append on an idle
+disk waits for nobody. A row that the disk refuses stays in memory, in order, and is tried again: the state that the
+service has already moved to stays the fold of what will be written. Nothing is confirmed before that.
+"""
+
+import asyncio
+import hashlib
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Generic, TypeVar
+
+import sqlalchemy as sa
+
+from fleet.adapters.journal.errors import JournalUnwritable
+from fleet.adapters.journal.restore import Fold, Restored, restore
+from fleet.adapters.journal.rows import EVENTS, SNAPSHOTS, Row, Tip, next_row, open_database
+
+State = TypeVar("State")
+Stored = TypeVar("Stored")
+RETRY_S = 0.5
+SNAPSHOTS_KEPT = 2  # the older one for the case that the newer one was torn
+WAITING_ROWS_MAX = 100_000  # beyond this the process ends rather than grow: the spools still have what is not receipted
+
+
+@dataclass(frozen=True, slots=True)
+class _Batch:
+    rows: tuple[Row, ...]
+    durable: Future[None]
+
+
+@dataclass(frozen=True, slots=True)
+class _Snapshot(Generic[Stored]):
+    stored: Stored
+    tip: Tip
+
+
+class Journal(Generic[State, Stored]):
+    """One open journal. `append` and `snapshot` belong to one thread, the event loop's.
+
+    `disk_changed` is called from the writing thread: with the error when the disk begins to refuse, with None when it
+    takes again.
+    """
+
+    def __init__(
+        self, path: Path, fold: Fold[State, Stored], disk_changed: Callable[[JournalUnwritable | None], None]
+    ) -> None:
+        """Open, or make, the journal; `restored` is what it says.
+
+        Raises:
+            JournalUnwritable, JournalCorrupt, UnknownStored
+        """
+        self._fold = fold
+        self._disk_changed = disk_changed
+        self._engine = open_database(path, create=True)
+        try:
+            with self._engine.connect() as connection:
+                self.restored: Restored[State] = restore(connection, fold)
+        except sa.exc.DBAPIError as error:
+            raise JournalUnwritable(f"the journal cannot be read: {error.orig}") from error
+        self._tip = self.restored.tip
+        self._waiting: list[_Batch] = []
+        self._waiting_rows = 0
+        self._snapshot: _Snapshot[Stored] | None = None
+        self._closing = False
+        self._refusing = False
+        self._died: BaseException | None = None
+        self._changed = threading.Condition()
+        self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
+        self._thread.start()
+
+    @property
+    def position(self) -> int:
+        """Of the last row appended; it may not be durable yet."""
+        return self._tip.position
+
+    @property
+    def refusing(self) -> bool:
+        """Whether the disk refuses: nothing appended since is durable."""
+        return self._refusing
+
+    def append(self, at: str, events: Sequence[object]) -> asyncio.Future[None]:
+        """Append all of `events` in one transaction; the future is done when they are durable.
+
+        Raises:
+            Unstorable: an event is not what it should be; nothing was appended.
+            JournalUnwritable: the disk has refused for so long that memory runs out.
+        """
+        if self._died is not None:
+            raise JournalUnwritable("the journal's thread has ended") from self._died
+        tip, rows = self._tip, []
+        for event in events:
+            row = next_row(tip, at, *self._fold.forms.dump(event))
+            rows.append(row)
+            tip = Tip(row.position, row.hash)
+        batch = _Batch(tuple(rows), Future())
+        batch.durable.set_running_or_notify_cancel()  # whoever stops waiting does not stop the writing
+        with self._changed:
+            if self._waiting_rows + len(rows) > WAITING_ROWS_MAX:
+                raise JournalUnwritable(f"{self._waiting_rows} rows wait for a disk that refuses")
+            self._waiting.append(batch)
+            self._waiting_rows += len(rows)
+            self._changed.notify()
+        self._tip = tip
+        return asyncio.wrap_future(batch.durable)
+
+    def snapshot(self, stored: Stored) -> None:
+        """Store the fold of everything appended so far, once all of that is durable. Nobody changes it any more."""
+        with self._changed:
+            self._snapshot = _Snapshot(stored, self._tip)
+            self._changed.notify()
+
+    def close(self, within_s: float = 5.0) -> None:
+        """Commit what waits and end the thread.
+
+        Raises:
+            JournalUnwritable: something was not written.
+        """
+        with self._changed:
+            self._closing = True
+            self._changed.notify()
+        self._thread.join(within_s)
+        self._engine.dispose()
+        if self._thread.is_alive() or self._waiting or self._died:
+            raise JournalUnwritable(f"{self._waiting_rows} rows were not written") from self._died
+
+    # --- the writing thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        try:
+            while self._next():
+                pass
+        except BaseException as error:  # a bug in this thread must end the process, not leave it waiting for ever
+            self._died = error
+            with self._changed:
+                waiting, self._waiting = self._waiting, []
+            for batch in waiting:
+                batch.durable.set_exception(JournalUnwritable(f"the journal's thread ended: {error!r}"))
+            raise
+
+    def _next(self) -> bool:
+        with self._changed:
+            self._changed.wait_for(lambda: self._waiting or self._snapshot or self._closing)
+            batches, snapshot = tuple(self._waiting), self._snapshot
+        if not batches and snapshot is None:
+            return False
+        try:
+            self._write_rows([row for batch in batches for row in batch.rows])
+            self._confirm(batches)
+            if snapshot is not None:
+                self._write_snapshot(snapshot)
+        except sa.exc.DBAPIError as error:
+            return self._refused(error)
+        return True
+
+    def _confirm(self, batches: Sequence[_Batch]) -> None:
+        with self._changed:
+            del self._waiting[: len(batches)]
+            self._waiting_rows -= sum(len(batch.rows) for batch in batches)
+        if self._refusing:
+            self._refusing = False
+            self._disk_changed(None)
+        for batch in batches:
+            batch.durable.set_result(None)
+
+    def _refused(self, error: sa.exc.DBAPIError) -> bool:
+        if not self._refusing:
+            self._refusing = True
+            self._disk_changed(JournalUnwritable(f"the journal cannot be written: {error.orig}"))
+        with self._changed:
+            return not self._changed.wait_for(lambda: self._closing, RETRY_S)
+
+    def _write_rows(self, rows: Sequence[Row]) -> None:
+        if not rows:
+            return
+        with self._engine.begin() as connection:
+            # A commit that failed may be on the disk all the same: what is there is not written twice.
+            there = connection.execute(sa.select(sa.func.max(EVENTS.c.position))).scalar() or 0
+            new = [asdict(row) for row in rows if row.position > there]
+            if new:
+                connection.execute(sa.insert(EVENTS), new)
+
+    def _write_snapshot(self, snapshot: _Snapshot[Stored]) -> None:
+        body = self._fold.dump(snapshot.stored)
+        kept = sa.select(SNAPSHOTS.c.position).order_by(SNAPSHOTS.c.position.desc()).limit(SNAPSHOTS_KEPT)
+        position = snapshot.tip.position
+        with self._engine.begin() as connection:
+            connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.position == position))
+            connection.execute(
+                sa.insert(SNAPSHOTS).values(
+                    position=position,
+                    hash=snapshot.tip.hash,
+                    shape=self._fold.shape,
+                    body=body,
+                    checksum=hashlib.sha256(body).digest(),
+                )
+            )
+            connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.position.not_in(kept)))
+        with self._changed:
+            if self._snapshot is snapshot:
+                self._snapshot = None

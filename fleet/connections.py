@@ -1,0 +1,132 @@
+"""The life of the fleet's two connections: made together, watched by the echo, made anew together, ended when another
+instance has taken over.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from broker.contract.topics import FLEET, Channel, topic_for
+from fleet.adapters.downlink import Downlink
+from fleet.adapters.echo import MISSES_MAX, PERIOD_S, Echo, TakenOver
+from fleet.adapters.intake import UNACKNOWLEDGED_MAX, Intake
+from fleet.mqtt import SESSION_TAKEN_OVER, Connection, Endpoint, NoConnection
+
+log = logging.getLogger(__name__)
+RETRY_S = 0.2
+LISTEN_S = 1.2 * PERIOD_S  # long enough to hear one beat of another instance
+
+
+@dataclass(slots=True)
+class Connections:
+    """Keeps intake and downlink connected. `up` is set while both carry."""
+
+    site: str
+    intake_endpoint: Endpoint
+    safety_endpoint: Endpoint
+    intake: Intake
+    downlink: Downlink
+    echo: Echo
+    up: asyncio.Event
+    sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+
+    async def keep(self) -> None:
+        """Connect, and again whenever a connection is lost, until cancelled.
+
+        Raises:
+            TakenOver: another instance runs this site.
+        """
+        listen_first = False
+        while True:
+            try:
+                await self._one_life(listen_first)
+                listen_first = False
+            except _Lost as lost:
+                log.warning("connection lost: %s", lost)
+                # The broker is there and closed the connection: perhaps another instance took it. Listen, so that the
+                # two do not take it from each other for ever.
+                listen_first = lost.by_broker
+            except NoConnection as error:
+                log.warning("no connection: %s", error)
+                listen_first = False
+            await self.sleep(RETRY_S * random.uniform(0.5, 1.5))
+
+    async def _one_life(self, listen_first: bool) -> None:
+        opened: list[Connection] = []
+        try:
+            if listen_first:
+                opened.append(await self._open_intake())
+                await self._unless_taken_over(opened[0], LISTEN_S)
+                opened.append(await self._open_safety())
+            else:
+                opened.extend(await _both(self._open_intake(), self._open_safety()))
+            intake, safety = opened
+            self.downlink.attach(safety)
+            self.up.set()
+            await self._listen(intake, safety)
+        finally:
+            self.up.clear()
+            self.downlink.detach()
+            for connection in opened:
+                await connection.close()
+
+    async def _open_intake(self) -> Connection:
+        connection = await Connection.open(
+            self.intake_endpoint, hear=self.intake.hear, unacknowledged_max=UNACKNOWLEDGED_MAX
+        )
+        try:
+            await connection.subscribe(self.intake.topics)
+        except NoConnection:
+            await connection.close()
+            raise
+        return connection
+
+    async def _open_safety(self) -> Connection:
+        return await Connection.open(self.safety_endpoint, acknowledged=self.downlink.acknowledged)
+
+    async def _unless_taken_over(self, intake: Connection, for_s: float) -> None:
+        done, _ = await asyncio.wait({intake.lost}, timeout=for_s)
+        if done:
+            _end(intake)
+
+    async def _listen(self, intake: Connection, safety: Connection) -> None:
+        """Beat twice a second until either connection is over or two beats in a row did not come back."""
+        topic = topic_for(self.site, FLEET, Channel.ECHO)
+        self.echo.begin()
+        while not self.echo.silent:
+            safety.publish(topic, self.echo.beat(), qos=0)
+            done, _ = await asyncio.wait({intake.lost, safety.lost}, timeout=PERIOD_S, return_when="FIRST_COMPLETED")
+            for connection in (intake, safety):
+                if connection.lost in done:
+                    _end(connection)
+        raise _Lost(f"{MISSES_MAX} echoes in a row did not come back", by_broker=False)
+
+
+class _Lost(Exception):
+    """A connection is over."""
+
+    def __init__(self, text: str, *, by_broker: bool) -> None:
+        super().__init__(text)
+        self.by_broker = by_broker
+
+
+def _end(connection: Connection) -> None:
+    """Say how a connection that is over ended."""
+    code = connection.lost.result()  # raises what hearing a message raised
+    if code == SESSION_TAKEN_OVER:
+        raise TakenOver("the broker says: session taken over")
+    raise _Lost("closed" if code is None else f"closed by the broker with reason {code}", by_broker=True)
+
+
+async def _both(first: Awaitable[Connection], second: Awaitable[Connection]) -> list[Connection]:
+    """Open both at once; if one fails, close the other and raise."""
+    results = await asyncio.gather(first, second, return_exceptions=True)
+    opened = [result for result in results if isinstance(result, Connection)]
+    failed = [result for result in results if isinstance(result, BaseException)]
+    if failed:
+        for connection in opened:
+            await connection.close()
+        raise failed[0]
+    return opened

@@ -1,0 +1,58 @@
+"""Settings: what the clinic sets on a device, and that device and fleet agree on the version (contract.md, rule 7)."""
+
+from broker.contract.messages import Settings
+from broker.contract.shapes import COUNT_MAX
+from broker.contract.topics import Channel
+from fleet.core.effects import SendSettings
+from fleet.core.events import SettingsIssued
+from fleet.core.registry import Clinic, RegisteredDevice
+from fleet.core.state import Device
+from fleet.core.turn import Turn
+
+CAPABILITIES: tuple[str, ...] = ()  # optional keys that this fleet understands: none in version 1
+REPEAT_S = 5.0
+VERSION_RISE_MAX = 1_000_000  # a device that far ahead is wrong, and must not use the versions up
+
+
+def _desired(version: int, registered: RegisteredDevice, clinic: Clinic) -> Settings:
+    limits = clinic.limits
+    if registered.limits is not None:
+        limits = limits.tightened(registered.limits)
+    return Settings(
+        version=version,
+        capabilities=CAPABILITIES,
+        room=registered.room,
+        idle_period_s=clinic.idle_period_s,
+        live_period_s=clinic.live_period_s,
+        limits=limits,
+        service_hold=registered.service_hold,
+    )
+
+
+def agree(turn: Turn, name: str, device_version: int) -> None:
+    """Bring a device to the settings that the registry says, given the version that it has.
+
+    The next version is one above the higher of both sides'; the same settings are sent again while it has an older one.
+    """
+    registered = turn.state.registered(name)
+    if registered is None:
+        return
+    newest = turn.state.device(name).settings
+    ours = 0 if newest is None else newest.version
+    if device_version - ours > VERSION_RISE_MAX or device_version >= COUNT_MAX:
+        turn.refused(name, Channel.BIRTH, "settings_version_implausible")
+        return
+    clinic = turn.state.durable.registry.clinic
+    if newest is None or device_version > ours or newest != _desired(ours, registered, clinic):
+        newest = _desired(max(ours, device_version) + 1, registered, clinic)
+        turn.happened(SettingsIssued(**turn.at, device=name, settings=newest))
+        turn.state.fleeting.sent_s.pop(f"settings/{name}", None)
+    if newest.version > device_version and turn.due(f"settings/{name}", REPEAT_S):
+        turn.after_commit(SendSettings(name, newest))
+
+
+def named(device: Device, version: int) -> Settings | None:
+    """The settings of a version that this device was given; None where it is none of the remembered ones."""
+    if device.settings is not None and device.settings.version == version:
+        return device.settings
+    return next((older for older in device.older_settings if older.version == version), None)

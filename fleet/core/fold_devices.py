@@ -1,0 +1,151 @@
+"""What events change about the house, its devices and their spools."""
+
+from dataclasses import replace
+from typing import Any
+
+from broker.contract import messages
+from fleet.core import events as e
+from fleet.core.state import NO_BOOT, Device, Durable, Spool
+
+SETTINGS_KEPT = 4  # older versions by which a sample may still be judged
+SPOOLS_KEPT = 4  # of a device: a new one means that its disk was lost or went back in time
+RECENT_KEPT = 64  # accepted events of a spool whose id is remembered
+UNREADABLE_KEPT = 32  # a receipt lists no more
+
+
+def _change(durable: Durable, device: str, **changes: Any) -> None:
+    known = durable.devices.get(device) or Device(device=device)
+    durable.devices[device] = replace(known, **changes)
+
+
+# --- the house ------------------------------------------------------------------------------------------------------
+
+
+def took_over(durable: Durable, event: e.FleetTookOver) -> None:
+    if durable.host_boot != event.host_boot:
+        _rebase(durable, event.now_s)
+    durable.fleet_n = event.fleet_n
+    durable.host_boot = event.host_boot
+    durable.took_over_s = event.now_s
+    durable.draining = False
+
+
+def _rebase(durable: Durable, now_s: float) -> None:
+    """The host booted: times of its earlier boot mean nothing now. Sessions still have the device's own timer
+    (`elapsed_s`); everything else counts from now.
+    """
+    for name, session in durable.sessions.items():
+        durable.sessions[name] = replace(session, since_s=now_s, answered_s=now_s)
+    for name, device in durable.devices.items():
+        durable.devices[name] = replace(device, settings_since_s=now_s)
+    for name, stop in durable.stops.items():
+        durable.stops[name] = replace(stop, ordered_s=now_s, sent_s=None)
+
+
+def number_raised(durable: Durable, event: e.FleetNumberRaised) -> None:
+    durable.fleet_n = event.fleet_n
+
+
+def drain_ordered(durable: Durable, event: e.DrainOrdered) -> None:
+    durable.draining = True
+
+
+def registry_adopted(durable: Durable, event: e.RegistryAdopted) -> None:
+    durable.registry = event.registry
+
+
+# --- devices --------------------------------------------------------------------------------------------------------
+
+
+def enrolled(durable: Durable, event: e.DeviceEnrolled) -> None:
+    # Settings versions go on rising, and holds stay: both are the fleet's own, not the device's memory.
+    _change(durable, event.device, enrolment=event.enrolment, boot_n=NO_BOOT, birth=None, spools={})
+
+
+def booted(durable: Durable, event: e.DeviceBooted) -> None:
+    _change(durable, event.device, boot_n=event.boot_n)
+
+
+def born(durable: Durable, event: e.DeviceBorn) -> None:
+    _change(durable, event.device, birth=event.birth)
+
+
+def lost(durable: Durable, event: e.DeviceLost) -> None:
+    _change(durable, event.device, lost=True)
+
+
+def returned(durable: Durable, event: e.DeviceReturned) -> None:
+    _change(durable, event.device, lost=False)
+
+
+def settings_issued(durable: Durable, event: e.SettingsIssued) -> None:
+    device = durable.devices.get(event.device) or Device(device=event.device)
+    newest = () if device.settings is None else (device.settings,)
+    _change(
+        durable,
+        event.device,
+        settings=event.settings,
+        settings_since_s=event.now_s,
+        older_settings=(newest + device.older_settings)[:SETTINGS_KEPT],
+    )
+
+
+# --- spools ---------------------------------------------------------------------------------------------------------
+
+
+def covered(spool: Spool, n: int) -> bool:
+    """Whether n is accounted for already."""
+    return n <= spool.upto or any(first <= n <= last for first, last in spool.beyond)
+
+
+def _covering(spool: Spool, from_n: int, to_n: int) -> Spool:
+    """The spool with a range accounted for; ranges that touch become one, and those that touch `upto` raise it."""
+    merged: list[tuple[int, int]] = []
+    for first, last in sorted((*spool.beyond, (from_n, to_n))):
+        if merged and first <= merged[-1][1] + 1:
+            merged[-1] = (merged[-1][0], max(merged[-1][1], last))
+        else:
+            merged.append((first, last))
+    upto = spool.upto
+    if merged[0][0] <= upto + 1:
+        upto = max(upto, merged.pop(0)[1])
+    return replace(spool, upto=upto, beyond=tuple(merged))
+
+
+def _keep(durable: Durable, device: str, spool: Spool) -> None:
+    spools = dict(durable.devices[device].spools) if device in durable.devices else {}
+    spools[spool.spool_id] = spool
+    while len(spools) > SPOOLS_KEPT:
+        del spools[next(iter(spools))]
+    _change(durable, device, spools=spools)
+
+
+def spool_of(durable: Durable, device: str, spool_id: str) -> Spool:
+    """What is known of a spool; an empty one where nothing is."""
+    known = durable.devices.get(device)
+    return (None if known is None else known.spools.get(spool_id)) or Spool(spool_id=spool_id)
+
+
+def reported(durable: Durable, event: e.DeviceReported) -> None:
+    said = event.event
+    spool = spool_of(durable, event.device, said.spool_id)
+    spool = _covering(spool, said.n, said.n)
+    if isinstance(said.detail, messages.SpoolDropped):
+        # Only what lies before the report itself: what is still to come cannot have been dropped.
+        dropped = range(said.detail.from_n, min(said.detail.to_n, said.n - 1) + 1)
+        if dropped:
+            spool = _covering(spool, dropped.start, dropped.stop - 1)
+            spool = replace(spool, unreadable=tuple(u for u in spool.unreadable if u.n not in dropped))
+    recent = (*spool.recent, (said.n, said.event_id))[-RECENT_KEPT:]
+    _keep(durable, event.device, replace(spool, recent=recent))
+
+
+def unreadable(durable: Durable, event: e.EventUnreadable) -> None:
+    spool = _covering(spool_of(durable, event.device, event.spool_id), event.n, event.n)
+    listed = (*spool.unreadable, messages.Unreadable(event.n, event.payload_sha256))[-UNREADABLE_KEPT:]
+    _keep(durable, event.device, replace(spool, unreadable=listed))
+
+
+def gap_found(durable: Durable, event: e.SpoolGapFound) -> None:
+    spool = spool_of(durable, event.device, event.spool_id)
+    _keep(durable, event.device, _covering(spool, event.from_n, event.to_n))

@@ -1,0 +1,92 @@
+"""What events change about sessions."""
+
+from dataclasses import replace
+from typing import Any
+
+from fleet.core import events as e
+from fleet.core.events import SessionState
+from fleet.core.state import Device, Durable, Session
+
+SESSIONS_KEPT = 512  # over ones, for people who ask; the journal has them all
+
+
+def _change(durable: Durable, session_id: str, **changes: Any) -> None:
+    durable.sessions[session_id] = replace(durable.sessions[session_id], **changes)
+
+
+def authorised(durable: Durable, event: e.SessionAuthorised) -> None:
+    session_id = event.authorisation.session_id
+    durable.sessions[session_id] = Session(
+        session_id=session_id,
+        request_id=event.request_id,
+        device=event.device,
+        state=SessionState.AUTHORISED,
+        authorisation=event.authorisation,
+        answered_s=event.answered_s,
+        authorised_wall_s=event.wall_s,
+        screened=event.screened,
+        since_s=event.now_s,
+    )
+    device = durable.devices.get(event.device) or Device(device=event.device)
+    durable.devices[event.device] = replace(device, session_id=session_id)
+    _forget_oldest(durable)
+
+
+def _forget_oldest(durable: Durable) -> None:
+    excess = len(durable.sessions) - SESSIONS_KEPT
+    if excess > 0:
+        over = [session_id for session_id, session in durable.sessions.items() if not session.open]
+        for session_id in over[:excess]:
+            del durable.sessions[session_id]
+
+
+def accepted(durable: Durable, event: e.AuthorisationAccepted) -> None:
+    _change(durable, event.session_id, accepted=True)
+
+
+def declined(durable: Durable, event: e.SessionDeclined) -> None:
+    _change(durable, event.session_id, state=SessionState.REFUSED, since_s=event.now_s)
+
+
+def expired(durable: Durable, event: e.SessionExpired) -> None:
+    _change(durable, event.session_id, state=SessionState.EXPIRED, since_s=event.now_s)
+
+
+def cancelled(durable: Durable, event: e.SessionCancelled) -> None:
+    _change(durable, event.session_id, state=SessionState.CANCELLED, since_s=event.now_s)
+
+
+def advanced(durable: Durable, event: e.SessionAdvanced) -> None:
+    session = durable.sessions[event.session_id]
+    in_state_s = event.now_s - session.since_s
+    _change(
+        durable,
+        event.session_id,
+        state=event.to,
+        since_s=event.now_s,
+        ran_s=session.ran_s + (in_state_s if session.state is SessionState.RUNNING else 0.0),
+        paused_s=session.paused_s + (in_state_s if session.state is SessionState.PAUSED else 0.0),
+        elapsed_s=max(session.elapsed_s, event.elapsed_s),
+    )
+
+
+def baseline_measured(durable: Durable, event: e.BaselineMeasured) -> None:
+    _change(durable, event.session_id, baseline_ohm=event.impedance_ohm)
+
+
+def withheld(durable: Durable, event: e.SessionWithheld) -> None:
+    _change(durable, event.session_id, withheld=event.reason)
+
+
+def ended(durable: Durable, event: e.SessionEnded) -> None:
+    _change(
+        durable, event.session_id, state=event.to, since_s=event.now_s, cause=event.cause, ended=event.ended
+    )
+
+
+def lost(durable: Durable, event: e.SessionLost) -> None:
+    _change(durable, event.session_id, state=SessionState.LOST, since_s=event.now_s)
+
+
+def cleared(durable: Durable, event: e.SessionCleared) -> None:
+    _change(durable, event.session_id, state=SessionState.CLEARED, since_s=event.now_s)

@@ -1,0 +1,255 @@
+"""Leases: the fleet's verdict on every newest sample of a live session, and nothing else (contract.md, rule 1).
+
+A sample gets a lease when it is inside every limit of its session, judged by the settings version that it names.
+Three verdicts are not a lease:
+- left out: this sample is not good enough (a reading is missing, an electrode is bad, other settings); the next may be;
+- violation: the device did what it must never do. The session is withheld for good and stopped by rule;
+- withheld: there was a violation or a stop; silence until the session is over.
+Late and overtaken samples are judged for violations all the same, and never answered.
+"""
+
+from dataclasses import replace
+
+from broker.contract.causes import Cause
+from broker.contract.limits import (
+    BATTERY_END_PCT,
+    FROZEN_READINGS,
+    OVER_TEMPERATURE_C,
+    RELATIVE_TOLERANCE,
+    ZERO_MA,
+    Breach,
+    Contact,
+    Layer,
+    Limit,
+    Limits,
+    allowed_peak_ma,
+    contact,
+    exceeds,
+    falls_short,
+    over_limit_threshold_ma,
+)
+from broker.contract.messages import Lease, Phase, Telemetry
+from broker.contract.plan import Plan
+from broker.contract.topics import Channel
+from fleet.core import configuration, sessions, stops
+from fleet.core.effects import Count, SendLease
+from fleet.core.events import BaselineMeasured, LimitExceeded, SensorFlatlined, SessionState, SessionWithheld, WithheldFor
+from fleet.core.state import Bounds, Device, FlatLine, Session
+from fleet.core.turn import Turn
+
+SETTINGS_GRACE_S = 5.0  # for a new version to arrive: contract.md, rule 7
+# Paused means zero: a ramp, the longest pulse period, 200 ms of output_stuck, and a sample of delay.
+PAUSED_OUTPUT_AFTER_S = 3.0
+
+
+def answer(turn: Turn, device: Device, session: Session, sample: Telemetry) -> None:
+    """Lease, leave out, or stop."""
+    if session.withheld is not None:
+        return
+    bounds = _bounds(turn, device, session, sample)
+    if bounds is None:
+        _leave_out(turn, device, "settings_unknown")
+        return
+    breach = _violation(bounds, sample) or _output_in_pause(turn, session, sample)
+    if breach is not None:
+        _violated(turn, session, breach)
+        return
+    if _flat(turn, session, sample):
+        return
+    reason = _shortcoming(turn, device, session, sample)
+    if reason is not None:
+        _leave_out(turn, device, reason)
+        return
+    sessions.keep_time(turn, session, sample.elapsed_s)
+    if stops.pursued(turn, device.device):
+        return
+    turn.at_once(
+        SendLease(
+            device.device,
+            Lease(
+                turn.state.durable.fleet_n,
+                sample.boot_n,
+                session.session_id,
+                sample.seq,
+                session.authorisation.lease_ttl_ms,
+            ),
+        )
+    )
+
+
+def judge_only(turn: Turn, device: Device, sample: Telemetry) -> None:
+    """A late or overtaken sample: a violation is one whenever it is heard of, while its session lasts."""
+    session = turn.state.session_on(device)
+    if session is None or not session.live or session.withheld is not None:
+        return
+    if sample.session_id != session.session_id or sample.boot_n != session.authorisation.boot_n:
+        return
+    bounds = _bounds(turn, device, session, sample)
+    breach = None if bounds is None else _violation(bounds, sample)
+    if breach is not None:
+        _violated(turn, session, breach)
+
+
+def _leave_out(turn: Turn, device: Device, reason: str) -> None:
+    turn.at_once(Count(device.device, Channel.LEASE, reason))
+
+
+# --- violations -----------------------------------------------------------------------------------------------------
+
+
+def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry) -> Bounds | None:
+    """What the sample is compared with, remembered while settings and pulse stay the same. None: no such settings."""
+    remembered = turn.state.fleeting.bounds.get(device.device)
+    if (
+        remembered is not None
+        and remembered.session_id == session.session_id
+        and remembered.settings_version == sample.settings_version
+        and remembered.pulse_width_us == sample.pulse_width_us
+        and remembered.frequency_hz == sample.frequency_hz
+    ):
+        return remembered
+    settings = configuration.named(device, sample.settings_version)
+    if settings is None:
+        return None
+    limits = session.authorisation.limits.tightened(settings.limits)
+    bounds = _worked_out(session, limits, sample)
+    turn.state.fleeting.bounds[device.device] = bounds
+    return bounds
+
+
+def _worked_out(session: Session, limits: Limits, sample: Telemetry) -> Bounds:
+    plan = session.plan
+    pulse = plan
+    if sample.pulse_width_us > 0.0 and sample.frequency_hz > 0.0:
+        pulse = replace(plan, pulse_width_us=sample.pulse_width_us, frequency_hz=sample.frequency_hz)
+    setting = allowed_peak_ma(limits, plan)
+    peak = allowed_peak_ma(limits, pulse)
+    return Bounds(
+        session_id=session.session_id,
+        settings_version=sample.settings_version,
+        pulse_width_us=sample.pulse_width_us,
+        frequency_hz=sample.frequency_hz,
+        setting=setting,
+        setting_over_ma=setting.value * (1.0 + RELATIVE_TOLERANCE),
+        peak=peak,
+        peak_over_ma=over_limit_threshold_ma(peak.value) * (1.0 + RELATIVE_TOLERANCE),
+        too_high=_pulse_too_high(plan, limits, sample),
+        too_low=_pulse_too_low(limits, sample),
+    )
+
+
+def _pulse_too_high(plan: Plan, limits: Limits, sample: Telemetry) -> Breach | None:
+    for quantity, value, limit in (
+        ("pulse_width_us", sample.pulse_width_us, limits.pulse_width_us_max),
+        ("pulse_width_us", sample.pulse_width_us, Limit(plan.pulse_width_us, Layer.PLAN)),
+        ("frequency_hz", sample.frequency_hz, limits.frequency_hz_max),
+        ("frequency_hz", sample.frequency_hz, Limit(plan.frequency_hz, Layer.PLAN)),
+    ):
+        if exceeds(value, limit.value):
+            return Breach(quantity, value, limit)
+    return None
+
+
+def _pulse_too_low(limits: Limits, sample: Telemetry) -> Breach | None:
+    for quantity, value, limit in (
+        ("pulse_width_us", sample.pulse_width_us, limits.pulse_width_us_min),
+        ("frequency_hz", sample.frequency_hz, limits.frequency_hz_min),
+    ):
+        if falls_short(value, limit.value):
+            return Breach(quantity, value, limit)
+    return None
+
+
+def _violation(bounds: Bounds, sample: Telemetry) -> Breach | None:
+    """The worst that a sample shows: measured output first."""
+    amplitude_ma = sample.amplitude_ma
+    if amplitude_ma is not None:
+        if amplitude_ma > bounds.peak_over_ma:
+            return Breach("amplitude_ma", amplitude_ma, Limit(bounds.peak_over_ma, bounds.peak.layer))
+        if amplitude_ma >= ZERO_MA and bounds.too_low is not None:
+            return bounds.too_low
+    if sample.setting_ma > bounds.setting_over_ma:
+        return Breach("setting_ma", sample.setting_ma, bounds.setting)
+    if sample.temperature_c is not None and sample.temperature_c > OVER_TEMPERATURE_C:
+        return Breach("temperature_c", sample.temperature_c, Limit(OVER_TEMPERATURE_C, Layer.ENVELOPE))
+    return bounds.too_high
+
+
+def _output_in_pause(turn: Turn, session: Session, sample: Telemetry) -> Breach | None:
+    amplitude_ma = sample.amplitude_ma
+    if session.state is not SessionState.PAUSED or amplitude_ma is None or amplitude_ma < ZERO_MA:
+        return None
+    if turn.now_s - session.since_s < PAUSED_OUTPUT_AFTER_S:
+        return None
+    return Breach("amplitude_ma", amplitude_ma, Limit(ZERO_MA, Layer.ENVELOPE))
+
+
+def _violated(turn: Turn, session: Session, breach: Breach) -> None:
+    turn.happened(
+        LimitExceeded(
+            **turn.at,
+            session_id=session.session_id,
+            device=session.device,
+            quantity=breach.quantity,
+            value=breach.value,
+            limit=breach.limit,
+        )
+    )
+    _withhold(turn, session, WithheldFor.LIMIT, breach.quantity)
+
+
+def _withhold(turn: Turn, session: Session, reason: WithheldFor, quantity: str) -> None:
+    turn.happened(SessionWithheld(**turn.at, session_id=session.session_id, reason=reason))
+    stops.order(turn, session.device, Cause.RULE_STOP, quantity)
+
+
+def _flat(turn: Turn, session: Session, sample: Telemetry) -> bool:
+    """Ten identical readings under current: the sensor is not measuring (H17). OFF phases and pauses do not count."""
+    amplitude_ma = sample.amplitude_ma
+    if sample.phase is not Phase.RUNNING or amplitude_ma is None or amplitude_ma < ZERO_MA:
+        return False
+    before = turn.state.fleeting.flat_lines.get(session.device)
+    readings = 1
+    if before is not None and before.session_id == session.session_id and before.amplitude_ma == amplitude_ma:
+        readings = before.readings + 1
+    turn.state.fleeting.flat_lines[session.device] = FlatLine(session.session_id, amplitude_ma, readings)
+    if readings < FROZEN_READINGS:
+        return False
+    turn.happened(
+        SensorFlatlined(
+            **turn.at,
+            session_id=session.session_id,
+            device=session.device,
+            amplitude_ma=amplitude_ma,
+            readings=readings,
+        )
+    )
+    _withhold(turn, session, WithheldFor.FLAT_LINE, "flat_line")
+    return True
+
+
+# --- what is not good enough for a lease ----------------------------------------------------------------------------
+
+
+def _shortcoming(turn: Turn, device: Device, session: Session, sample: Telemetry) -> str | None:
+    """Why this one sample gets no lease, though it breaks no limit."""
+    settings = device.settings
+    if (
+        settings is not None
+        and settings.version != sample.settings_version
+        and turn.now_s - device.settings_since_s >= SETTINGS_GRACE_S
+    ):
+        return "settings_old"
+    if sample.amplitude_ma is None or sample.temperature_c is None or sample.battery_pct is None:
+        return "reading_missing"
+    if sample.battery_pct < BATTERY_END_PCT:
+        return "battery_empty"
+    tested = sample.phase is Phase.ARMED or (sample.phase is Phase.RUNNING and sample.amplitude_ma >= ZERO_MA)
+    if not tested:
+        return None
+    judged = contact(sample.impedance_ohm, session.baseline_ohm)
+    if judged is Contact.GOOD and session.baseline_ohm is None and sample.impedance_ohm is not None:
+        turn.happened(
+            BaselineMeasured(**turn.at, session_id=session.session_id, impedance_ohm=sample.impedance_ohm)
+        )
+    return None if judged in {Contact.GOOD, Contact.DEGRADED} else f"electrode_{judged}"

@@ -1,0 +1,60 @@
+"""What the clinic has put on its list: devices, operators and its own limits.
+
+The shell reads it from wherever it is kept and hands it over as a whole (`inputs.RegistryChanged`). Wall times are
+Unix seconds.
+"""
+
+from dataclasses import dataclass, field
+
+from broker.contract.limits import ENVELOPE, Limits
+from broker.contract.shapes import Strict
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RegisteredDevice(Strict):
+    """One stimulator. `enrolment` changes whenever it is enrolled anew: that forgets its boots and its spools.
+
+    `limits` are the settings' own, tighter than the clinic's (None: nothing beyond the clinic's); `profile` is what
+    the clinic believes of the model, on top of what the device says in its birth (None: the birth's alone).
+    """
+
+    device: str
+    room: str
+    model: str
+    serial: str
+    enrolment: str
+    due_wall_s: float | None = None  # safety check or calibration: overdue blocks start
+    struck_off: bool = False
+    service_hold: bool = False
+    profile: Limits | None = None
+    limits: Limits | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Operator(Strict):
+    """A trained professional. `instructed_until_wall_s` by model; only a clinician may override a screening."""
+
+    operator: str
+    instructed_until_wall_s: dict[str, float]
+    clinician: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Clinic(Strict):
+    """What one site has chosen, within contract.md's bounds."""
+
+    limits: Limits = ENVELOPE
+    lease_ttl_ms: int = 5_000
+    idle_period_s: float = 5.0
+    live_period_s: float = 0.5
+    start_within_s: float = 120.0
+    pause_total_s: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Registry(Strict):
+    """Everything above, by id."""
+
+    clinic: Clinic = Clinic()
+    devices: dict[str, RegisteredDevice] = field(default_factory=dict)
+    operators: dict[str, Operator] = field(default_factory=dict)

@@ -1,0 +1,292 @@
+"""The session as the fleet sees it: transitions as a table, and what moves a session along it (domain.md "Session").
+
+Phases follow live telemetry, newest sample first to last; endings follow the device's durable `session_ended`, or its
+next boot. In between, a session that the device does not show any more is `stopping`: over, and not yet reported.
+"""
+
+from broker.contract import messages
+from broker.contract.causes import CONSEQUENCES, Cause, Ending
+from broker.contract.messages import AckStatus, EventKind, Phase, Telemetry
+from broker.contract.topics import Channel
+from fleet.core import stops
+from fleet.core.effects import Answer, Ordered, Refused, SendAuthorisation, SendCancel
+from fleet.core.events import (
+    AuthorisationAccepted,
+    OutputUnpermitted,
+    SessionAdvanced,
+    SessionCancelled,
+    SessionCleared,
+    SessionDeclined,
+    SessionEnded,
+    SessionExpired,
+    SessionLost,
+    SessionState,
+)
+from fleet.core.inputs import CancelSession
+from fleet.core.refusals import Refusal, Rule, RuleLayer
+from fleet.core.state import Device, Session
+from fleet.core.turn import Turn, derived_id
+
+S = SessionState
+_ENDS = frozenset({S.COMPLETED, S.ABORTED, S.STOPPED_LATCHED})
+_BEFORE_RUNNING = frozenset({S.EXPIRED, S.CANCELLED, S.REFUSED})
+
+# Telemetry is QoS 0 and a fleet may miss a second: phases may be skipped forward. Never back, but by disarming and
+# resuming.
+TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
+    S.DRAFT: frozenset({S.REFUSED, S.AUTHORISED}),
+    S.AUTHORISED: frozenset({S.ARMED, S.RUNNING, S.PAUSED, S.STOPPING}) | _BEFORE_RUNNING | _ENDS,
+    S.ARMED: frozenset({S.AUTHORISED, S.RUNNING, S.PAUSED, S.STOPPING, S.LOST, S.EXPIRED, S.CANCELLED}) | _ENDS,
+    S.RUNNING: frozenset({S.PAUSED, S.STOPPING, S.LOST}) | _ENDS,
+    S.PAUSED: frozenset({S.RUNNING, S.STOPPING, S.LOST}) | _ENDS,
+    S.STOPPING: frozenset({S.LOST}) | _ENDS,
+    S.LOST: frozenset({S.STOPPING}) | _ENDS,
+    S.STOPPED_LATCHED: frozenset({S.CLEARED}),
+    S.REFUSED: frozenset(),
+    S.EXPIRED: frozenset(),
+    S.CANCELLED: frozenset(),
+    S.COMPLETED: frozenset(),
+    S.ABORTED: frozenset(),
+    S.CLEARED: frozenset(),
+}
+
+STATE_OF_PHASE: dict[Phase, SessionState] = {
+    Phase.AUTHORISED: S.AUTHORISED,
+    Phase.ARMED: S.ARMED,
+    Phase.RUNNING: S.RUNNING,
+    Phase.PAUSED: S.PAUSED,
+    Phase.STOPPING: S.STOPPING,
+}
+_STATE_OF_ENDING: dict[Ending, SessionState] = {
+    Ending.COMPLETES: S.COMPLETED,
+    Ending.ABORTS: S.ABORTED,
+    Ending.LATCHES: S.STOPPED_LATCHED,
+    Ending.PAUSES: S.ABORTED,  # an electrode fault pauses; a session that ended in that pause was aborted
+}
+
+TIMER_SLACK_S = 5.0  # the fleet's own timers come after the device's
+UNPERMITTED_AFTER_S = 2.0  # a ramp of 1 s, and messages that overtake each other, are no breach
+SETTLE_AFTER_S = 30.0  # an end that an idle device has not reported by then never will be
+COMMAND_REPEAT_S = 2.0
+AUTHORISATION_WORTH_S = 30.0
+
+
+def transition_allowed(session: Session, to: SessionState) -> bool:
+    return to in TRANSITIONS[session.state]
+
+
+# --- telemetry ------------------------------------------------------------------------------------------------------
+
+
+def follow(turn: Turn, device: Device, sample: Telemetry) -> Session | None:
+    """Move the device's session to what its newest sample shows.
+
+    Returns the session that the sample speaks for, if it is live and everything fits; None otherwise: no lease.
+    """
+    session = turn.state.session_on(device)
+    if session is None or session.authorisation.boot_n != sample.boot_n:
+        return None
+    if sample.session_id != session.session_id or sample.phase not in STATE_OF_PHASE:
+        _not_shown(turn, session, sample)
+        return None
+    if not session.open:
+        return None
+    to = STATE_OF_PHASE[sample.phase]
+    if to is not session.state:
+        if not transition_allowed(session, to):
+            turn.refused(device.device, Channel.TELEMETRY, "impossible_phase")
+            return None
+        _advance(turn, session, to, sample)
+        session = turn.state.durable.sessions[session.session_id]
+    if sample.elapsed_s < session.elapsed_s:
+        turn.refused(device.device, Channel.TELEMETRY, "elapsed_decreased")
+        return None
+    return session if session.live else None
+
+
+def _advance(turn: Turn, session: Session, to: SessionState, sample: Telemetry) -> None:
+    turn.happened(
+        SessionAdvanced(
+            **turn.at, session_id=session.session_id, to=to, elapsed_s=sample.elapsed_s, seq=sample.seq
+        )
+    )
+
+
+def _not_shown(turn: Turn, session: Session, sample: Telemetry) -> None:
+    """The device shows no session, or another one than its newest."""
+    if session.live and session.state is not S.STOPPING or session.state is S.LOST:
+        _advance(turn, session, S.STOPPING, sample)
+    elif sample.phase is not Phase.IDLE:
+        return
+    elif session.state is S.AUTHORISED:
+        _authorise_again(turn, session)
+    elif session.state is S.STOPPED_LATCHED:
+        turn.happened(SessionCleared(**turn.at, session_id=session.session_id))
+    elif session.state is S.STOPPING and turn.now_s - session.since_s >= SETTLE_AFTER_S:
+        # Idle means that no latch was left, or that a person at the device has reset it.
+        _end(turn, session, S.ABORTED, None, None)
+
+
+def _authorise_again(turn: Turn, session: Session) -> None:
+    """The same authorisation, until the device has answered it or it is worth nothing any more."""
+    worth = turn.now_s - session.answered_s < AUTHORISATION_WORTH_S
+    if not session.accepted and worth and turn.due(_sending(session), COMMAND_REPEAT_S):
+        turn.after_commit(SendAuthorisation(session.device, session.authorisation))
+
+
+def _sending(session: Session) -> str:
+    return f"authorisation/{session.session_id}"
+
+
+def first_sent(turn: Turn, session: Session) -> None:
+    """The authorisation goes out; the next one is due in a while."""
+    turn.state.fleeting.sent_s[_sending(session)] = turn.now_s
+    turn.after_commit(SendAuthorisation(session.device, session.authorisation))
+
+
+def unpermitted(turn: Turn, device: Device, sample: Telemetry) -> None:
+    """The device is live, or has current, without a session that this fleet leads on that boot (A02).
+
+    A withdrawn session is withdrawn again. Anything else is stopped when it lasts.
+    """
+    name = device.device
+    session = turn.state.session_on(device)
+    withdrawn = session is not None and session.state in {S.CANCELLED, S.EXPIRED, S.REFUSED}
+    if session is not None and withdrawn and sample.phase in {Phase.AUTHORISED, Phase.ARMED}:
+        if sample.session_id == session.session_id and turn.due(f"cancel/{name}", COMMAND_REPEAT_S):
+            command_id = derived_id(f"cancel/{session.session_id}/{sample.seq}")
+            turn.at_once(SendCancel(name, messages.Cancel(sample.boot_n, command_id, session.session_id)))
+        return
+    since_s = turn.state.fleeting.unpermitted_s.setdefault(name, turn.now_s)
+    if turn.now_s - since_s < UNPERMITTED_AFTER_S or stops.pursued(turn, name):
+        return
+    turn.happened(
+        OutputUnpermitted(
+            **turn.at,
+            device=name,
+            session_id=sample.session_id,
+            phase=sample.phase,
+            amplitude_ma=sample.amplitude_ma,
+        )
+    )
+    stops.order(turn, name, Cause.RULE_STOP, "output_unpermitted")
+
+
+# --- acks, events, boots --------------------------------------------------------------------------------------------
+
+
+def acknowledged(turn: Turn, device: Device, ack: messages.Ack) -> None:
+    """What the device made of an authorisation."""
+    session = turn.state.session_on(device)
+    if session is None or session.authorisation.command_id != ack.command_id or session.state is not S.AUTHORISED:
+        return
+    if ack.status is AckStatus.REFUSED:
+        turn.happened(SessionDeclined(**turn.at, session_id=session.session_id, reason=ack.reason))
+    elif ack.status is AckStatus.DONE and not session.accepted:
+        turn.happened(AuthorisationAccepted(**turn.at, session_id=session.session_id))
+
+
+def reported(turn: Turn, name: str, event: messages.Event) -> None:
+    """A device's own event may end its session; its numbers are taken whenever they come."""
+    if event.kind is not EventKind.SESSION_ENDED or event.session_id is None:
+        return
+    session = turn.state.durable.sessions.get(event.session_id)
+    if session is None:
+        return  # older than what is kept: the journal has it
+    if session.device != name:
+        turn.refused(name, Channel.EVENT, "foreign_session")
+        return
+    numbers = event.detail if isinstance(event.detail, messages.SessionEnded) else None
+    if session.open:
+        _end(turn, session, _ending(session, event.cause), event.cause, numbers)
+    elif session.ended is None:
+        _end(turn, session, session.state, session.cause or event.cause, numbers)
+
+
+def _ending(session: Session, cause: Cause | None) -> SessionState:
+    if cause is Cause.CANCELLED and transition_allowed(session, S.CANCELLED):
+        return S.CANCELLED
+    return S.ABORTED if cause is None else _STATE_OF_ENDING[CONSEQUENCES[cause].ending]
+
+
+def _end(
+    turn: Turn, session: Session, to: SessionState, cause: Cause | None, ended: messages.SessionEnded | None
+) -> None:
+    turn.happened(SessionEnded(**turn.at, session_id=session.session_id, to=to, cause=cause, ended=ended))
+
+
+def boot_ended(turn: Turn, name: str) -> None:
+    """The device booted: it is latched at zero, and nothing of before holds."""
+    session = turn.state.session_on(turn.state.device(name))
+    if session is None:
+        return
+    if session.state is S.AUTHORISED:
+        turn.happened(SessionExpired(**turn.at, session_id=session.session_id))
+    elif session.open:
+        _end(turn, session, S.STOPPED_LATCHED, Cause.REBOOT, None)
+
+
+def device_lost(turn: Turn, name: str) -> None:
+    """Nothing is heard of a live session's device: lost until its end is reported."""
+    session = turn.state.session_on(turn.state.device(name))
+    if session is not None and session.live:
+        turn.happened(SessionLost(**turn.at, session_id=session.session_id))
+
+
+# --- time -----------------------------------------------------------------------------------------------------------
+
+
+def keep_time(turn: Turn, session: Session, elapsed_s: float) -> None:
+    """The fleet's second timer: at 5 s over the session's length, or a pause's, it stops (H05).
+
+    By its own time since it saw the session run, and at least by what the device says.
+    """
+    if session.withheld is not None:
+        return
+    in_state_s = turn.now_s - session.since_s
+    if session.state is S.RUNNING:
+        ran_s = max(session.ran_s + in_state_s, elapsed_s)
+        if ran_s >= session.plan.duration_s + TIMER_SLACK_S:
+            stops.order(turn, session.device, Cause.SESSION_CAP, "session_s")
+    elif session.state is S.PAUSED:
+        pause_s_max = session.authorisation.limits.pause_s_max.value
+        paused_s = session.paused_s + in_state_s
+        if in_state_s >= pause_s_max + TIMER_SLACK_S:
+            stops.order(turn, session.device, Cause.SESSION_CAP, "pause_s")
+        elif paused_s >= session.authorisation.pause_total_s + TIMER_SLACK_S:
+            stops.order(turn, session.device, Cause.SESSION_CAP, "pause_total_s")
+
+
+def pass_time(turn: Turn) -> None:
+    """Every session's timers: those that run, and those that were not started in time."""
+    for session in list(turn.state.open_sessions()):
+        if session.state in {S.AUTHORISED, S.ARMED}:
+            start_within_s = session.authorisation.start_within_s
+            if turn.now_s - session.answered_s >= start_within_s + TIMER_SLACK_S:
+                turn.happened(SessionExpired(**turn.at, session_id=session.session_id))
+        else:
+            keep_time(turn, session, session.elapsed_s)
+
+
+# --- people ---------------------------------------------------------------------------------------------------------
+
+
+def cancel(turn: Turn, heard: CancelSession) -> None:
+    """Withdraw a session that has not started. A running one is stopped at the device, or by a stop."""
+    session = turn.state.durable.sessions.get(heard.session_id)
+    if session is not None and transition_allowed(session, S.CANCELLED):
+        command_id = turn.new_id("cancel")
+        cancelling = messages.Cancel(session.authorisation.boot_n, command_id, session.session_id)
+        turn.at_once(SendCancel(session.device, cancelling))
+        turn.happened(
+            SessionCancelled(
+                **turn.at, session_id=session.session_id, command_id=command_id, issued_by=heard.issued_by
+            )
+        )
+        turn.after_commit(Answer(heard.request_id, Ordered(command_id)))
+        return
+    if session is None:
+        rule = Rule.SESSION_UNKNOWN
+    else:
+        rule = Rule.SESSION_RUNNING if session.open else Rule.SESSION_OVER
+    turn.after_commit(Answer(heard.request_id, Refused((Refusal(rule=rule, layer=RuleLayer.FLEET),))))

@@ -1,0 +1,254 @@
+"""The state: what the fleet knows.
+
+One owner, one thread. `State` is a set of mappings that their owner changes in place, of records that are frozen:
+a sample replaces one record of one device, where an immutable whole would be copied for every sample. What a reader
+took out of a mapping never changes under it.
+
+The durable part is the fold of the events, and nothing else: `Durable`. It is also the snapshot. What is folded from
+samples without an event (the newest sample, what was last sent when) is `Fleeting`: it starts empty, and everything
+decided on it is decided for the safe side when it is empty.
+"""
+
+from collections.abc import Iterator
+from copy import copy
+from dataclasses import dataclass, field, fields
+
+from broker.contract import messages
+from broker.contract.causes import Cause
+from broker.contract.limits import Breach, Limit
+from broker.contract.messages import Scope
+from broker.contract.plan import Plan
+from broker.contract.shapes import Strict
+from fleet.core.events import SessionState, StopTarget, WithheldFor
+from fleet.core.registry import RegisteredDevice, Registry
+from fleet.core.screening import Screened
+
+NO_BOOT = 0  # no boot heard yet: boot numbers start at 1
+NO_SEQ = -1
+
+LIVE_STATES = frozenset(
+    {SessionState.ARMED, SessionState.RUNNING, SessionState.PAUSED, SessionState.STOPPING}
+)
+# Occupies its device and its client: nothing else may be authorised there.
+OPEN_STATES = LIVE_STATES | {SessionState.AUTHORISED, SessionState.LOST}
+
+
+# --- durable --------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Spool(Strict):
+    """How far the journal has one spool of a device. Bounded: `beyond`, `recent` and `unreadable` (receipts.py)."""
+
+    spool_id: str
+    upto: int = 0  # every n up to here is accounted for
+    beyond: tuple[tuple[int, int], ...] = ()  # ranges accounted for ahead of a gap, first and last, rising
+    recent: tuple[tuple[int, str], ...] = ()  # n and event id of the newest accepted, for conflicts
+    unreadable: tuple[messages.Unreadable, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PendingRelease(Strict):
+    """Holds that a device still has to lift."""
+
+    command_id: str
+    scope: Scope
+    holds: tuple[str, ...]
+    issued_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Device(Strict):
+    """What is known of one device, durably."""
+
+    device: str
+    enrolment: str | None = None
+    boot_n: int = NO_BOOT
+    birth: messages.Birth | None = None
+    lost: bool = True  # nothing heard yet
+    settings: messages.Settings | None = None  # the newest issued
+    settings_since_s: float = 0.0
+    older_settings: tuple[messages.Settings, ...] = ()  # newest first: samples are judged by the version they name
+    session_id: str | None = None  # the newest session authorised here; its own state says whether it is over
+    releases: tuple[PendingRelease, ...] = ()
+    spools: dict[str, Spool] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Session(Strict):
+    """One session. `ran_s` is the fleet's own timer up to `since_s`, pauses left out; it never counts backwards."""
+
+    session_id: str
+    request_id: str
+    device: str
+    state: SessionState
+    authorisation: messages.Authorisation
+    answered_s: float  # when the sample was received that the authorisation answered
+    authorised_wall_s: float
+    screened: Screened
+    accepted: bool = False
+    since_s: float  # in this state since
+    ran_s: float = 0.0
+    elapsed_s: float = 0.0  # by the device, at the last change of state
+    paused_s: float = 0.0  # pauses that are over
+    baseline_ohm: float | None = None
+    withheld: WithheldFor | None = None
+    ended: messages.SessionEnded | None = None
+    cause: Cause | None = None
+
+    @property
+    def client(self) -> str:
+        return self.authorisation.client
+
+    @property
+    def plan(self) -> Plan:
+        return self.authorisation.plan
+
+    @property
+    def live(self) -> bool:
+        return self.state in LIVE_STATES
+
+    @property
+    def open(self) -> bool:
+        return self.state in OPEN_STATES
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pursuit(Strict):
+    """A stop on one device, until zero is measured there."""
+
+    target: StopTarget
+    received: bool = False
+    sent_to_received_s: float | None = None
+    unconfirmed: bool = False  # A01 is open
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OpenStop(Strict):
+    """A stop with at least one device on which zero has not been measured yet."""
+
+    device: str  # topics.ALL for the site
+    stop: messages.Stop
+    ordered_s: float
+    sent_s: float | None
+    pursuits: dict[str, Pursuit]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Hold(Strict):
+    """A retained stop. `hold_id` None until the performer has reported it."""
+
+    stop: messages.Stop
+    hold_id: str | None
+
+
+@dataclass(slots=True, kw_only=True)
+class Durable(Strict):
+    """The fold of the events. Dump and load it with a strict pydantic TypeAdapter: `TypeAdapter(Durable)`."""
+
+    fleet_n: int = 0
+    host_boot: str | None = None
+    events_n: int = 0  # events folded; ids are made from it
+    now_s: float = 0.0  # of the newest event
+    wall_s: float = 0.0
+    took_over_s: float = 0.0
+    draining: bool = False
+    registry: Registry = field(default_factory=Registry)
+    devices: dict[str, Device] = field(default_factory=dict)
+    sessions: dict[str, Session] = field(default_factory=dict)
+    stops: dict[str, OpenStop] = field(default_factory=dict)  # by command id, oldest first
+    holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)  # by device or topics.ALL, newest last
+
+
+# --- fleeting -------------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True)
+class Seen:
+    """The newest live sample of a device on its present boot."""
+
+    sample: messages.Telemetry
+    received_s: float
+    missed: int  # samples of this boot that never came
+
+
+@dataclass(frozen=True, slots=True)
+class FlatLine:
+    """How often in a row the same current was read under current."""
+
+    session_id: str
+    amplitude_ma: float
+    readings: int
+
+
+@dataclass(frozen=True, slots=True)
+class Bounds:
+    """What a sample of one session is compared with, worked out once for a settings version and a pulse."""
+
+    session_id: str
+    settings_version: int
+    pulse_width_us: float
+    frequency_hz: float
+    setting: Limit  # the highest setting
+    setting_over_ma: float  # set above this is over the limit
+    peak: Limit  # the highest peak for the pulse that the sample names
+    peak_over_ma: float  # measured above this is over the limit
+    too_high: Breach | None  # of the pulse itself, in any phase
+    too_low: Breach | None  # of the pulse itself, while current flows
+
+
+@dataclass(slots=True)
+class Fleeting:
+    """Folded from inputs, not from events: never journaled, never in a snapshot."""
+
+    seen: dict[str, Seen] = field(default_factory=dict)
+    flat_lines: dict[str, FlatLine] = field(default_factory=dict)
+    bounds: dict[str, Bounds] = field(default_factory=dict)
+    sent_s: dict[str, float] = field(default_factory=dict)  # when something repeated was last sent, by a name for it
+    noticed_s: dict[str, float] = field(default_factory=dict)  # security events: when the burst was last recorded
+    unpermitted_s: dict[str, float] = field(default_factory=dict)  # live without a session: first seen when
+    looked_s: float = float("-inf")  # when presence was last looked at
+
+
+@dataclass(slots=True)
+class State:
+    """Everything. Read it freely in the owner's thread; only `evolve` and `decide` change it."""
+
+    durable: Durable = field(default_factory=Durable)
+    fleeting: Fleeting = field(default_factory=Fleeting)
+
+    @property
+    def fleet_n(self) -> int:
+        return self.durable.fleet_n
+
+    def device(self, device: str) -> Device:
+        """What is known of it; an empty record for one never heard of."""
+        return self.durable.devices.get(device) or Device(device=device)
+
+    def registered(self, device: str) -> RegisteredDevice | None:
+        return self.durable.registry.devices.get(device)
+
+    def session_on(self, device: Device) -> Session | None:
+        """The newest session authorised on a device, over or not."""
+        return None if device.session_id is None else self.durable.sessions.get(device.session_id)
+
+    def open_sessions(self) -> Iterator[Session]:
+        return (session for session in self.durable.sessions.values() if session.open)
+
+    def newest(self, device: str) -> Seen | None:
+        return self.fleeting.seen.get(device)
+
+
+def snapshot(state: State) -> Durable:
+    """The durable part, as it is now: later events do not change what was returned. Cheap: records are shared."""
+    taken = copy(state.durable)
+    for f in fields(Durable):
+        value = getattr(taken, f.name)
+        if isinstance(value, dict):
+            setattr(taken, f.name, dict(value))
+    return taken
+
+
+def restored(taken: Durable) -> State:
+    """The state at the time of a snapshot; fold the events after it, then feed `TookOver`."""
+    return State(durable=snapshot(State(durable=taken)))

@@ -1,0 +1,95 @@
+"""One turn of deciding: what has been decided so far on one input, folded into the state as it is decided."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from hashlib import sha256
+from typing import TypedDict
+
+from broker.contract.topics import Channel
+from fleet.core.effects import AfterCommit, AtOnce, Count
+from fleet.core.events import Event, SecurityNoticed
+from fleet.core.evolve import evolve
+from fleet.core.state import State
+
+BURST_S = 60.0  # bad input of one kind is recorded once in this time, and counted always
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """What follows from one input, in order."""
+
+    events: tuple[Event, ...] = ()
+    at_once: tuple[AtOnce, ...] = ()
+    after_commit: tuple[AfterCommit, ...] = ()
+
+
+class At(TypedDict):
+    """When an event of this turn happened."""
+
+    now_s: float
+    wall_s: float
+
+
+class Turn:
+    """Collects a decision. `now_s` decides; `wall_s` is never before the newest event's."""
+
+    __slots__ = ("_after_commit", "_at_once", "_events", "now_s", "state", "wall_s")
+
+    def __init__(self, state: State, now_s: float, wall_s: float) -> None:
+        self.state = state
+        self.now_s = now_s
+        self.wall_s = max(wall_s, state.durable.wall_s)
+        self._events: list[Event] = []
+        self._at_once: list[AtOnce] = []
+        self._after_commit: list[AfterCommit] = []
+
+    @property
+    def at(self) -> At:
+        return {"now_s": self.now_s, "wall_s": self.wall_s}
+
+    def happened(self, event: Event) -> None:
+        """An event is decided: the rest of the turn sees it."""
+        evolve(self.state, event)
+        self._events.append(event)
+
+    def at_once(self, effect: AtOnce) -> None:
+        self._at_once.append(effect)
+
+    def after_commit(self, effect: AfterCommit) -> None:
+        self._after_commit.append(effect)
+
+    def new_id(self, purpose: str) -> str:
+        """16 bytes as hex. Unique: the fleet's number rises with every start, and the events' with every event."""
+        durable = self.state.durable
+        return derived_id(f"{durable.fleet_n}/{durable.events_n}/{purpose}")
+
+    def refused(self, device: str | None, channel: Channel | None, reason: str) -> None:
+        """Bad input: counted, and recorded once a burst. Names nobody registered share one burst: it is bounded."""
+        self.at_once(Count(device, channel, reason))
+        known = device if device in self.state.durable.registry.devices else None
+        burst = f"{known}/{channel}/{reason}"
+        noticed_s = self.state.fleeting.noticed_s.get(burst)
+        if noticed_s is None or self.now_s - noticed_s >= BURST_S:
+            self.state.fleeting.noticed_s[burst] = self.now_s
+            self.happened(SecurityNoticed(**self.at, device=device, channel=channel, reason=reason))
+
+    def due(self, what: str, period_s: float) -> bool:
+        """Whether it is time to send `what` again; if so, notes that it is being sent now."""
+        sent_s = self.state.fleeting.sent_s.get(what)
+        if sent_s is not None and self.now_s - sent_s < period_s:
+            return False
+        self.state.fleeting.sent_s[what] = self.now_s
+        return True
+
+    def decision(self) -> Decision:
+        return Decision(tuple(self._events), tuple(self._at_once), tuple(self._after_commit))
+
+
+def derived_id(words: str) -> str:
+    """16 bytes as hex, the same for the same words."""
+    return sha256(words.encode()).hexdigest()[:32]
+
+
+def wall_time(wall_s: float) -> str:
+    """Unix seconds as the contract writes them: UTC, to the millisecond."""
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

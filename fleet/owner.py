@@ -1,0 +1,137 @@
+"""The one owner of the state: hears one input at a time, lets the core decide, performs.
+
+The order is the whole point: what forbids goes out at once, whether or not the journal can be written; what allows or
+confirms goes out when every event up to then is on the disk, and never before.
+"""
+
+import asyncio
+from collections import Counter, deque
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import assert_never
+
+from broker.contract.topics import Channel
+from fleet.adapters.downlink import Downlink
+from fleet.adapters.journal.restore import Fold
+from fleet.adapters.journal.forms import Forms
+from fleet.adapters.journal.writer import Journal
+from fleet.core import effects
+from fleet.core.decide import decide
+from fleet.core.events import Event
+from fleet.core.evolve import evolve
+from fleet.core.inputs import Input, Tick
+from fleet.core.state import Durable, State, restored, snapshot
+from fleet.inbox import Inbox
+
+FleetJournal = Journal[State, Durable]
+TURNS_A_BREATH = 64  # turns until the connections, the clock and the disk get their go
+FOLD: Fold[State, Durable] = Fold(State, evolve, Forms.of(Event), Durable, restored)
+
+Answered = Callable[[str, effects.Reply], None]
+
+
+class Owner:
+    """Owns `state`. `breathe` is called about once a tick, from inside the turns: it proves that they turn."""
+
+    def __init__(
+        self,
+        journal: FleetJournal,
+        inbox: Inbox,
+        downlink: Downlink,
+        *,
+        answered: Answered,
+        boottime: Callable[[], float],
+        walltime: Callable[[], float],
+    ) -> None:
+        self.state = journal.restored.state
+        self.counts: Counter[tuple[Channel | None, str]] = Counter()
+        self._journal = journal
+        self._inbox = inbox
+        self._downlink = downlink
+        self._answered = answered
+        self._boottime = boottime
+        self._walltime = walltime
+        self._durable: asyncio.Future[None] | None = None
+        self._afterwards: deque[tuple[asyncio.Future[None] | None, tuple[effects.AfterCommit, ...]]] = deque()
+        self._more = asyncio.Event()
+        self._snapshot_position = journal.restored.snapshot or 0
+
+    def turn(self, heard: Input) -> None:
+        """Decide on one input and perform what goes out at once."""
+        decision = decide(self.state, heard)
+        for effect in decision.at_once:
+            self._perform_at_once(effect)
+        if decision.events:
+            self._durable = self._journal.append(_at(self._walltime()), decision.events)
+        if decision.after_commit:
+            self._afterwards.append((self._durable, decision.after_commit))
+            self._more.set()
+
+    async def turns(self, tick_period_s: float, breathe: Callable[[], None]) -> None:
+        """Turn for ever: what the inbox has, and a tick each period, however full it is."""
+        due_s = self._boottime()
+        while True:
+            for _ in range(TURNS_A_BREATH):
+                now_s = self._boottime()
+                if now_s >= due_s:
+                    self.turn(Tick(now_s, self._walltime()))
+                    breathe()
+                    due_s = now_s + tick_period_s
+                try:
+                    async with asyncio.timeout(max(0.0, due_s - now_s)):
+                        heard = await self._inbox.take()
+                except TimeoutError:
+                    continue
+                self.turn(heard)
+            await asyncio.sleep(0)
+
+    async def confirmations(self) -> None:
+        """Perform what allows or confirms, each after its events are durable, in order."""
+        while True:
+            await self._more.wait()
+            durable, follow = self._afterwards.popleft()
+            if not self._afterwards:
+                self._more.clear()
+            if durable is not None:
+                await durable
+            for effect in follow:
+                self._perform_after_commit(effect)
+
+    def take_snapshot(self) -> None:
+        """Have the state stored, if anything has happened since the last time."""
+        if self._journal.position > self._snapshot_position:
+            self._snapshot_position = self._journal.position
+            self._journal.snapshot(snapshot(self.state))
+
+    def _perform_at_once(self, effect: effects.AtOnce) -> None:
+        match effect:
+            case effects.SendLease(device, message) | effects.SendCancel(device, message):
+                self._downlink.send(device, message)
+            case effects.SendStop(device, message):
+                self._downlink.send(device, message)
+            case effects.Count(_, channel, reason):
+                self.counts[channel, reason] += 1
+            case _:
+                assert_never(effect)
+
+    def _perform_after_commit(self, effect: effects.AfterCommit) -> None:
+        match effect:
+            case effects.SendAuthorisation(device, message):
+                self._downlink.send(device, message)
+            case effects.SendRelease(device, message):
+                self._downlink.send(device, message)
+            case effects.SendSettings(device, message):
+                self._downlink.send(device, message)
+            case effects.SendReceipt(device, message):
+                self._downlink.send(device, message)
+            case effects.ClearRetained(device):
+                self._downlink.clear_stop(device)
+            case effects.Answer(request_id, reply):
+                self._answered(request_id, reply)
+            case _:
+                assert_never(effect)
+
+
+def _at(wall_s: float) -> str:
+    """Wall time as people read it in the journal."""
+    return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")

@@ -1,0 +1,43 @@
+"""The site's registry on disk, as the core wants it. Days become moments: the end of the day in the clinic's zone."""
+
+from datetime import date, datetime, time, timedelta
+from zoneinfo import ZoneInfo
+
+from broker.contract.limits import ENVELOPE, Layer
+from broker.pki.registry import Registry as SiteRegistry
+from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
+
+
+def core_registry(site: SiteRegistry, lease_ttl_ms: int) -> Registry:
+    """What the core is told of the clinic.
+
+    A device is enrolled anew when it gets another stimulator (serial); renewing its key is no new enrolment, because
+    that would end its session. A certificate that has run out makes a device due.
+    """
+    zone = ZoneInfo(site.time_zone)
+    devices = {
+        device.id: RegisteredDevice(
+            device=device.id,
+            room=device.room,
+            model=device.model,
+            serial=device.serial,
+            enrolment=device.serial,
+            due_wall_s=_end_of(device.certificate_until, zone),
+            struck_off=device.struck_off,
+        )
+        for device in site.devices.values()
+    }
+    operators = {
+        operator.id: Operator(
+            operator=operator.id,
+            instructed_until_wall_s={model: _end_of(day, zone) for model, day in operator.instructed_until.items()},
+        )
+        for operator in site.operators.values()
+    }
+    limits = ENVELOPE.tightened_by(Layer.CLINIC, **site.clinic_limits)
+    return Registry(clinic=Clinic(limits=limits, lease_ttl_ms=lease_ttl_ms), devices=devices, operators=operators)
+
+
+def _end_of(day: date, zone: ZoneInfo) -> float:
+    """Unix seconds at which `day` is over in `zone`."""
+    return datetime.combine(day + timedelta(days=1), time.min, zone).timestamp()

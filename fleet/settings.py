@@ -1,0 +1,93 @@
+"""What a site may set about its fleet service. Unknown or out of range: it refuses to start and names the field.
+
+Site id, time zone, broker and devices are the registry's (`broker.pki.registry`), said once for everybody.
+
+In rising order of precedence: `fleet.toml` in the site's folder, the environment (`STIMFLEET_FLEET_LEASE_TTL_MS`), and
+what the command line gives.
+"""
+
+import os
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field, ValidationError
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+ENVIRONMENT_PREFIX = "STIMFLEET_FLEET_"
+FILE_NAME = "fleet.toml"
+
+
+class SettingsRefused(ValueError):
+    """The settings cannot be used; the text is one sentence that names the field."""
+
+
+class Settings(BaseSettings):
+    """Of one fleet service. Periods in seconds, sizes in items, unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, validate_default=True)
+
+    site_dir: Path
+    data_dir: Path
+    # None: the registry's, as for every device of the site.
+    broker_host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
+    broker_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    # 5 s: a message lost each way with 5 % ends 2 in a million 20-minute sessions (contract.md, rule 1).
+    lease_ttl_ms: Annotated[int, Field(ge=4_000, le=10_000)] = 5_000
+    # A restart folds what came after the snapshot: docs/decisions/2026-11-22-restart.md.
+    snapshot_period_s: Annotated[float, Field(ge=1.0, le=3_600.0)] = 10.0
+    tick_period_s: Annotated[float, Field(ge=0.02, le=0.5)] = 0.1
+    inbox_items_max: Annotated[int, Field(ge=100, le=1_000_000)] = 20_000
+    outbox_items_max: Annotated[int, Field(ge=100, le=100_000)] = 5_000
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, Path(init_settings()["site_dir"]) / FILE_NAME)
+        return init_settings, env_settings, toml
+
+    @property
+    def lock_path(self) -> Path:
+        return self.data_dir / "fleet.lock"
+
+    @property
+    def journal_path(self) -> Path:
+        return self.data_dir / "journal.db"
+
+    @property
+    def control_path(self) -> Path:
+        return self.data_dir / "control.sock"
+
+
+def load_settings(site_dir: Path, data_dir: Path, **given: object) -> Settings:
+    """The settings of a fleet service; `given` is what the command line names, e.g. `lease_ttl_ms=6000`.
+
+    Raises:
+        SettingsRefused: with one sentence that names the field.
+    """
+    known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in Settings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known:
+            raise SettingsRefused(f"{name} in the environment is no setting of the fleet service.")
+    named = {"site_dir": site_dir, "data_dir": data_dir, **given}
+    try:
+        return Settings.model_validate(Settings(**named).model_dump())  # type: ignore[arg-type] # checked right here
+    except ValidationError as refused:
+        error = refused.errors(include_url=False)[0]
+        field = ".".join(str(part) for part in error["loc"])
+        if error["type"] == "extra_forbidden":
+            raise SettingsRefused(f"{field} is no setting of the fleet service.") from None
+        raise SettingsRefused(f"{field} cannot be {error['input']!r}: {error['msg']}.") from None
+    except (SettingsError, ValueError) as error:  # a file that is no TOML, a value that cannot be read
+        raise SettingsRefused(f"{FILE_NAME} cannot be read: {error}.") from None

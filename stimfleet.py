@@ -1,0 +1,46 @@
+"""The command line: the one file that knows all parts. Each room brings its own commands; this puts them under one name.
+
+Exit status: 0 done, 1 it could not be done (a sentence on stderr says why and what to do), 2 the command was not
+understood, 75 another fleet instance took over.
+"""
+
+import argparse
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+
+def _parser() -> argparse.ArgumentParser:
+    # Imported here: `import stimfleet` is cheap, and the fleet's worker is forked from what is already loaded.
+    import agents.commandline
+    import broker.commandline
+    import demo
+    import fleet.commandline
+
+    parser = argparse.ArgumentParser(
+        prog="stimfleet",
+        description="Manages the electro-muscle-stimulators of a clinic as one fleet, over MQTT.",
+        epilog="A pushed stop does not replace the stop button on the stimulator.",
+    )
+    parser.add_argument("--version", action="version", version=f"stimfleet {version('stimfleet')}")
+    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    for room in (broker.commandline, agents.commandline, fleet.commandline, demo):
+        room.add_commands(commands)
+    return parser
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command; returns its exit status."""
+    arguments = _parser().parse_args(argv)
+    try:
+        status: int = arguments.run(arguments)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:  # `stimfleet ... | head`: nobody reads on, which is no fault
+        sys.stderr.close()
+        return 0
+    return status
+
+
+if __name__ == "__main__":
+    sys.exit(main())

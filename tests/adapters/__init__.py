@@ -1,0 +1,1 @@
+"""The fleet's shell against the real thing: disks, processes, sockets, Mosquitto."""
