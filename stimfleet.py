@@ -1,4 +1,4 @@
-"""The command line: the one file that knows all parts. Each room brings its own commands; this puts them under one name.
+"""The command line: the one file that knows all parts. Each room brings its own commands; here they get one name.
 
 Exit status: 0 done, 1 it could not be done (a sentence on stderr says why and what to do), 2 the command was not
 understood, 75 another fleet instance took over.
@@ -13,8 +13,8 @@ from importlib.metadata import version
 def _parser() -> argparse.ArgumentParser:
     # Imported here: `import stimfleet` is cheap, and the fleet's worker is forked from what is already loaded.
     import agents.commandline
-    import broker.commandline
-    import demo
+    import broker.commands
+    import demo.commandline
     import fleet.commandline
 
     parser = argparse.ArgumentParser(
@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stimfleet {version('stimfleet')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for room in (broker.commandline, agents.commandline, fleet.commandline, demo):
+    for room in (broker.commands, agents.commandline, fleet.commandline, demo.commandline):
         room.add_commands(commands)
     return parser
 

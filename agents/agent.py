@@ -24,7 +24,7 @@ from typing import Final, assert_never
 from agents.clocks import Clocks
 from agents.control import Control
 from agents.drivers.bench import BenchStimulator
-from agents.drivers.port import Drive, DriverLost, Identity, Reading, Stimulator
+from agents.drivers.port import DriverLost
 from agents.latch import LatchFile
 from agents.link import Endpoint, Link
 from agents.panel import Panel
@@ -46,28 +46,6 @@ class AgentRefused(Exception):
     """The agent cannot begin; the text is one sentence for people."""
 
 
-class _Witnessed:
-    """A stimulator that remembers when the control loop last spoke to it: the loop's heartbeat."""
-
-    def __init__(self, stimulator: Stimulator, boottime_s: Callable[[], float]) -> None:
-        self._stimulator = stimulator
-        self._boottime_s = boottime_s
-        self.ticked_s = boottime_s()
-
-    def identify(self) -> Identity:
-        return self._stimulator.identify()
-
-    def self_test(self) -> str | None:
-        return self._stimulator.self_test()
-
-    def exchange(self, drive: Drive) -> Reading:
-        self.ticked_s = self._boottime_s()
-        return self._stimulator.exchange(drive)
-
-    def close(self) -> None:
-        self._stimulator.close()
-
-
 class Agent:
     """The parts, tied together. Make it in the event loop that is to run it.
 
@@ -79,9 +57,10 @@ class Agent:
     def __init__(self, settings: Settings, clocks: Clocks) -> None:
         self._clocks = clocks
         self._loop = asyncio.get_running_loop()
+        self._started = False
         self._dead: asyncio.Future[None] = self._loop.create_future()
         self._papers, endpoint = _endpoint(settings)
-        self._stimulator = _Witnessed(BenchStimulator(settings.stimulator), clocks.boottime_s)
+        self._stimulator = BenchStimulator(settings.stimulator)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._spool, self._corrupt = open_spool(
             settings.data_dir / "spool.db", _new_id, self._stamp_now, settings.spool_events_max
@@ -92,7 +71,6 @@ class Agent:
             self._deliver,
             clocks.boottime_s,
             clocks.wall_s,
-            die=self._die,
         )
         self._link = Link(
             endpoint, self._control, self._control.snapshot, self._spool, self._disk, clocks, self._on_refused
@@ -110,7 +88,7 @@ class Agent:
                 panel = await self._panel.open()
                 watchers = [
                     life.create_task(self._panel.failed(), name="agent: panel"),
-                    life.create_task(self._fall_with_control(), name="agent: control loop and disk"),
+                    life.create_task(self._fall_with_disk(), name="agent: disk"),
                     life.create_task(self._tell_supervisor(), name="agent: supervisor"),
                 ]
                 notify("READY=1")
@@ -130,7 +108,8 @@ class Agent:
         try:
             await asyncio.to_thread(self._control.start)
         except DriverLost as lost:
-            raise AgentRefused(f"The stimulator does not answer: {lost}.") from lost
+            raise AgentRefused(f"{lost}.") from lost
+        self._started = True
         serial = self._control.snapshot().identity.serial
         if serial != self._papers.serial:
             raise AgentRefused(
@@ -141,12 +120,13 @@ class Agent:
             self._record_later(EventKind.SELF_TEST_FAILED, corrupt_spool(self._corrupt))
 
     def _close(self) -> None:
-        self._control.stop()
+        if self._started:
+            self._control.stop()
         self._disk.shutdown()
         self._spool.close()
         self._stimulator.close()
 
-    async def _fall_with_control(self) -> None:
+    async def _fall_with_disk(self) -> None:
         await asyncio.shield(self._dead)
 
     async def _tell_supervisor(self) -> None:
@@ -154,7 +134,7 @@ class Agent:
         period_s = watchdog_period_s()
         while True:
             await asyncio.sleep(period_s or ALIVE_S)
-            if period_s is not None and self._clocks.boottime_s() - self._stimulator.ticked_s < ALIVE_S:
+            if period_s is not None and self._clocks.boottime_s() - self._control.snapshot().stepped_s < ALIVE_S:
                 notify("WATCHDOG=1")
 
     # --- what the parts say to each other ---------------------------------------------------------------------------
@@ -200,11 +180,7 @@ class Agent:
 
     def _die_of(self, written: Future[None]) -> None:
         if (error := written.exception()) is not None:
-            self._die(error)
-
-    def _die(self, error: BaseException) -> None:
-        """From any thread: the process ends."""
-        self._loop.call_soon_threadsafe(self._take_death, error)
+            self._loop.call_soon_threadsafe(self._take_death, error)
 
     def _take_death(self, error: BaseException) -> None:
         if not self._dead.done():

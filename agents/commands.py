@@ -124,7 +124,7 @@ def judge_lease(state: State, lease: messages.Lease, retained: bool) -> Permissi
 
 
 def holding(holds: Holds, scope: Scope, hold_id: str) -> Holds:
-    """With one more hold; the newest 16 of a scope by name, `more` for the rest."""
+    """With one more hold; the first 16 of a scope by name, `more` for the rest."""
     match scope:
         case Scope.DEVICE:
             device, more = _with(holds.device, hold_id)
@@ -151,7 +151,9 @@ def released(holds: Holds, release: messages.Release) -> Holds:
 def _with(ids: tuple[str, ...], hold_id: str) -> tuple[tuple[str, ...], bool]:
     if hold_id in ids:
         return ids, False
-    return (*ids, hold_id)[-HOLDS_KEPT:], len(ids) >= HOLDS_KEPT
+    if len(ids) >= HOLDS_KEPT:
+        return ids, True  # a flood of holds does not become a flood of disk writes
+    return (*ids, hold_id), False
 
 
 # --- outcomes ---------------------------------------------------------------------------------------------------------

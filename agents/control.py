@@ -3,8 +3,6 @@
 Neither network nor disk can hold it up: what arrives goes through a bounded inbox that wakes it at once (a stop does
 not wait for the tick, and overtakes everything else), what it decides goes through a bounded outbox to a disk thread.
 
-Interface (the inside follows):
-
     control = Control(stimulator, LatchFile(folder / "latch"), deliver, boottime_s, wall_s)
     control.start()                      # identify, self-test, boot_n on disk, then the threads
     control.hear(message, retained)      # any thread; what is authentic, other than a stop
@@ -20,23 +18,37 @@ ends. While disk or `deliver` hang, samples wait behind them, leases run out, an
 lease; a full outbox sheds samples (counted) and ends the process, at zero, rather than shed anything else.
 """
 
+import contextlib
+import logging
+import os
+import secrets
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Protocol
+from typing import NoReturn, Protocol
 
-from agents.drivers.port import Identity, Reading, Stimulator
-from agents.steps import Durable, Output, Press
+from agents.drivers.port import ZERO, Drive, DriverLost, Identity, Reading, Stimulator
+from agents.queues import Inbox, Outbox
+from agents.session import begin, step
+from agents.state import State, conditions
+from agents.steps import Durable, Heard, HeardStop, Input, Output, Persist, Press, Pressed, Tick, Written
 from broker.contract import messages
 from broker.contract.causes import Cause, ResetBy
 
 TICK_S = 0.05
+EXCHANGES_MAX = 3  # a wake: what a reading decides is applied at once, and what that reading decides, but not for ever
+FALL_MA = 0.1  # a setting that falls by this is applied at once; what rises, or ramps down, waits for the tick
+CHECK_CHARS_MAX = 64
+EX_SOFTWARE = 70  # sysexits.h
+
+log = logging.getLogger(__name__)
 
 
 class DurableStore(Protocol):
     """Where the durable record lives: `agents.latch.LatchFile`, or memory in a simulation."""
 
-    def load(self) -> Durable:
-        """The record of the last run; a new one (boot_n 0) on a new device; a latched one where it is damaged."""
+    def load(self) -> tuple[Durable, str | None]:
+        """The record of the last run (boot_n 0 on a new device), and what is wrong with it, in words."""
 
     def save(self, durable: Durable) -> None:
         """Returns once the record survives a power cut."""
@@ -61,9 +73,82 @@ class Snapshot:
     elapsed_s: float
     lease_margin_s: float | None
     lease_margin_least_s: float | None  # the thinnest margin left when a lease arrived, in this session
+    leases_refused: int
     reading: Reading | None
+    stepped_s: float  # boot time of the last step: a watchdog over this process looks at it
     overruns: int  # ticks that came more than a period late
     shed: int  # samples and messages that a full outbox or inbox did not take
+
+
+class Stepper:
+    """Session and driver together, without threads or clocks of their own: what one wake of the control loop does."""
+
+    def __init__(
+        self,
+        stimulator: Stimulator,
+        state: State,
+        tell: Callable[[Output], None],
+        boottime_s: Callable[[], float],
+        wall_s: Callable[[], float],
+    ) -> None:
+        self.state = state
+        self._stimulator = stimulator
+        self._tell = tell
+        self._boottime_s = boottime_s
+        self._wall_s = wall_s
+        self._untold: list[Output] = []
+
+    def tick(self) -> None:
+        """Read the stimulator, decide, apply."""
+        self._exchange()
+        self._tell_all()
+
+    def feed(self, given: Input) -> None:
+        """Decide on what was heard. Zero, or less, goes to the stimulator before anything is told."""
+        before = self.state.drive
+        self._step(given)
+        if _cannot_wait(before, self.state.drive):
+            self._exchange()
+        self._tell_all()
+
+    def _exchange(self) -> None:
+        for _ in range(EXCHANGES_MAX):
+            drive = self.state.drive
+            # Before measuring: permission is counted from here.
+            now_s, wall_s = self._boottime_s(), self._wall_s()
+            self._step(Tick(now_s, wall_s, self._read(drive)))
+            if not _cannot_wait(drive, self.state.drive):
+                return
+
+    def _read(self, drive: Drive) -> Reading | None:
+        try:
+            return self._stimulator.exchange(drive)
+        except DriverLost:
+            return None  # the session counts the silence; its own watchdog ends the stimulator's output
+
+    def _step(self, given: Input) -> None:
+        self.state, outcome = step(self.state, given)
+        self._untold += outcome.outputs
+
+    def _tell_all(self) -> None:
+        for output in self._untold:
+            self._tell(output)
+        self._untold.clear()
+
+
+def _cannot_wait(before: Drive, after: Drive) -> bool:
+    switched = (before.enabled, before.test_pulse, before.relay_open) != (
+        after.enabled,
+        after.test_pulse,
+        after.relay_open,
+    )
+    return switched or after.setting_ma < before.setting_ma - FALL_MA
+
+
+def end_process(error: BaseException) -> NoReturn:
+    """Nothing limps on: the supervisor starts the agent again, and it comes up latched where a session was live."""
+    log.critical("control failed, output is ordered to zero, the process ends", exc_info=error)
+    os._exit(EX_SOFTWARE)
 
 
 class Control:
@@ -78,16 +163,55 @@ class Control:
         wall_s: Callable[[], float],
         *,
         first_seq: int | None = None,
-        die: Callable[[BaseException], None] | None = None,
+        die: Callable[[BaseException], None] = end_process,
     ) -> None:
-        raise NotImplementedError
+        self._stimulator = stimulator
+        self._store = store
+        self._deliver = deliver
+        self._boottime_s = boottime_s
+        self._wall_s = wall_s
+        self._first_seq = secrets.randbits(48) if first_seq is None else first_seq
+        self._die = die
+        self._inbox = Inbox()
+        self._outbox = Outbox()
+        self._stepper: Stepper | None = None
+        self._stopping = False
+        self._disk_error: BaseException | None = None
+        self._overruns = 0
+        self._threads = (
+            threading.Thread(target=self._control, name="control", daemon=True),
+            threading.Thread(target=self._disk, name="disk", daemon=True),
+        )
 
     def start(self) -> None:
-        """Raises DriverLost where the stimulator does not answer."""
-        raise NotImplementedError
+        """Identify, test, read the record, write the new boot number, and begin. Returns with the threads running.
+
+        Raises:
+            DriverLost: the stimulator does not answer.
+            OSError: the record of this boot cannot be written.
+        """
+        self._stimulator.exchange(ZERO)
+        identity = self._stimulator.identify()
+        durable, damage = self._store.load()
+        failed = damage if damage is not None else self._stimulator.self_test()
+        check = None if failed is None else failed[:CHECK_CHARS_MAX]
+        state, outcome = begin(durable, identity, check, self._boottime_s(), self._first_seq)
+        for output in outcome.outputs:
+            if isinstance(output, Persist):
+                self._store.save(output.durable)
+                self._inbox.put_first(Written(self._boottime_s(), output.write_n))
+            else:
+                self._outbox.put(output)
+        self._stepper = Stepper(self._stimulator, state, self._outbox.put, self._boottime_s, self._wall_s)
+        for thread in self._threads:
+            thread.start()
 
     def stop(self) -> None:
-        raise NotImplementedError
+        """Zero, write and tell what is left, end the threads. A session that was live comes up latched."""
+        self._stopping = True
+        self._inbox.wake()
+        for thread in self._threads:
+            thread.join()
 
     def hear(
         self,
@@ -95,20 +219,95 @@ class Control:
         retained: bool = False,
     ) -> bool:
         """False: the inbox was full, the message is dropped and counted."""
-        raise NotImplementedError
+        return self._inbox.put(Heard(self._boottime_s(), message, retained))
 
     def hear_stop(
         self, scope: messages.Scope, stop: messages.Stop | None, hold_id: str, retained: bool = False
     ) -> None:
         """Never dropped."""
-        raise NotImplementedError
+        self._inbox.put_first(HeardStop(self._boottime_s(), scope, stop, hold_id, retained))
 
-    def press(
-        self, press_id: int, press: Press, step_ma: float = 1.0, who: ResetBy = ResetBy.THERAPIST
-    ) -> bool:
+    def press(self, press_id: int, press: Press, step_ma: float = 1.0, who: ResetBy = ResetBy.THERAPIST) -> bool:
         """False: the inbox was full. A stop or the stop button is never dropped."""
-        raise NotImplementedError
+        pressed = Pressed(self._boottime_s(), press_id, press, step_ma, who)
+        if press not in {Press.STOP, Press.STOP_BUTTON}:
+            return self._inbox.put(pressed)
+        self._inbox.put_first(pressed)
+        return True
 
     def snapshot(self) -> Snapshot:
-        """The last step's state. Raises RuntimeError before start."""
-        raise NotImplementedError
+        """The last step's state.
+
+        Raises:
+            RuntimeError: not started.
+        """
+        state = self._running().state
+        session, durable = state.session, state.durable
+        return Snapshot(
+            identity=state.identity,
+            boot_n=durable.boot_n,
+            seq=state.seq,
+            fleet_n=durable.fleet_n,
+            phase=state.phase,
+            session_id=session.session_id if session is not None else None,
+            latched=durable.latch,
+            reset_by=durable.reset_by,
+            holds=durable.holds,
+            conditions=conditions(state),
+            settings=durable.settings,
+            setting_ma=session.setting_ma if session is not None else 0.0,
+            elapsed_s=session.numbers.elapsed_s if session is not None else 0.0,
+            lease_margin_s=session.permission.margin_s(self._boottime_s()) if session is not None else None,
+            lease_margin_least_s=session.margin_least_s if session is not None else None,
+            leases_refused=state.leases_refused,
+            reading=state.watch.reading,
+            stepped_s=state.now_s,
+            overruns=self._overruns,
+            shed=self._inbox.shed + self._outbox.shed,
+        )
+
+    def _running(self) -> Stepper:
+        if self._stepper is None:
+            raise RuntimeError("control was not started")
+        return self._stepper
+
+    # --- the threads --------------------------------------------------------------------------------------------------
+
+    def _control(self) -> None:
+        try:
+            try:
+                self._loop(self._running())
+            finally:
+                with contextlib.suppress(DriverLost):  # then its own watchdog has ended output
+                    self._stimulator.exchange(ZERO)
+                self._outbox.close()
+        except Exception as error:  # noqa: BLE001 - whatever it was ends the process
+            self._die(error)
+
+    def _loop(self, stepper: Stepper) -> None:
+        due_s = self._boottime_s()
+        while not self._stopping:
+            for given in self._inbox.take(due_s - self._boottime_s()):
+                stepper.feed(given)
+            if self._disk_error is not None:
+                raise self._disk_error
+            late_s = self._boottime_s() - due_s
+            if late_s < 0.0:
+                continue
+            stepper.tick()
+            if late_s > TICK_S:
+                self._overruns += 1
+                due_s += late_s  # what was missed is not made up for
+            due_s += TICK_S
+
+    def _disk(self) -> None:
+        try:
+            while (output := self._outbox.take()) is not None:
+                if isinstance(output, Persist):
+                    self._store.save(output.durable)
+                    self._inbox.put_first(Written(self._boottime_s(), output.write_n))
+                else:
+                    self._deliver(output)
+        except Exception as error:  # noqa: BLE001 - the control thread ends output, then the process
+            self._disk_error = error
+            self._inbox.wake()

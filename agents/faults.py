@@ -153,8 +153,11 @@ def findings(
 
 
 def _stuck(watch: Watch, now_s: float, drive: Drive) -> Finding | None:
-    """Zero was ordered, and one pulse period + 200 ms later something flows, or nobody can say that nothing does."""
-    due_s = max(watch.zero_ordered_s, watch.zero_seen_s) + watch.pulse_period_s + STUCK_GRACE_S
+    """Zero was ordered, and one pulse period + 200 ms later something flows, or nobody can say that nothing does.
+
+    Something that begins to flow when zero had been measured long before is stuck after the 200 ms.
+    """
+    due_s = max(watch.zero_ordered_s + watch.pulse_period_s, watch.zero_seen_s) + STUCK_GRACE_S
     if drive.enabled or not now_s > due_s:
         return None
     peak = peak_ma(watch.reading)

@@ -1,5 +1,6 @@
 """What the panel says about the device, in plain words."""
 
+import math
 from typing import Final
 
 from agents.control import Snapshot
@@ -90,7 +91,7 @@ def _or_none(value: float | None, unit: str, otherwise: str = "no reading") -> s
 
 
 def _permission(margin_s: float | None) -> str:
-    if margin_s is None:
+    if margin_s is None or math.isinf(margin_s):
         return "none"
     return f"{margin_s:.1f} s left" if margin_s > 0.0 else "run out"
 

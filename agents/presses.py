@@ -78,7 +78,9 @@ def _raises(state: State, pressed: Pressed) -> _Rows:
     ceiling = ceiling_ma(session)
     yield not pressed.step_ma >= STEP_MA_MIN, f"At least {STEP_MA_MIN} mA a step."
     yield session.contact is not Contact.GOOD, f"The electrodes do not read as good: {session.contact.value}."
-    yield state.now_s < session.raise_from_s, "Too fast: wait a moment."
+    rise = session.limits.setting_rise_ma_per_s_max.value
+    yield rise <= 0.0, "The limits allow no raising."
+    yield state.now_s < session.raise_from_s - 1e-6, "Too fast: wait a moment."
     yield session.setting_ma >= ceiling.value, f"{ceiling.value:.1f} mA is the limit ({ceiling.layer.value})."
 
 

@@ -309,8 +309,9 @@ def _set_aside(path: Path) -> Path:
     return aside
 
 
-def _event_of(payload: bytes, payload_sha256: str) -> Event | None:
-    if _sha256(payload) != payload_sha256:
+def _event_of(payload: object, payload_sha256: object) -> Event | None:
+    """The event of a row; None where the row is not what was written."""
+    if not isinstance(payload, bytes) or _sha256(payload) != payload_sha256:
         return None
     try:
         event = decode(Channel.EVENT, payload)

@@ -43,9 +43,7 @@ class Turn:
     def tell(self, *outputs: Output) -> None:
         self.outputs += outputs
 
-    def event(
-        self, kind: EventKind, cause: Cause | None = None, detail: messages.Detail | None = None
-    ) -> Emit:
+    def event(self, kind: EventKind, cause: Cause | None = None, detail: messages.Detail | None = None) -> Emit:
         """An event of now and of the session that is on."""
         session = self.state.session
         return Emit(self.state.now_s, kind, session.session_id if session is not None else None, cause, detail)

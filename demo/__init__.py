@@ -1,1 +1,1 @@
-"""A clinic on this machine: every part as a real process, stimulators simulated. The demo, and what the tests run on."""
+"""A clinic on this machine: every part a real process, stimulators simulated. Tests run on it too."""

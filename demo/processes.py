@@ -71,7 +71,7 @@ class Process:
                 stderr=log,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # a Ctrl-C at the terminal is passed on by whoever ends us, in order
-                preexec_fn=_die_with_parent,
+                preexec_fn=_die_with_parent,  # noqa: PLW1509 - whoever starts processes here has no other threads
             )
 
     def send(self, number: signal.Signals) -> None:
@@ -84,6 +84,15 @@ class Process:
         if self._running is not None:
             self._running.wait()
 
+    def wait(self, within_s: float) -> int | None:
+        """Its exit status once it has ended; None if it has not within `within_s`."""
+        if self._running is None:
+            return None
+        try:
+            return self._running.wait(within_s)
+        except subprocess.TimeoutExpired:
+            return None
+
     def end(self) -> str | None:
         """End it with SIGTERM. None when it went cleanly, else what was wrong."""
         if self._running is None:
@@ -92,9 +101,8 @@ class Process:
             return self._complaint("had ended by itself", self._running.returncode)
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
-        try:
-            status = self._running.wait(ENDS_WITHIN_S)
-        except subprocess.TimeoutExpired:
+        status = self.wait(ENDS_WITHIN_S)
+        if status is None:
             self.kill()
             return f"{self.name} did not end within {ENDS_WITHIN_S:g} s and was killed; see {self.log}"
         return None if status == 0 else self._complaint("ended badly", status)

@@ -12,8 +12,8 @@ from typing import assert_never
 
 from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
-from fleet.adapters.journal.restore import Fold
 from fleet.adapters.journal.forms import Forms
+from fleet.adapters.journal.restore import Fold
 from fleet.adapters.journal.writer import Journal
 from fleet.core import effects
 from fleet.core.decide import decide

@@ -4,6 +4,7 @@ The contract imports nothing but the standard library. The codec validates with 
 metadata for a core schema through the hook below; the hook needs no import of pydantic here.
 """
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Annotated, Any, ClassVar
@@ -22,11 +23,12 @@ class Strict:
     }
 
 
-class _Constraint:
+class _Constraint(ABC):
     """Adds its constraints to the schema of the type that it annotates."""
 
+    @abstractmethod
     def constraints(self) -> _Schema:
-        raise AssertionError("every constraint says what it constrains")
+        """What it constrains, in the words of the validator's schema."""
 
     def __get_pydantic_core_schema__(self, source: Any, handler: Callable[[Any], _Schema]) -> _Schema:
         return {**handler(source), **self.constraints()}

@@ -1,9 +1,10 @@
 """The ACL: an allow list, one section an identity, written from CHANNELS and the registry. What is not listed may
 do nothing (contract.md "Transport").
 
-Mosquitto 2.0 grants every subscription and filters at delivery, so a wildcard or shared subscription hears only what
-its identity may read. Wills are held to it twice: a foreign will refuses the connection, and a will of a device that
-was struck off meanwhile is not sent.
+Mosquitto 2.0 grants every subscription and every will, and asks this list when it delivers or sends one: a wildcard
+or shared subscription hears only what its identity may read, a foreign will is never sent, nor is that of a device
+that was struck off meanwhile. `fleet-safety` may write the downlinks of every name, not only of listed devices, so
+that a retained hold of a device that was struck off can be cleared.
 """
 
 from collections.abc import Iterable, Iterator

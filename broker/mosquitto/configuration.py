@@ -2,10 +2,12 @@
 
 What a crash of the broker does to a hold: Mosquitto keeps retained messages in memory and writes them to a file at
 intervals, 30 minutes by default, so a SIGKILL would lose every hold of the last half hour. `autosave_on_changes` with
-an interval of 1 writes the file in the turn of the broker's loop in which a retained message came. What remains is
-that one turn; for it the fleet, whose journal is the truth about holds, sends a hold again to whoever's birth lacks
-it. The price is one write of the retained messages (some kilobytes a device) for each birth, hold and settings; it is
-no part of telemetry, leases or events, unless a subscriber falls behind by more than the messages in flight.
+an interval of 1 writes the file at the end of the turn of the broker's loop in which a retained message came. The
+acknowledgement leaves a moment (under a millisecond, measured) before the file is written, so an acknowledged hold
+can still be lost by a crash within that moment; for it the fleet, whose journal is the truth about holds, sends a hold
+again to whoever's birth lacks it. The price is one write of all retained messages (some kilobytes a device) for each
+birth, presence, hold and settings; telemetry, leases and events cause none unless a subscriber has fallen behind by
+more messages than may be in flight.
 """
 
 import os

@@ -156,6 +156,7 @@ class LocalMosquitto:
         assert self._process is None, "started twice"
         configuration = write_configuration(self.site_dir, load_registry(self.site_dir), port=self.port)
         with self.log.open("ab") as log:
+            said_before = log.tell()
             self._process = subprocess.Popen(
                 [mosquitto_path(), "-c", str(configuration)],
                 stdin=subprocess.DEVNULL,
@@ -165,14 +166,14 @@ class LocalMosquitto:
             )
         give_up = self._clock() + START_S_MAX
         while self._clock() < give_up and self._process.poll() is None:
-            if self._accepts():
+            if self._says_running(said_before) and self._accepts():
                 return True
             time.sleep(_ASK_EVERY_S)
         self.kill()
         return False
 
     def _accepts(self) -> bool:
-        """Whether a TLS handshake against the site's CA completes, and with our process rather than another's."""
+        """Whether a TLS handshake against the site's CA completes."""
         context = ssl.create_default_context(cafile=str(self.site_dir / "ca.crt"))
         services = self.site_dir / SERVICES_FOLDER
         context.load_cert_chain(services / f"{FLEET_INTAKE}.crt", services / f"{FLEET_INTAKE}.key")
@@ -181,9 +182,15 @@ class LocalMosquitto:
                 socket.create_connection((HOST, self.port), timeout=1.0) as raw,
                 context.wrap_socket(raw, server_hostname=HOST),
             ):
-                return self._process is not None and self._process.poll() is None
-        except OSError:  # refused, not listening yet, or another's listener
+                return True
+        except OSError:  # not yet
             return False
+
+    def _says_running(self, said_before: int) -> bool:
+        """Whether our process has its port: somebody else may answer there."""
+        with self.log.open("rb") as log:
+            log.seek(said_before)
+            return b" running\n" in log.read()
 
     def _end(self, how: signal.Signals) -> None:
         process, self._process = self._process, None

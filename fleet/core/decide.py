@@ -9,14 +9,157 @@ The rules of this file:
 - Same state, same inputs: same decisions, to the byte. No clock, no randomness, no I/O.
 """
 
+from typing import assert_never
+
+from broker.contract.messages import Ack, Birth, Event, Presence, Telemetry
+from broker.contract.topics import CHANNEL_OF, Channel
+from fleet.core import configuration, house, leases, presence, receipts, releases, requests, sessions, stops
 from fleet.core.evolve import evolve
-from fleet.core.inputs import Input
-from fleet.core.state import State
-from fleet.core.turn import Decision
+from fleet.core.inputs import (
+    CancelSession,
+    Drain,
+    Input,
+    PushStop,
+    Received,
+    RegistryChanged,
+    Rejected,
+    ReleaseHold,
+    RequestSession,
+    StopSent,
+    Tick,
+    TookOver,
+    Unreadable,
+)
+from fleet.core.state import Device, State
+from fleet.core.turn import Decision, Turn
 
 __all__ = ["Decision", "decide", "evolve"]
+
+_Person = RequestSession | CancelSession | PushStop | ReleaseHold | Drain
+_Wire = Rejected | Unreadable | StopSent
 
 
 def decide(state: State, heard: Input) -> Decision:
     """Decide on one input, and fold the decision into `state`."""
-    raise NotImplementedError
+    match heard:
+        case Received():
+            turn = Turn(state, heard.received_s, heard.wall_s)
+            _received(turn, heard)
+        case Tick():
+            turn = Turn(state, heard.now_s, heard.wall_s)
+            stops.chase(turn)
+            sessions.pass_time(turn)
+            presence.look(turn)
+        case RequestSession() | CancelSession() | PushStop() | ReleaseHold() | Drain():
+            turn = Turn(state, heard.now_s, heard.wall_s)
+            _asked(turn, heard)
+        case Rejected() | Unreadable() | StopSent():
+            turn = Turn(state, heard.sent_s if isinstance(heard, StopSent) else heard.received_s, heard.wall_s)
+            _told_by_the_edge(turn, heard)
+        case RegistryChanged():
+            turn = Turn(state, heard.now_s, heard.wall_s)
+            house.registry_changed(turn, heard)
+        case TookOver():
+            turn = Turn(state, heard.now_s, heard.wall_s)
+            house.took_over(turn, heard)
+        case _:
+            assert_never(heard)
+    return turn.decision()
+
+
+def _asked(turn: Turn, heard: _Person) -> None:
+    match heard:
+        case RequestSession():
+            requests.requested(turn, heard)
+        case CancelSession():
+            sessions.cancel(turn, heard)
+        case PushStop():
+            stops.pushed(turn, heard)
+        case ReleaseHold():
+            releases.requested(turn, heard)
+        case Drain():
+            house.drain(turn, heard)
+        case _:
+            assert_never(heard)
+
+
+def _told_by_the_edge(turn: Turn, heard: _Wire) -> None:
+    match heard:
+        case StopSent():
+            stops.sent(turn, heard)
+        case Rejected():
+            turn.refused(heard.device, heard.channel, heard.reason)
+        case Unreadable():
+            if presence.known(turn, heard.device, Channel.EVENT) is not None:
+                receipts.quarantine(turn, heard.device, heard)
+        case _:
+            assert_never(heard)
+
+
+def _received(turn: Turn, heard: Received) -> None:
+    message = heard.message
+    channel = CHANNEL_OF[type(message)]
+    device = presence.known(turn, heard.device, channel)
+    if device is None:
+        return
+    if heard.retained and not isinstance(message, Birth | Presence):
+        turn.refused(heard.device, channel, "retained")
+        return
+    match message:
+        case Telemetry():
+            _sample(turn, device, message)
+        case Birth():
+            _birth(turn, device, message, retained=heard.retained)
+        case Event():
+            if receipts.report(turn, heard.device, message):
+                sessions.reported(turn, heard.device, message)
+        case Ack():
+            _ack(turn, device, message)
+        case Presence():
+            pass  # a hint: it decides nothing
+        case _:
+            assert_never(message)
+
+
+def _sample(turn: Turn, device: Device, sample: Telemetry) -> None:
+    match presence.place(turn, device, sample):
+        case presence.Standing.NEWEST:
+            _newest(turn, turn.state.device(device.device), sample)
+        case presence.Standing.OVERTAKEN | presence.Standing.LATE:
+            leases.judge_only(turn, device, sample)
+        case presence.Standing.REFUSED:
+            pass  # counted and noticed where it was found
+
+
+def _newest(turn: Turn, device: Device, sample: Telemetry) -> None:
+    name = device.device
+    if turn.state.durable.stops:
+        stops.seen(turn, name, sample)
+    session = sessions.follow(turn, device, sample)
+    if session is not None:
+        turn.state.fleeting.unpermitted_s.pop(name, None)
+        leases.answer(turn, device, session, sample)
+    else:
+        sessions.unpermitted(turn, device, sample)
+    if device.releases:
+        releases.remind(turn, device)
+    if device.settings is not None and device.settings.version != sample.settings_version:
+        configuration.agree(turn, name, sample.settings_version)
+
+
+def _birth(turn: Turn, device: Device, birth: Birth, *, retained: bool) -> None:
+    name = device.device
+    if not presence.born(turn, device, birth, retained=retained):
+        return
+    receipts.oldest_known(turn, name, birth)
+    configuration.agree(turn, name, birth.settings_version)
+    stops.hold_again(turn, name, birth)
+    releases.born(turn, turn.state.device(name))
+    releases.remind(turn, turn.state.device(name))
+
+
+def _ack(turn: Turn, device: Device, ack: Ack) -> None:
+    if ack.boot_n != device.boot_n:
+        return
+    stops.acknowledged(turn, device.device, ack)
+    sessions.acknowledged(turn, device, ack)

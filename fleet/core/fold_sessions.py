@@ -79,9 +79,7 @@ def withheld(durable: Durable, event: e.SessionWithheld) -> None:
 
 
 def ended(durable: Durable, event: e.SessionEnded) -> None:
-    _change(
-        durable, event.session_id, state=event.to, since_s=event.now_s, cause=event.cause, ended=event.ended
-    )
+    _change(durable, event.session_id, state=event.to, since_s=event.now_s, cause=event.cause, ended=event.ended)
 
 
 def lost(durable: Durable, event: e.SessionLost) -> None:

@@ -33,7 +33,14 @@ from broker.contract.plan import Plan
 from broker.contract.topics import Channel
 from fleet.core import configuration, sessions, stops
 from fleet.core.effects import Count, SendLease
-from fleet.core.events import BaselineMeasured, LimitExceeded, SensorFlatlined, SessionState, SessionWithheld, WithheldFor
+from fleet.core.events import (
+    BaselineMeasured,
+    LimitExceeded,
+    SensorFlatlined,
+    SessionState,
+    SessionWithheld,
+    WithheldFor,
+)
 from fleet.core.state import Bounds, Device, FlatLine, Session
 from fleet.core.turn import Turn
 
@@ -204,15 +211,24 @@ def _withhold(turn: Turn, session: Session, reason: WithheldFor, quantity: str) 
 
 
 def _flat(turn: Turn, session: Session, sample: Telemetry) -> bool:
-    """Ten identical readings under current: the sensor is not measuring (H17). OFF phases and pauses do not count."""
+    """Ten identical readings under current: the sensor is not measuring (H17). OFF phases and pauses do not count.
+
+    Current and impedance together: a peak alone, read to 0.05 mA, repeats by chance once in some thousand sessions.
+    """
     amplitude_ma = sample.amplitude_ma
     if sample.phase is not Phase.RUNNING or amplitude_ma is None or amplitude_ma < ZERO_MA:
         return False
     before = turn.state.fleeting.flat_lines.get(session.device)
     readings = 1
-    if before is not None and before.session_id == session.session_id and before.amplitude_ma == amplitude_ma:
+    if (
+        before is not None
+        and before.session_id == session.session_id
+        and before.amplitude_ma == amplitude_ma
+        and before.impedance_ohm == sample.impedance_ohm
+    ):
         readings = before.readings + 1
-    turn.state.fleeting.flat_lines[session.device] = FlatLine(session.session_id, amplitude_ma, readings)
+    flat = FlatLine(session.session_id, amplitude_ma, sample.impedance_ohm, readings)
+    turn.state.fleeting.flat_lines[session.device] = flat
     if readings < FROZEN_READINGS:
         return False
     turn.happened(
@@ -248,8 +264,7 @@ def _shortcoming(turn: Turn, device: Device, session: Session, sample: Telemetry
     if not tested:
         return None
     judged = contact(sample.impedance_ohm, session.baseline_ohm)
-    if judged is Contact.GOOD and session.baseline_ohm is None and sample.impedance_ohm is not None:
-        turn.happened(
-            BaselineMeasured(**turn.at, session_id=session.session_id, impedance_ohm=sample.impedance_ohm)
-        )
+    running = sample.phase is Phase.RUNNING  # the agent's baseline, too, is of the start
+    if judged is Contact.GOOD and running and session.baseline_ohm is None and sample.impedance_ohm is not None:
+        turn.happened(BaselineMeasured(**turn.at, session_id=session.session_id, impedance_ohm=sample.impedance_ohm))
     return None if judged in {Contact.GOOD, Contact.DEGRADED} else f"electrode_{judged}"

@@ -10,6 +10,7 @@ from broker.contract.messages import Birth, Telemetry
 from broker.contract.shapes import COUNT_MAX
 from broker.contract.topics import CHANNELS, Channel
 from fleet.core import sessions
+from fleet.core.effects import Count
 from fleet.core.events import DeviceBooted, DeviceBorn, DeviceLost, DeviceReturned, FleetNumberRaised
 from fleet.core.state import NO_BOOT, Device, Seen, State
 from fleet.core.turn import Turn
@@ -86,9 +87,13 @@ def place(turn: Turn, device: Device, sample: Telemetry) -> Standing:
     return Standing.NEWEST
 
 
-def _boot(turn: Turn, device: Device, boot_n: int, channel: Channel) -> bool:
+def _boot(turn: Turn, device: Device, boot_n: int, channel: Channel, *, retained: bool = False) -> bool:
     """A boot number that is not the present one: a higher one is a new boot, a lower one is refused."""
     name = device.device
+    if boot_n < device.boot_n and retained:
+        # A broker that was killed may keep an old birth until the device writes the next: no sign of a second disk.
+        turn.at_once(Count(name, channel, "old_birth"))
+        return False
     if boot_n < device.boot_n:
         turn.refused(name, channel, "boot_n_went_back")
         return False
@@ -99,10 +104,10 @@ def _boot(turn: Turn, device: Device, boot_n: int, channel: Channel) -> bool:
     return True
 
 
-def born(turn: Turn, device: Device, birth: Birth) -> bool:
+def born(turn: Turn, device: Device, birth: Birth, *, retained: bool) -> bool:
     """Take in a birth; False where it is refused or older than the one that is known."""
     name = device.device
-    if birth.boot_n != device.boot_n and not _boot(turn, device, birth.boot_n, Channel.BIRTH):
+    if birth.boot_n != device.boot_n and not _boot(turn, device, birth.boot_n, Channel.BIRTH, retained=retained):
         return False
     known_birth = device.birth
     if known_birth is not None and known_birth.boot_n == birth.boot_n:

@@ -41,9 +41,7 @@ def quarantine(turn: Turn, device: str, heard: Unreadable) -> None:
         return
     if not covered(spool_of(turn.state.durable, device, spool_id), heard.n):
         turn.happened(
-            EventUnreadable(
-                **turn.at, device=device, spool_id=spool_id, n=heard.n, payload_sha256=heard.payload_sha256
-            )
+            EventUnreadable(**turn.at, device=device, spool_id=spool_id, n=heard.n, payload_sha256=heard.payload_sha256)
         )
     _receipt(turn, device, spool_id)
 

@@ -6,7 +6,8 @@ next boot. In between, a session that the device does not show any more is `stop
 
 from broker.contract import messages
 from broker.contract.causes import CONSEQUENCES, Cause, Ending
-from broker.contract.messages import AckStatus, EventKind, Phase, Telemetry
+from broker.contract.limits import ZERO_MA
+from broker.contract.messages import LIVE_PHASES, AckStatus, EventKind, Phase, Telemetry
 from broker.contract.topics import Channel
 from fleet.core import stops
 from fleet.core.effects import Answer, Ordered, Refused, SendAuthorisation, SendCancel
@@ -84,9 +85,10 @@ def follow(turn: Turn, device: Device, sample: Telemetry) -> Session | None:
     Returns the session that the sample speaks for, if it is live and everything fits; None otherwise: no lease.
     """
     session = turn.state.session_on(device)
-    if session is None or session.authorisation.boot_n != sample.boot_n:
+    if session is None:
         return None
-    if sample.session_id != session.session_id or sample.phase not in STATE_OF_PHASE:
+    spoken_for = sample.session_id == session.session_id and sample.boot_n == session.authorisation.boot_n
+    if not spoken_for or sample.phase not in STATE_OF_PHASE:
         _not_shown(turn, session, sample)
         return None
     if not session.open:
@@ -106,15 +108,13 @@ def follow(turn: Turn, device: Device, sample: Telemetry) -> Session | None:
 
 def _advance(turn: Turn, session: Session, to: SessionState, sample: Telemetry) -> None:
     turn.happened(
-        SessionAdvanced(
-            **turn.at, session_id=session.session_id, to=to, elapsed_s=sample.elapsed_s, seq=sample.seq
-        )
+        SessionAdvanced(**turn.at, session_id=session.session_id, to=to, elapsed_s=sample.elapsed_s, seq=sample.seq)
     )
 
 
 def _not_shown(turn: Turn, session: Session, sample: Telemetry) -> None:
     """The device shows no session, or another one than its newest."""
-    if session.live and session.state is not S.STOPPING or session.state is S.LOST:
+    if (session.live and session.state is not S.STOPPING) or session.state is S.LOST:
         _advance(turn, session, S.STOPPING, sample)
     elif sample.phase is not Phase.IDLE:
         return
@@ -140,14 +140,15 @@ def _sending(session: Session) -> str:
 
 def first_sent(turn: Turn, session: Session) -> None:
     """The authorisation goes out; the next one is due in a while."""
-    turn.state.fleeting.sent_s[_sending(session)] = turn.now_s
+    turn.state.fleeting.note_sent(_sending(session), turn.now_s)
     turn.after_commit(SendAuthorisation(session.device, session.authorisation))
 
 
 def unpermitted(turn: Turn, device: Device, sample: Telemetry) -> None:
-    """The device is live, or has current, without a session that this fleet leads on that boot (A02).
+    """A newest sample that speaks for no live session of this fleet's.
 
-    A withdrawn session is withdrawn again. Anything else is stopped when it lasts.
+    A withdrawn session that is still waiting at the device is withdrawn again. A device that is live, or has current,
+    without a session that this fleet leads on that boot (A02) is stopped when it lasts.
     """
     name = device.device
     session = turn.state.session_on(device)
@@ -156,6 +157,9 @@ def unpermitted(turn: Turn, device: Device, sample: Telemetry) -> None:
         if sample.session_id == session.session_id and turn.due(f"cancel/{name}", COMMAND_REPEAT_S):
             command_id = derived_id(f"cancel/{session.session_id}/{sample.seq}")
             turn.at_once(SendCancel(name, messages.Cancel(sample.boot_n, command_id, session.session_id)))
+        return
+    if sample.phase not in LIVE_PHASES and (sample.amplitude_ma is None or sample.amplitude_ma < ZERO_MA):
+        turn.state.fleeting.unpermitted_s.pop(name, None)
         return
     since_s = turn.state.fleeting.unpermitted_s.setdefault(name, turn.now_s)
     if turn.now_s - since_s < UNPERMITTED_AFTER_S or stops.pursued(turn, name):
@@ -279,14 +283,11 @@ def cancel(turn: Turn, heard: CancelSession) -> None:
         cancelling = messages.Cancel(session.authorisation.boot_n, command_id, session.session_id)
         turn.at_once(SendCancel(session.device, cancelling))
         turn.happened(
-            SessionCancelled(
-                **turn.at, session_id=session.session_id, command_id=command_id, issued_by=heard.issued_by
-            )
+            SessionCancelled(**turn.at, session_id=session.session_id, command_id=command_id, issued_by=heard.issued_by)
         )
         turn.after_commit(Answer(heard.request_id, Ordered(command_id)))
         return
-    if session is None:
-        rule = Rule.SESSION_UNKNOWN
-    else:
+    rule = Rule.SESSION_UNKNOWN
+    if session is not None:
         rule = Rule.SESSION_RUNNING if session.open else Rule.SESSION_OVER
     turn.after_commit(Answer(heard.request_id, Refused((Refusal(rule=rule, layer=RuleLayer.FLEET),))))

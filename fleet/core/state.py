@@ -25,10 +25,9 @@ from fleet.core.screening import Screened
 
 NO_BOOT = 0  # no boot heard yet: boot numbers start at 1
 NO_SEQ = -1
+SENDINGS_KEPT = 4096
 
-LIVE_STATES = frozenset(
-    {SessionState.ARMED, SessionState.RUNNING, SessionState.PAUSED, SessionState.STOPPING}
-)
+LIVE_STATES = frozenset({SessionState.ARMED, SessionState.RUNNING, SessionState.PAUSED, SessionState.STOPPING})
 # Occupies its device and its client: nothing else may be authorised there.
 OPEN_STATES = LIVE_STATES | {SessionState.AUTHORISED, SessionState.LOST}
 
@@ -174,10 +173,11 @@ class Seen:
 
 @dataclass(frozen=True, slots=True)
 class FlatLine:
-    """How often in a row the same current was read under current."""
+    """How often in a row the very same reading came while current flowed."""
 
     session_id: str
     amplitude_ma: float
+    impedance_ohm: float | None
     readings: int
 
 
@@ -208,6 +208,13 @@ class Fleeting:
     noticed_s: dict[str, float] = field(default_factory=dict)  # security events: when the burst was last recorded
     unpermitted_s: dict[str, float] = field(default_factory=dict)  # live without a session: first seen when
     looked_s: float = float("-inf")  # when presence was last looked at
+
+    def note_sent(self, what: str, now_s: float) -> None:
+        """Remember a sending. Bounded: what was forgotten is sent again a little early."""
+        self.sent_s.pop(what, None)
+        self.sent_s[what] = now_s
+        if len(self.sent_s) > SENDINGS_KEPT:
+            del self.sent_s[next(iter(self.sent_s))]
 
 
 @dataclass(slots=True)

@@ -1,8 +1,8 @@
-"""Stops: ordered, sent, and followed until zero is measured on every device that they are about (contract.md, rule 2).
+"""Stops: ordered, sent, and followed until zero is measured on every device concerned (contract.md, rule 2).
 
-A stop is confirmed by the device's `done` with its measured current, or by its own later telemetry below 1 mA in a phase
-that is not live; a missing measurement is never zero. Until then it is sent again. Where a session was live or current was
-measured, A01 opens when zero is not confirmed in time (H12), naming room and device.
+A stop is confirmed by the device's `done` with its measured current, or by its own later telemetry below 1 mA in a
+phase that is not live; a missing measurement is never zero. Until then it is sent again. Where a session was live or
+current was measured, A01 opens when zero is not confirmed in time (H12), naming room and device.
 
 Holds: the newest of a scope is retained at the broker; a birth that lists none of them gets it again.
 """
@@ -110,7 +110,7 @@ def _withdraw(turn: Turn, session: Session, stop: messages.Stop) -> None:
 
 
 def _send(turn: Turn, where: str, stop: messages.Stop) -> None:
-    turn.state.fleeting.sent_s[_sending(stop)] = turn.now_s
+    turn.state.fleeting.note_sent(_sending(stop), turn.now_s)
     turn.at_once(SendStop(where, stop))
 
 
@@ -125,11 +125,7 @@ def sent(turn: Turn, heard: StopSent) -> None:
     """The performer's report; the first one counts, repeats say the same."""
     stop = turn.state.durable.stops.get(heard.command_id)
     if stop is not None and stop.sent_s is None:
-        turn.happened(
-            StopPublished(
-                **turn.at, command_id=heard.command_id, hold_id=heard.hold_id, sent_s=heard.sent_s
-            )
-        )
+        turn.happened(StopPublished(**turn.at, command_id=heard.command_id, hold_id=heard.hold_id, sent_s=heard.sent_s))
 
 
 def seen(turn: Turn, name: str, sample: Telemetry) -> None:

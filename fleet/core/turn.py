@@ -78,7 +78,7 @@ class Turn:
         sent_s = self.state.fleeting.sent_s.get(what)
         if sent_s is not None and self.now_s - sent_s < period_s:
             return False
-        self.state.fleeting.sent_s[what] = self.now_s
+        self.state.fleeting.note_sent(what, self.now_s)
         return True
 
     def decision(self) -> Decision:

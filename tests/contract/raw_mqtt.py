@@ -1,8 +1,8 @@
 """A bare MQTT 5 client that says what the broker answered: for tests of what the broker allows."""
 
 import queue
+import socket
 import ssl
-import threading
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
@@ -10,13 +10,13 @@ from typing import Any, Self
 
 from paho.mqtt.client import Client, ConnectFlags, DisconnectFlags, MQTTMessage
 from paho.mqtt.enums import CallbackAPIVersion, MQTTProtocolVersion
-from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 from paho.mqtt.reasoncodes import ReasonCode
 
 ANSWER_S_MAX = 5.0
 NOT_AUTHORISED = 135
 SESSION_TAKEN_OVER = 142
+CONNECTION_CLOSED = 128  # paho's word for a connection that ends without a DISCONNECT
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +77,12 @@ class RawClient:
         self._connected: queue.Queue[int] = queue.Queue()
         self.heard: queue.Queue[Heard] = queue.Queue()
         self.disconnected_by: queue.Queue[int] = queue.Queue()
-        self._client = Client(CallbackAPIVersion.VERSION2, client_id, protocol=MQTTProtocolVersion.MQTTv5)
+        self._client = Client(
+            CallbackAPIVersion.VERSION2,
+            client_id,
+            protocol=MQTTProtocolVersion.MQTTv5,
+            reconnect_on_failure=False,
+        )
         self._client.tls_set_context(context or papers.context())
         if will is not None:
             self._client.will_set(*will, qos=1)
@@ -89,9 +94,7 @@ class RawClient:
 
     def __enter__(self) -> Self:
         self._client.connect("127.0.0.1", self._port)
-        # Not loop_start, which would connect again by itself.
-        self._loop = threading.Thread(target=self._run, daemon=True)
-        self._loop.start()
+        self._client.loop_start()
         code = self._connected.get(timeout=ANSWER_S_MAX)
         if code:
             self.__exit__(None, None, None)
@@ -102,14 +105,11 @@ class RawClient:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self._client.disconnect()
-        self._loop.join(ANSWER_S_MAX)
+        self._client.loop_stop()
 
-    def publish(self, topic: str, payload: bytes = b"x", *, retain: bool = False, mac: str | None = None) -> int:
-        """Publish with QoS 1; the reason code of the broker's PUBACK."""
-        properties = Properties(PacketTypes.PUBLISH)
-        if mac is not None:
-            properties.UserProperty = [("mac", mac)]
-        self._client.publish(topic, payload, qos=1, retain=retain, properties=properties)
+    def publish(self, topic: str, payload: bytes = b"x", *, retain: bool = False, qos: int = 1) -> int:
+        """The reason code of the broker's PUBACK; 0 for QoS 0, which has none."""
+        self._client.publish(topic, payload, qos=qos, retain=retain)
         return self._answers.get(timeout=ANSWER_S_MAX)
 
     def subscribe(self, topic_filter: str) -> int:
@@ -129,13 +129,9 @@ class RawClient:
 
     def cut(self) -> None:
         """The connection is gone without a word, as when a plug is pulled."""
-        socket = self._client.socket()
-        assert socket is not None
-        socket.shutdown(2)
-
-    def _run(self) -> None:
-        while self._client.loop(timeout=0.1) == 0:
-            pass
+        connection = self._client.socket()
+        assert isinstance(connection, socket.socket)
+        connection.shutdown(socket.SHUT_RDWR)
 
     def _on_connect(
         self, client: Client, userdata: Any, flags: ConnectFlags, code: ReasonCode, properties: Properties | None
@@ -160,4 +156,4 @@ class RawClient:
 
     def _on_message(self, client: Client, userdata: Any, message: MQTTMessage) -> None:
         pairs = getattr(message.properties, "UserProperty", ())
-        self.heard.put(Heard(message.topic, message.payload, message.retain, tuple(pairs)))
+        self.heard.put(Heard(message.topic, bytes(message.payload), message.retain, tuple(pairs)))

@@ -1,5 +1,6 @@
 """Who may write and read what, on a real Mosquitto. The tables below are contract.md's, written out by hand."""
 
+import socket
 import ssl
 import time
 from collections.abc import Iterator
@@ -16,6 +17,7 @@ from broker.pki.devices import provision_device, strike_off
 from broker.pki.folder import authority_of
 from broker.pki.site import provision_site
 from tests.contract.raw_mqtt import (
+    CONNECTION_CLOSED,
     NOT_AUTHORISED,
     SESSION_TAKEN_OVER,
     Papers,
@@ -34,7 +36,6 @@ NOBODYS = (
     "stim/v1/north/stim-1/chat",
     "stim/v1/north/stim-1/stop/now",
     "stim/v1/north/stim-1",
-    "stim/v1/north/all/lease",
     "stim/v1/north/fleet/stop/x",
     "stim/v2/north/stim-1/telemetry",
     "north/stim-1/telemetry",
@@ -83,7 +84,14 @@ class Clinic:
     def device(self, device: str) -> None:
         """Provision it and have the broker know it."""
         provision_device(
-            self.site_dir, self.root / "ca", device, "room-1", f"serial-{device}", "generic", self.root / device, now=NOW
+            self.site_dir,
+            self.root / "ca",
+            device,
+            "room-1",
+            f"serial-{device}",
+            "generic",
+            self.root / device,
+            now=NOW,
         )
 
 
@@ -107,9 +115,7 @@ def test_each_identity_may_write_its_own_channels_and_nothing_else(clinic: Clini
 
 @pytest.mark.parametrize("topic_filter", ["#", "stim/v1/+/+/+", "$share/everyone/#", "$share/g/stim/v1/north/+/+"])
 @pytest.mark.parametrize("identity", READS)
-def test_a_wildcard_hears_no_more_than_its_identity_may_read(
-    clinic: Clinic, identity: str, topic_filter: str
-) -> None:
+def test_a_wildcard_hears_no_more_than_its_identity_may_read(clinic: Clinic, identity: str, topic_filter: str) -> None:
     assert read_with([topic_filter], clinic, identity) == READS[identity]
 
 
@@ -133,7 +139,7 @@ def read_with(filters: list[str], clinic: Clinic, identity: str) -> set[str]:
             assert writers[identity].publish("nobody/reads/this") == NOT_AUTHORISED
             assert reader.heard.empty()
             return set()
-        last = sorted(READS[identity])[-1]
+        last = max(READS[identity])
         writer = next(other for other, topics in WRITES.items() if last in topics)
         writers[writer].publish(last, b"end")
         heard = [message.topic for message in reader.hears_until(b"end")]
@@ -196,9 +202,7 @@ def test_a_certificate_that_signed_itself_is_refused(clinic: Clinic, tmp_path: P
 
 
 @pytest.mark.parametrize(("age_days", "refused"), [(729, False), (731, True)])
-def test_an_expired_certificate_is_refused(
-    clinic: Clinic, tmp_path: Path, age_days: int, refused: bool
-) -> None:
+def test_an_expired_certificate_is_refused(clinic: Clinic, tmp_path: Path, age_days: int, refused: bool) -> None:
     key = certs.new_key()
     authority = authority_of(clinic.root / "ca", "north")
     issued = certs.issue(authority, "stim-1", key.public_key(), certs.Use.CLIENT, NOW - timedelta(days=age_days))
@@ -216,12 +220,13 @@ def test_the_brokers_own_certificate_is_no_clients(clinic: Clinic) -> None:
 def test_tls_below_1_2_is_refused(clinic: Clinic) -> None:
     context = clinic.papers("stim-1").context()
     context.minimum_version = ssl.TLSVersion.MINIMUM_SUPPORTED
-    with pytest.warns(DeprecationWarning):
+    with pytest.warns(DeprecationWarning, match="TLSv1_1"):
         context.maximum_version = ssl.TLSVersion.TLSv1_1
-    with pytest.raises((ssl.SSLError, ConnectionError)), RawClient(
-        clinic.mosquitto.port, clinic.papers("stim-1"), context=context
+    with (
+        socket.create_connection((clinic.mosquitto.host, clinic.mosquitto.port)) as raw,
+        pytest.raises((ssl.SSLError, ConnectionError)),
     ):
-        pass
+        context.wrap_socket(raw, server_hostname=clinic.mosquitto.host)
 
 
 @pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
@@ -243,8 +248,10 @@ def test_a_client_id_other_than_the_certificates_gives_nothing_and_ousts_nobody(
 
 
 def test_the_same_certificate_twice_is_one_session_whatever_id_it_says(clinic: Clinic) -> None:
-    with clinic.client("stim-1", client_id="one") as first, clinic.client("stim-1", client_id="two"):
-        assert first.disconnected_by.get(timeout=5.0) == SESSION_TAKEN_OVER
+    """Mosquitto says so from 2.0.15 on; 2.0.11 of Debian 12 closes the connection without a word."""
+    with clinic.client("stim-1", client_id="one") as first, clinic.client("stim-1", client_id="two") as second:
+        assert first.disconnected_by.get(timeout=5.0) in (SESSION_TAKEN_OVER, CONNECTION_CLOSED)
+        assert second.publish("stim/v1/north/stim-1/ack") != NOT_AUTHORISED
 
 
 def test_a_will_of_ones_own_is_sent_when_the_plug_is_pulled(clinic: Clinic) -> None:
@@ -260,14 +267,10 @@ def test_a_will_on_a_foreign_topic_is_never_sent(clinic: Clinic, topic: str) -> 
     with clinic.client("fleet-intake") as intake, clinic.client("stim-2") as other:
         intake.subscribe("#")
         other.subscribe("#")
-        try:
-            with clinic.client("stim-1", will=(topic, b"forged")) as device:
-                device.cut()
-                device.disconnected_by.get(timeout=5.0)
-        except RefusedConnection as refused:
-            assert refused.code == NOT_AUTHORISED
-        with clinic.client("stim-1") as again:  # the broker is done with the old connection
-            again.publish("stim/v1/north/stim-1/ack", b"end")
+        with clinic.client("stim-1", will=(topic, b"forged")) as device:
+            device.cut()
+            with clinic.client("stim-1") as again:  # the broker is done with the old connection
+                again.publish("stim/v1/north/stim-1/ack", b"end")
         assert intake.hears_until(b"end") == []
         other.publish("nobody/reads/this")
         assert other.heard.empty()
@@ -277,7 +280,7 @@ def test_a_payload_above_8_kib_is_not_passed_on(clinic: Clinic) -> None:
     telemetry = "stim/v1/north/stim-1/telemetry"
     with clinic.client("fleet-intake") as intake, clinic.client("stim-1") as device:
         intake.subscribe(telemetry)
-        assert device.publish(telemetry, b"x" * 8193) >= 128
+        device.publish(telemetry, b"x" * 8193, qos=0)  # QoS 1 is answered by a code that paho does not know
         device.publish(telemetry, b"x" * 8192)
         device.publish(telemetry, b"end")
         assert [len(message.payload) for message in intake.hears_until(b"end")] == [8192]
@@ -296,31 +299,30 @@ def test_a_device_struck_off_loses_the_rights_of_its_live_connection_within_a_se
         clinic.client("stim-9", will=(presence, b"last words")) as device,
     ):
         device.subscribe(lease)
-        intake.subscribe("stim/v1/north/stim-9/+")
-        assert device.publish(ack) != NOT_AUTHORISED
+        intake.subscribe("#")
+        assert device.publish(ack, b"before") != NOT_AUTHORISED
         safety.publish(lease, b"before")
         assert device.hears().payload == b"before"
+        assert intake.hears().payload == b"before"
 
         began_s = time.monotonic()
         strike_off(clinic.site_dir, "stim-9")
         clinic.mosquitto.reload()
-        while device.disconnected_by.empty() and device.publish(ack) != NOT_AUTHORISED:
+        while device.publish(ack, b"between") != NOT_AUTHORISED:
             assert time.monotonic() - began_s < 1.0
         assert time.monotonic() - began_s < 1.0
 
         # The write was refused, so the list is obeyed: what is sent from now on must not arrive.
         safety.publish(lease, b"after")
-        assert device.publish(ack) == NOT_AUTHORISED
+        assert device.publish(ack, b"after") == NOT_AUTHORISED
         assert device.heard.empty()
+
         device.cut()
-        device.disconnected_by.get(timeout=5.0)
+        with clinic.client("stim-9") as back:  # its certificate is still the CA's; it may do nothing with it
+            back.subscribe("#")
+            assert back.publish(ack, b"again") == NOT_AUTHORISED
+            safety.publish(lease, b"again")
+            assert back.publish(presence, b"again") == NOT_AUTHORISED
+            assert back.heard.empty()
         safety.publish(ECHO, b"end")
-        heard = {message.payload for message in iter_now(intake)}
-        assert b"last words" not in heard
-    with clinic.client("stim-9") as back:  # its certificate is still the CA's; it may do nothing with it
-        assert back.publish(ack) == NOT_AUTHORISED
-
-
-def iter_now(client: RawClient) -> Iterator[object]:
-    while not client.heard.empty():
-        yield client.heard.get()
+        assert {message.payload for message in intake.hears_until(b"end")} <= {b"between"}

@@ -126,11 +126,11 @@ def test_every_start_begins_its_cycle_anew_from_zero() -> None:
 def test_at_one_hertz_the_peak_of_the_last_second_is_read() -> None:
     host = Host(stimulator())
     slow = Pattern(200.0, 1.0, on_s=10.0, off_s=0.0, ramp_up_s=0.0, ramp_down_s=0.0)
-    readings = host.drive(output(25.0, slow), 3.0)[1:]  # the first order has no pulse behind it yet
+    readings = host.drive(output(25.0, slow), 3.5)[1:]  # the first order has no pulse behind it yet
     assert all(reading.amplitude_ma == pytest.approx(25.0, abs=1.0) for reading in readings)
-    assert readings[-1].raw_n == 3, "one pulse a second"
+    assert readings[-1].raw_n == 4, "one pulse a second"
     after = host.drive(ZERO, 1.5)
-    assert after[10].amplitude_ma == pytest.approx(25.0, abs=1.0), "half a second after the last pulse may lie in it"
+    assert after[5].amplitude_ma == pytest.approx(25.0, abs=1.0), "the last pulse was three quarters of a second ago"
     last = after[-1].amplitude_ma
     assert last is not None
     assert last < 1.0

@@ -1,8 +1,8 @@
 """What may be asked at the control socket, strictly: an unknown word or a wrong type is an error that names the field.
 
-    {"op": "stop", "device": "stim-12", "issued_by": "anna", "reason": "patient asked"}
-    {"ok": true, "command_id": "..."}
-    {"ok": false, "error": "refused", "text": "...", "refusals": [{"rule": "screening_age", ...}]}
+{"op": "stop", "device": "stim-12", "issued_by": "anna", "reason": "patient asked"}
+{"ok": true, "command_id": "..."}
+{"ok": false, "error": "refused", "text": "...", "refusals": [{"rule": "screening_age", ...}]}
 """
 
 import json

@@ -40,11 +40,11 @@ async def control_socket(path: Path, answer: Answer) -> AsyncIterator[None]:
     finally:
         listening.close()
         server.disconnect_all()
-        path.unlink(missing_ok=True)
+        _take_away(path)
 
 
 def _take_away(path: Path) -> None:
-    """A socket that a killed process left; anything else stays, and binding fails."""
+    """A socket that is there, e.g. of a killed process; anything else stays, and binding fails."""
     if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
         path.unlink()
 

@@ -1,0 +1,163 @@
+"""What the fleet's messages do, once `agents.commands` has judged them. A stop is not judged: it is obeyed."""
+
+import math
+from dataclasses import replace
+from typing import assert_never
+
+from agents import commands, interlock, presses
+from agents.hand import set_to
+from agents.state import Decided, PendingStop, settings_version
+from agents.steps import Acknowledge, Heard, HeardStop, Output
+from agents.turn import Turn, end, latch
+from broker.contract import messages
+from broker.contract.causes import CONSEQUENCES, Cause
+from broker.contract.messages import LIVE_PHASES, AckStatus, CommandRefusal, EventKind, Phase, Scope
+from broker.contract.permission import Unanswerable
+
+BURST_S = 10.0  # the same refusal is reported once in this time
+STOPS_PENDING = 64
+
+
+def hear(turn: Turn, heard: Heard) -> None:
+    match heard.message:
+        case messages.Lease() as lease:
+            _lease(turn, lease, heard.retained)
+        case messages.Settings() as settings:
+            _settings(turn, settings)
+        case messages.Authorisation() | messages.Cancel() | messages.Release() as command:
+            _command(turn, command, heard.retained)
+        case _:
+            assert_never(heard.message)
+
+
+def _lease(turn: Turn, lease: messages.Lease, retained: bool) -> None:
+    session = turn.state.session
+    permission = commands.judge_lease(turn.state, lease, retained)
+    if isinstance(permission, Unanswerable) or session is None:
+        turn.change(leases_refused=turn.state.leases_refused + 1)
+        reason = commands.TOLD_OF_LEASES.get(permission) if isinstance(permission, Unanswerable) else None
+        if reason is not None:
+            _tell_refusal(turn, "lease", None, reason)
+        return
+    margin_s = session.permission.margin_s(turn.state.now_s)
+    least_s = session.margin_least_s
+    if math.isfinite(margin_s):
+        least_s = margin_s if least_s is None else min(least_s, margin_s)
+    turn.change_session(permission=permission, margin_least_s=least_s)
+    turn.change_durable(fleet_n=max(turn.state.durable.fleet_n, lease.fleet_n))
+    turn.save()
+
+
+def _command(turn: Turn, command: commands.Command, retained: bool) -> None:
+    known = commands.remembered(turn.state, command.command_id)
+    if known is not None:
+        turn.tell(Acknowledge(known.command_id, known.status, known.reason))
+        return
+    turn.tell(Acknowledge(command.command_id, AckStatus.RECEIVED))
+    reason = commands.judge(turn.state, command, retained)
+    if reason is None:
+        _obey(turn, command)
+    else:
+        _tell_refusal(turn, _CHANNEL[type(command)], command.command_id, reason)
+    status = AckStatus.DONE if reason is None else AckStatus.REFUSED
+    turn.tell(Acknowledge(command.command_id, status, reason))
+    if reason not in commands.NOT_STORED:
+        decided = Decided(command.command_id, status, reason)
+        turn.change(decided=commands.remembering(turn.state, decided))
+
+
+_CHANNEL: dict[type[commands.Command], str] = {
+    messages.Authorisation: "authorisation",
+    messages.Cancel: "cancel",
+    messages.Release: "release",
+}
+
+
+def _obey(turn: Turn, command: commands.Command) -> None:
+    match command:
+        case messages.Authorisation():
+            turn.change(session=commands.session_of(turn.state, command), phase=Phase.AUTHORISED)
+            turn.change_durable(fleet_n=command.fleet_n)
+            turn.save()
+        case messages.Cancel():
+            end(turn, Cause.CANCELLED)
+        case messages.Release():
+            _release(turn, command)
+        case _:
+            assert_never(command)
+
+
+def _release(turn: Turn, release: messages.Release) -> None:
+    before = turn.state.durable.holds
+    after = commands.released(before, release)
+    turn.change_durable(holds=after)
+    turn.save()
+    lifted: list[tuple[Scope, str | None]] = []
+    lifted += [(Scope.DEVICE, each) for each in before.device if each not in after.device]
+    lifted += [(Scope.ALL, each) for each in before.all if each not in after.all]
+    lifted += [(Scope.SERVICE, None)] if before.service and not after.service else []
+    turn.tell(*(turn.event(EventKind.HOLD_LIFTED, detail=messages.HoldChanged(scope, each)) for scope, each in lifted))
+
+
+def _settings(turn: Turn, settings: messages.Settings) -> None:
+    """Keep a higher version. What is tighter holds at once, also for a session; what is looser, from the next one."""
+    state, session = turn.state, turn.state.session
+    if settings.version <= settings_version(state):
+        return
+    turn.change_durable(settings=settings)
+    is_new_hold = settings.service_hold and not state.durable.holds.service
+    told: tuple[Output, ...] = ()
+    if is_new_hold:
+        turn.change_durable(holds=replace(state.durable.holds, service=True))
+        told = (turn.event(EventKind.HOLD_SET, detail=messages.HoldChanged(Scope.SERVICE, None)),)
+    if session is not None:
+        turn.change_session(limits=session.limits.tightened(settings.limits))
+    if is_new_hold and state.phase in LIVE_PHASES:
+        latch(turn, Cause.RULE_STOP, *told)
+    elif session is not None and (is_new_hold or not _keeps_limits(turn, settings)):
+        end(turn, Cause.CANCELLED, *told)
+    else:
+        turn.save()
+        turn.tell(*told)
+        _lower_to_limit(turn)
+
+
+def _keeps_limits(turn: Turn, settings: messages.Settings) -> bool:
+    session = turn.state.session
+    return session is not None and interlock.pulse_within(session.plan, settings.limits)
+
+
+def _lower_to_limit(turn: Turn) -> None:
+    session = turn.state.session
+    if session is not None and session.setting_ma > presses.ceiling_ma(session).value:
+        set_to(turn, presses.ceiling_ma(session).value)
+
+
+def _tell_refusal(turn: Turn, channel: str, command_id: str | None, reason: CommandRefusal) -> None:
+    """Report a refusal, once a burst."""
+    key, now_s = f"{channel} {reason.value}", turn.state.now_s
+    lately = tuple((each, at_s) for each, at_s in turn.state.told_s if now_s - at_s < BURST_S)
+    if key not in dict(lately):
+        lately = (*lately, (key, now_s))
+        refused = messages.CommandRefused(channel, command_id, reason)
+        turn.tell(turn.event(EventKind.COMMAND_REFUSED, detail=refused))
+    turn.change(told_s=lately)
+
+
+def obey_stop(turn: Turn, heard: HeardStop) -> None:
+    """Always obeyed. What cannot be believed, or names a cause that would not latch, is an emergency stop."""
+    stop, holds = heard.stop, turn.state.durable.holds
+    cause = stop.cause if stop is not None and CONSEQUENCES[stop.cause].latches else Cause.EMERGENCY_STOP
+    told: tuple[Output, ...] = ()
+    if stop is None or stop.hold:
+        held = commands.holding(holds, heard.scope, heard.hold_id)
+        turn.change_durable(holds=held)
+        if held != holds:
+            told = (turn.event(EventKind.HOLD_SET, detail=messages.HoldChanged(heard.scope, heard.hold_id)),)
+    if stop is not None:
+        told = (Acknowledge(stop.command_id, AckStatus.RECEIVED), *told)
+    latch(turn, cause, *told)
+    if stop is not None:
+        others = tuple(each for each in turn.state.stops if each.command_id != stop.command_id)
+        pending = (*others, PendingStop(stop.command_id, turn.state.ordered_n))
+        turn.change(stops=pending[-STOPS_PENDING:])

@@ -1,0 +1,167 @@
+"""Answers people at the control socket: what they ask becomes an input of the core, the core's reply their answer."""
+
+import asyncio
+import dataclasses
+import secrets
+from collections.abc import Callable
+from typing import Any, assert_never
+
+from broker.contract.messages import Scope
+from broker.contract.topics import ALL
+from fleet.adapters.control import requests
+from fleet.core import effects, inputs
+from fleet.core.state import State
+from fleet.inbox import Inbox
+from fleet.views import device_rows, session_details, session_list
+
+ANSWER_S_MAX = 5.0
+WAITING_MAX = 1_000
+
+Document = dict[str, Any]
+
+
+class Desk:
+    """Takes requests, waits for the core's reply, says it in JSON."""
+
+    def __init__(
+        self,
+        inbox: Inbox,
+        state: State,
+        *,
+        status: Callable[[], Document],
+        boottime: Callable[[], float],
+        walltime: Callable[[], float],
+    ) -> None:
+        self._inbox = inbox
+        self._state = state
+        self._status = status
+        self._boottime = boottime
+        self._walltime = walltime
+        self._waiting: dict[str, list[asyncio.Future[effects.Reply]]] = {}
+
+    def answered(self, request_id: str, reply: effects.Reply) -> None:
+        """The core has replied, and what it decided is durable."""
+        for waiting in self._waiting.pop(request_id, ()):
+            if not waiting.done():
+                waiting.set_result(reply)
+
+    async def answer(self, request: requests.Request) -> Document:
+        """What whoever made `request` is told."""
+        match request:
+            case requests.AskList(open_only=open_only):
+                return _ok(sessions=session_list(self._state, open_only=open_only))
+            case requests.AskShow(session_id=session_id):
+                session = self._state.durable.sessions.get(session_id)
+                if session is None:
+                    return _error("unknown_session", f"There is no session {session_id}.")
+                return _ok(session=session_details(self._state, session))
+            case requests.AskDevices():
+                return _ok(devices=device_rows(self._state, self._boottime()))
+            case requests.AskStatus():
+                return _ok(**self._status())
+            case _:
+                return await self._ask_core(request)
+
+    async def _ask_core(
+        self,
+        request: (
+            requests.AskSession | requests.AskCancel | requests.AskStop | requests.AskRelease | requests.AskDrain
+        ),
+    ) -> Document:
+        request_id = getattr(request, "request_id", None) or secrets.token_hex(16)
+        if isinstance(request, requests.AskSession) and self._status()["journal_refusing"]:
+            return _error("journal_unwritable", "The journal cannot be written, so nothing is authorised.")
+        if sum(map(len, self._waiting.values())) >= WAITING_MAX and not isinstance(request, requests.AskStop):
+            return _error("busy", f"{WAITING_MAX} requests wait already.")
+        waiting: asyncio.Future[effects.Reply] = asyncio.get_running_loop().create_future()
+        self._waiting.setdefault(request_id, []).append(waiting)
+        if not self._inbox.urgent(self._input(request_id, request)):
+            return _error("busy", "The fleet service cannot take any more requests.")
+        try:
+            async with asyncio.timeout(ANSWER_S_MAX):
+                return _document(request_id, await waiting)
+        except TimeoutError:
+            if isinstance(request, requests.AskStop):  # it goes out before the journal is written
+                return _error("not_recorded", "The stop was sent, but the journal cannot be written.")
+            return _error("no_answer", f"No answer within {ANSWER_S_MAX:.0f} s: the journal cannot be written.")
+        finally:
+            self._forget(request_id, waiting)
+
+    def _forget(self, request_id: str, waiting: asyncio.Future[effects.Reply]) -> None:
+        left = [other for other in self._waiting.get(request_id, ()) if other is not waiting]
+        if left:
+            self._waiting[request_id] = left
+        else:
+            self._waiting.pop(request_id, None)
+
+    def _input(
+        self,
+        request_id: str,
+        request: (
+            requests.AskSession | requests.AskCancel | requests.AskStop | requests.AskRelease | requests.AskDrain
+        ),
+    ) -> inputs.Input:
+        now_s, wall_s = self._boottime(), self._walltime()
+        match request:
+            case requests.AskSession():
+                return inputs.RequestSession(
+                    request_id=request_id,
+                    client=request.client,
+                    device=request.device,
+                    room=request.room,
+                    plan=request.plan,
+                    screening=request.screening,
+                    operator=request.operator,
+                    now_s=now_s,
+                    wall_s=wall_s,
+                )
+            case requests.AskCancel(session_id=session_id, issued_by=issued_by):
+                return inputs.CancelSession(
+                    request_id=request_id, session_id=session_id, issued_by=issued_by, now_s=now_s, wall_s=wall_s
+                )
+            case requests.AskStop(device=device, issued_by=issued_by, reason=reason):
+                return inputs.PushStop(
+                    request_id=request_id,
+                    device=None if device == ALL else device,
+                    issued_by=issued_by,
+                    reason=reason,
+                    now_s=now_s,
+                    wall_s=wall_s,
+                )
+            case requests.AskRelease(device=device, issued_by=issued_by, scope=scope):
+                return inputs.ReleaseHold(
+                    request_id=request_id,
+                    scope=scope or (Scope.ALL if device == ALL else Scope.DEVICE),
+                    device=None if device == ALL else device,
+                    issued_by=issued_by,
+                    now_s=now_s,
+                    wall_s=wall_s,
+                )
+            case requests.AskDrain(issued_by=issued_by):
+                return inputs.Drain(request_id=request_id, issued_by=issued_by, now_s=now_s, wall_s=wall_s)
+            case _:
+                assert_never(request)
+
+
+def _document(request_id: str, reply: effects.Reply) -> Document:
+    match reply:
+        case effects.Granted(session_id):
+            return _ok(request_id=request_id, session_id=session_id)
+        case effects.Ordered(command_id):
+            return _ok(request_id=request_id, command_id=command_id)
+        case effects.Refused(refusals):
+            return {
+                **_error("refused", "Refused: " + ", ".join(refusal.rule for refusal in refusals) + "."),
+                "request_id": request_id,
+                "refusals": [dataclasses.asdict(refusal) for refusal in refusals],
+            }
+        case _:
+            assert_never(reply)
+
+
+def _ok(**said: Any) -> Document:
+    return {"ok": True, **said}
+
+
+def _error(code: str, text: str) -> Document:
+    return {"ok": False, "error": code, "text": text}

@@ -1,0 +1,277 @@
+"""The fleet service of one site: the composition root. It reads the clocks, makes the parts, starts the tasks.
+
+    socket -> intake -> inbox -> owner (core) -> at once ------------------------> downlink -> socket
+                                              \\-> journal -> after the commit -/
+
+What it does first is to answer samples: state from the journal, keys, connections; the control socket comes after.
+An unexpected exception anywhere ends the process, and the supervisor starts it again.
+"""
+
+import asyncio
+import logging
+import secrets
+import signal
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, NoReturn
+
+from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY, Channel
+from broker.pki.link import site_links
+from broker.pki.registry import FILE_NAME, BadRegistry, Registry, load_registry
+from broker.pki.site import SERVICES_FOLDER
+from broker.wire import codec
+from fleet.adapters.control.server import control_socket
+from fleet.adapters.downlink import Downlink, StopTaken, Undelivered
+from fleet.adapters.echo import Echo, TakenOver
+from fleet.adapters.intake import Intake
+from fleet.adapters.journal.errors import JournalError, JournalUnwritable
+from fleet.adapters.journal.writer import Journal
+from fleet.adapters.lock import one_instance
+from fleet.connections import Connections
+from fleet.core.inputs import RegistryChanged, StopSent, TookOver
+from fleet.desk import Desk
+from fleet.inbox import Inbox
+from fleet.keyring import Keyring
+from fleet.mqtt import Endpoint
+from fleet.owner import FOLD, FleetJournal, Owner
+from fleet.roster import core_registry
+from fleet.settings import Settings
+
+log = logging.getLogger(__name__)
+EXIT_ENDED = 0
+EXIT_FAILED = 1
+EXIT_TAKEN_OVER = 75  # the supervisor does not start it again
+EXIT_REFUSED = 78  # settings or site cannot be used
+FIRST_SNAPSHOT_S = 1.0
+REGISTRY_LOOK_S = 0.5  # a device struck off is without rights within 1 s
+BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
+
+Alive = Callable[[bool], None]
+
+
+def boottime_s() -> float:
+    """CLOCK_BOOTTIME: counts through suspend, decides everything."""
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+def walltime_s() -> float:
+    """Unix time, for people and calendars."""
+    return time.time()
+
+
+def host_boot() -> str:
+    """Names this boot of this host: boot times of another one are not compared."""
+    return BOOT_ID.read_text().strip()
+
+
+def warm_up() -> None:
+    """Build whatever a start would otherwise build: the supervisor does it once, its workers inherit it."""
+    codec.warm_up()
+    FOLD.warm_up()
+
+
+def run_fleet(settings: Settings, alive: Alive = lambda ready: None) -> int:
+    """Run until SIGTERM or SIGINT; the exit status. Waits for the lock of the data folder first.
+
+    `alive(ready)` is called several times a second from the turns of the owner, once both connections carry with True.
+    """
+    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    try:
+        registry = load_registry(settings.site_dir)
+        with one_instance(settings.lock_path, lambda: log.warning("another fleet instance runs here: waiting")):
+            return asyncio.run(_Service(settings, registry, alive).run())
+    except BadRegistry as bad:
+        log.error("%s", bad)  # a sentence for people, who are not helped by a traceback
+        return EXIT_REFUSED
+
+
+@dataclass(slots=True)
+class _Reports:
+    """What becomes of messages: a stop that the broker took goes back to the core, what failed to the log."""
+
+    inbox: Inbox
+
+    def stop_taken(self, taken: StopTaken) -> None:
+        sent = StopSent(taken.command_id, taken.hold_id, taken.sent_s, walltime_s())
+        if not self.inbox.urgent(sent):
+            log.error("no room for the report that stop %s was sent", taken.command_id)
+
+    def undelivered(self, device: str, channel: Channel, why: Undelivered) -> None:
+        if channel is not Channel.LEASE:  # those are counted, and too many to tell
+            log.error("%s for %s was not delivered: %s", channel, device, why)
+
+
+class _Ended(Exception):
+    """Somebody asked the service to end."""
+
+
+class _Service:
+    """The parts of one running service."""
+
+    def __init__(self, settings: Settings, registry: Registry, alive: Alive) -> None:
+        self._settings = settings
+        self._registry = registry
+        self._alive = alive
+        self._failure: BaseException | None = None
+        self._up = asyncio.Event()
+        self._end = asyncio.Event()
+
+    async def run(self) -> int:
+        """Run until ended; the exit status."""
+        loop = asyncio.get_running_loop()
+        loop.set_exception_handler(self._on_loose_end)
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end.set)
+        try:
+            journal: FleetJournal = Journal(self._settings.journal_path, FOLD, self._on_disk)
+        except JournalError as error:
+            log.error("the journal cannot be used: %s", error)
+            return EXIT_FAILED
+        restored = journal.restored
+        log.info("journal: %d rows, %d since snapshot %s", restored.tip.position, restored.folded, restored.snapshot)
+        status = EXIT_ENDED
+        try:
+            await self._serve(journal)
+        except* _Ended:
+            log.info("ended")
+        except* TakenOver as taken:
+            log.error("this instance ends: %s", taken.exceptions[0])
+            status = EXIT_TAKEN_OVER
+        finally:
+            journal.close()
+        return status
+
+    async def _serve(self, journal: FleetJournal) -> None:
+        settings, registry = self._settings, self._registry
+        inbox = Inbox(settings.inbox_items_max)
+        keyring = Keyring(site_links(settings.site_dir, registry))
+        clocks: dict[str, Any] = {"boottime": boottime_s, "walltime": walltime_s}
+        downlink = Downlink(
+            registry.site, keyring, _Reports(inbox), boottime=boottime_s, items_max=settings.outbox_items_max
+        )
+        state = journal.restored.state
+        desk = Desk(inbox, state, status=lambda: self._status(owner, intake, downlink, journal), **clocks)
+        owner = Owner(journal, inbox, downlink, answered=desk.answered, **clocks)
+        owner.turn(TookOver(host_boot(), boottime_s(), walltime_s()))
+        self._adopt(owner, registry)
+        echo = Echo(secrets.token_hex(8), lambda: owner.state.fleet_n)
+        intake = Intake(registry.site, keyring, inbox, heard_echo=echo.heard, **clocks)
+        connections = Connections(
+            registry.site,
+            self._endpoint(FLEET_INTAKE),
+            self._endpoint(FLEET_SAFETY),
+            intake,
+            downlink,
+            echo,
+            self._up,
+        )
+        async with asyncio.TaskGroup() as group:
+            group.create_task(owner.turns(settings.tick_period_s, self._breathe), name="turns")
+            group.create_task(owner.confirmations(), name="confirmations")
+            group.create_task(connections.keep(), name="connections")
+            group.create_task(self._watch_registry(owner, keyring), name="registry")
+            group.create_task(self._take_snapshots(owner), name="snapshots")
+            group.create_task(self._wait_for_the_end(owner), name="end")
+            group.create_task(self._serve_people(desk), name="control")
+
+    def _endpoint(self, identity: str) -> Endpoint:
+        settings, services = self._settings, self._settings.site_dir / SERVICES_FOLDER
+        return Endpoint(
+            settings.broker_host or self._registry.broker_host,
+            settings.broker_port or self._registry.broker_port,
+            identity,
+            settings.site_dir / "ca.crt",
+            services / f"{identity}.crt",
+            services / f"{identity}.key",
+        )
+
+    def _adopt(self, owner: Owner, registry: Registry) -> None:
+        owner.turn(RegistryChanged(core_registry(registry, self._settings.lease_ttl_ms), boottime_s(), walltime_s()))
+
+    async def _watch_registry(self, owner: Owner, keyring: Keyring) -> None:
+        """Adopt registry and keys whenever one of their files is another. What cannot be used changes nothing."""
+        site_dir = self._settings.site_dir
+        watched = [site_dir / name for name in (FILE_NAME, "site.key", "site.key.old")]
+        known = [_stamp(path) for path in watched]
+        while True:
+            await asyncio.sleep(REGISTRY_LOOK_S)
+            stamps = [_stamp(path) for path in watched]
+            if stamps == known:
+                continue
+            known = stamps
+            try:
+                registry = load_registry(site_dir)
+                links = site_links(site_dir, registry)
+            except (BadRegistry, OSError, ValueError) as error:
+                log.error("the registry stays as it was: %s", error)  # noqa: TRY400
+                continue
+            keyring.exchange(links)
+            self._adopt(owner, registry)
+
+    async def _take_snapshots(self, owner: Owner) -> None:
+        """Soon after a start, so that one that is killed again and again has less to fold each time; then by period."""
+        await asyncio.sleep(FIRST_SNAPSHOT_S)
+        while True:
+            owner.take_snapshot()
+            await asyncio.sleep(self._settings.snapshot_period_s)
+
+    async def _serve_people(self, desk: Desk) -> None:
+        """The control socket, once samples are answered; also without a broker, after a second."""
+        try:
+            async with asyncio.timeout(1.0):
+                await self._up.wait()
+        except TimeoutError:
+            log.warning("no connection to the broker yet")
+        async with control_socket(self._settings.control_path, desk.answer):
+            await asyncio.Event().wait()
+
+    async def _wait_for_the_end(self, owner: Owner) -> NoReturn:
+        await self._end.wait()
+        if self._failure is not None:
+            raise self._failure
+        owner.take_snapshot()  # the next start folds nothing
+        raise _Ended
+
+    def _breathe(self) -> None:
+        self._alive(self._up.is_set())
+
+    def _on_disk(self, error: JournalUnwritable | None) -> None:
+        if error is None:
+            log.warning("the journal is written again")
+        else:
+            log.error("%s: nothing new is authorised, no receipts; stops still go out", error)
+
+    def _on_loose_end(self, loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        """A callback or task outside the group failed: that is a bug, and nothing limps on."""
+        loop.default_exception_handler(context)
+        self._failure = context.get("exception") or RuntimeError(context["message"])
+        self._end.set()
+
+    def _status(self, owner: Owner, intake: Intake, downlink: Downlink, journal: FleetJournal) -> dict[str, Any]:
+        return {
+            "fleet_n": owner.state.fleet_n,
+            "site": self._registry.site,
+            "connected": self._up.is_set(),
+            "journal_position": journal.position,
+            "journal_refusing": journal.refusing,
+            "draining": owner.state.durable.draining,
+            "outbox": downlink.waiting,
+            "refused": _counts(intake.counts.items()) | _counts(owner.counts.items()),
+            "undelivered": _counts(downlink.counts.items()),
+        }
+
+
+def _counts(counted: Iterable[tuple[tuple[Channel | None, str], int]]) -> dict[str, int]:
+    """Counters by channel and reason, fit for JSON."""
+    return {f"{channel or 'none'}.{reason}": count for (channel, reason), count in counted}
+
+
+def _stamp(path: Path) -> tuple[int, int, int] | None:
+    """What tells one version of a file from another; None if there is none."""
+    try:
+        found = path.stat()
+    except FileNotFoundError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -1,0 +1,69 @@
+"""What people are shown of the state, as plain JSON: sessions, devices, the service itself."""
+
+from typing import Any
+
+from fleet.core.presence import liveness
+from fleet.core.state import Session, State
+
+SESSIONS_SHOWN_MAX = 200
+
+
+def session_row(session: Session) -> dict[str, Any]:
+    """One session, without who the client is beyond the token."""
+    authorisation = session.authorisation
+    return {
+        "session_id": session.session_id,
+        "device": session.device,
+        "room": authorisation.room,
+        "client": authorisation.client,
+        "operator": authorisation.operator,
+        "state": session.state.value,
+        "accepted": session.accepted,
+        "withheld": None if session.withheld is None else session.withheld.value,
+        "cause": None if session.cause is None else session.cause.value,
+        "authorised_at": authorisation.issued_at,
+        "elapsed_s": session.elapsed_s,
+    }
+
+
+def session_list(state: State, *, open_only: bool) -> list[dict[str, Any]]:
+    """The newest 200 sessions, newest first."""
+    sessions = sorted(state.durable.sessions.values(), key=lambda session: session.authorised_wall_s, reverse=True)
+    return [session_row(session) for session in sessions if session.open or not open_only][:SESSIONS_SHOWN_MAX]
+
+
+def session_details(state: State, session: Session) -> dict[str, Any]:
+    """One session with its plan, its numbers and the newest sample of its device."""
+    plan, ended, seen = session.plan, session.ended, state.newest(session.device)
+    return {
+        **session_row(session),
+        "plan": {name: getattr(plan, name) for name in plan.__slots__},
+        "ended": None if ended is None else {name: getattr(ended, name) for name in ended.__slots__},
+        "sample": None if seen is None else {name: getattr(seen.sample, name) for name in seen.sample.__slots__},
+    }
+
+
+def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
+    """Every registered device, by id, as of `now_s` (boot time)."""
+    rows = []
+    for name, registered in sorted(state.durable.registry.devices.items()):
+        device, seen = state.device(name), state.newest(name)
+        rows.append(
+            {
+                "device": name,
+                "room": registered.room,
+                "model": registered.model,
+                "struck_off": registered.struck_off,
+                "presence": liveness(state, name, now_s).value,
+                "boot_n": device.boot_n,
+                "phase": None if seen is None else seen.sample.phase.value,
+                "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,
+                "latched": device.birth.latched if device.birth else None,
+                "holds": sorted({hold.hold_id or "" for hold in state.durable.holds.get(name, ())}),
+                "session_id": device.session_id,
+                "stop_unconfirmed": any(
+                    name in stop.pursuits and stop.pursuits[name].unconfirmed for stop in state.durable.stops.values()
+                ),
+            }
+        )
+    return rows

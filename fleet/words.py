@@ -1,0 +1,141 @@
+"""Plain words for people: what a journaled event says, and why a request was refused. Tables, no decisions."""
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+Body = Mapping[str, Any]
+
+SWITCH_OFF = "NOT confirmed: switch it off at the wall"
+
+
+def milliseconds(seconds: float | None) -> str:
+    """A latency for people; one that was never heard of says so."""
+    return "not heard" if seconds is None else f"{seconds * 1000.0:.0f} ms"
+
+
+def _who(body: Body) -> str:
+    return str(body.get("device") or "site")
+
+
+def _session(body: Body) -> str:
+    return f"session {str(body['session_id'])[:8]}"
+
+
+def _stop_ordered(body: Body) -> str:
+    stop = body["stop"]
+    what = "every device of the site" if body["device"] == "all" else body["device"]
+    return f"{what}: stop ordered by {stop['issued_by']} ({stop['cause']}: {body['reason']})"
+
+
+def _stop_confirmed(body: Body) -> str:
+    return (
+        f"{body['device']}: sent after {milliseconds(body['cause_to_sent_s'])}, received after "
+        f"{milliseconds(body['sent_to_received_s'])}, zero current measured ({body['amplitude_ma']:.2f} mA) after "
+        f"{milliseconds(body['sent_to_zero_s'])}"
+    )
+
+
+def _reported(body: Body) -> str:
+    event = body["event"]
+    detail = ", ".join(f"{name} {_short(value)}" for name, value in (event["detail"] or {}).items())
+    cause = f" ({event['cause']})" if event["cause"] else ""
+    said = str(event["kind"]).replace("_", " ")
+    return f"{body['device']}: {said}{cause}" + (f": {detail}" if detail else "")
+
+
+def _short(value: object) -> str:
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _ended(body: Body) -> str:
+    numbers = body["ended"]
+    counted = "" if numbers is None else f", {numbers['elapsed_s']:.0f} s, peak {numbers['peak_ma']:.1f} mA"
+    return f"{_session(body)} ended: {body['cause'] or 'cause unknown'}{counted}"
+
+
+# By event name. What is not in here (births, settings, baselines ...) is the machinery's own business.
+_EVENT_WORDS: dict[str, Callable[[Body], str]] = {
+    "FleetTookOver": lambda body: f"fleet instance {body['fleet_n']} is in charge",
+    "DrainOrdered": lambda body: f"draining: nothing new is authorised ({body['issued_by']})",
+    "SecurityNoticed": lambda body: f"{_who(body)}: bad input on {body['channel'] or 'no channel'}: {body['reason']}",
+    "DeviceBooted": lambda body: f"{_who(body)}: agent started (boot {body['boot_n']})",
+    "DeviceLost": lambda body: f"{_who(body)}: lost, no word from it",
+    "DeviceReturned": lambda body: f"{_who(body)}: is there",
+    "DeviceReported": _reported,
+    "EventConflicted": lambda body: f"{_who(body)}: two different events under one number",
+    "EventUnreadable": lambda body: f"{_who(body)}: event {body['n']} cannot be read, set aside",
+    "SpoolGapFound": lambda body: f"{_who(body)}: events {body['from_n']} to {body['to_n']} are missing",
+    "SessionRefused": lambda body: f"{_who(body)}: session refused, {len(body['refusals'])} reasons",
+    "SessionAuthorised": lambda body: f"{_who(body)}: session {body['authorisation']['session_id'][:8]} authorised",
+    "SessionDeclined": lambda body: f"{_session(body)} refused by the device: {body['reason'] or 'no reason given'}",
+    "SessionExpired": lambda body: f"{_session(body)} was not started in time",
+    "SessionCancelled": lambda body: f"{_session(body)} cancelled by {body['issued_by']}",
+    "SessionAdvanced": lambda body: f"{_session(body)} is {body['to']}",
+    "LimitExceeded": lambda body: (
+        f"{_who(body)}: {body['quantity']} {_short(body['value'])} is beyond {_short(body['limit']['value'])} "
+        f"(set by {body['limit']['layer']})"
+    ),
+    "SensorFlatlined": lambda body: f"{_who(body)}: the same current {body['readings']} times in a row",
+    "SessionWithheld": lambda body: f"{_session(body)} gets no more leases: {body['reason']}",
+    "OutputUnpermitted": lambda body: f"{_who(body)}: output without permission ({_short(body['amplitude_ma'])} mA)",
+    "SessionEnded": _ended,
+    "SessionLost": lambda body: f"{_session(body)} lost: its agent is gone",
+    "SessionCleared": lambda body: f"{_session(body)} cleared: reset at the device",
+    "StopOrdered": _stop_ordered,
+    "StopReceived": lambda body: f"{_who(body)}: stop received after {milliseconds(body['sent_to_received_s'])}",
+    "StopConfirmed": _stop_confirmed,
+    "StopUnconfirmed": lambda body: f"{body['room']}, {body['device']}: stop {SWITCH_OFF}",
+    "HoldReleased": lambda body: f"{body['device'] or 'site'}: hold released by {body['issued_by']}",
+    "HoldLifted": lambda body: f"{_who(body)}: hold lifted; its latch waits for a person there",
+}
+
+
+def event_words(name: str, body: Body) -> str | None:
+    """What an event says to people; None for one that is the machinery's own business."""
+    words = _EVENT_WORDS.get(name)
+    return None if words is None else words(body)
+
+
+_RULE_WORDS: dict[str, str] = {
+    "screening_absolute": "{quantity} rules stimulation out, and nobody can override it",
+    "screening_relative": "{quantity} needs the recorded override of a named clinician",
+    "screening_override": "{quantity} is no clinician of this clinic and cannot override",
+    "screening_age": "the screening is too old",
+    "screening": "the screening does not pass",
+    "placement": "electrodes must not go there: {quantity}",
+    "duration": "the duration is outside what this modality allows",
+    "limit": "{quantity} is beyond its limit",
+    "operator_unknown": "the operator is not on the clinic's list",
+    "operator_instruction": "the operator's instruction on this model has run out, or never was",
+    "device_unknown": "there is no such device",
+    "device_struck_off": "the device is struck off",
+    "device_due": "the device is due for its safety check, calibration or certificate",
+    "device_identity": "serial or model of the device are not the registered ones",
+    "device_not_fresh": "no fresh word from the device",
+    "device_not_idle": "the device is not idle",
+    "device_latched": "the device is latched: reset it there",
+    "device_held": "the device is held: release it first",
+    "device_in_session": "the device is in another session",
+    "device_settings": "the device does not have the current settings yet",
+    "device_battery": "the battery is too low",
+    "room": "the device stands in another room",
+    "client_in_session": "the client is in another session",
+    "draining": "the fleet is draining: nothing new is authorised",
+    "session_unknown": "there is no such session",
+    "session_over": "the session is over",
+    "session_running": "the session runs: stop it instead",
+    "no_hold": "there is no hold",
+    "stop_unconfirmed": "zero current has not been measured yet",
+    "in_service_hold": "the registry still holds the device out of service",
+}
+
+
+def refusal_words(refusal: Body) -> str:
+    """One refusal: the rule in words, its numbers, and who made it."""
+    quantity = str(refusal["quantity"] or "it").replace("_", " ")
+    words = _RULE_WORDS[refusal["rule"]].format(quantity=quantity)
+    value, limit = refusal["value"], refusal["limit"]
+    named = str(refusal["quantity"] or "")
+    numbers = "" if value is None else f": {named + ' ' if named not in words else ''}{_short(float(value))}"
+    bound = "" if limit is None else f" against {_short(float(limit))}"
+    return f"{words}{numbers}{bound} [{refusal['layer']}]"

@@ -1,0 +1,1 @@
+"""The agent: interlock, session, latch and control loop."""

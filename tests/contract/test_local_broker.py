@@ -1,0 +1,179 @@
+"""The local runner: up in a moment, gone without a trace, and a hold that outlives a crash."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+
+from broker.mosquitto import local
+from broker.mosquitto.acl import acl_text
+from broker.mosquitto.local import BrokerFailed, LocalMosquitto, free_port, mosquitto_path, reload_broker
+from broker.pki.devices import provision_device, strike_off
+from broker.pki.site import provision_site
+from tests.contract.raw_mqtt import NOT_AUTHORISED, Papers, RawClient
+
+NOW = datetime.now(UTC)
+HOLD = "stim/v1/north/stim-1/stop"
+ACK = "stim/v1/north/stim-1/ack"
+
+
+@pytest.fixture
+def site_dir(tmp_path: Path) -> Path:
+    site_dir = tmp_path / "site"
+    provision_site(site_dir, tmp_path / "ca", "north", now=NOW)
+    provision_device(site_dir, tmp_path / "ca", "stim-1", "room-1", "s1", "generic", tmp_path / "stim-1", now=NOW)
+    return site_dir
+
+
+@pytest.fixture
+def mosquitto(site_dir: Path) -> Iterator[LocalMosquitto]:
+    with LocalMosquitto(site_dir) as mosquitto:
+        yield mosquitto
+
+
+def safety(mosquitto: LocalMosquitto) -> RawClient:
+    return RawClient(mosquitto.port, Papers.of_service(mosquitto.site_dir, "fleet-safety"))
+
+
+def device(mosquitto: LocalMosquitto) -> RawClient:
+    return RawClient(mosquitto.port, Papers.of_device(mosquitto.site_dir.parent / "stim-1"))
+
+
+def test_it_answers_when_it_has_started_and_is_gone_when_it_has_ended(site_dir: Path) -> None:
+    with LocalMosquitto(site_dir) as mosquitto:
+        pid = mosquitto.pid
+        with device(mosquitto) as client:
+            assert client.publish(ACK) != NOT_AUTHORISED
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+    with pytest.raises(ConnectionRefusedError), device(mosquitto):
+        pass
+
+
+async def test_it_serves_an_async_with_too(site_dir: Path) -> None:
+    async with LocalMosquitto(site_dir) as mosquitto:
+        with device(mosquitto) as client:
+            assert client.publish(ACK) != NOT_AUTHORISED
+
+
+def test_it_comes_back_on_its_port_after_a_crash(mosquitto: LocalMosquitto) -> None:
+    port, pid = mosquitto.port, mosquitto.pid
+    mosquitto.restart()
+    assert (mosquitto.port, mosquitto.pid != pid) == (port, True)
+    with device(mosquitto) as client:
+        assert client.publish(ACK) != NOT_AUTHORISED
+
+
+def test_a_hold_outlives_a_sigkill_one_turn_of_the_broker_later(mosquitto: LocalMosquitto) -> None:
+    """The broker acknowledges a moment before it writes: whatever it answers next, it answers with the hold on disk."""
+    with safety(mosquitto) as fleet:
+        fleet.publish(HOLD, b"a hold", retain=True)
+        fleet.publish("stim/v1/north/stim-1/lease")
+        mosquitto.kill()
+    mosquitto.start()
+    with device(mosquitto) as client:
+        client.subscribe(HOLD)
+        heard = client.hears()
+    assert (heard.topic, heard.payload, heard.retained) == (HOLD, b"a hold", True)
+
+
+def test_a_hold_that_was_cleared_stays_cleared_after_a_sigkill(mosquitto: LocalMosquitto) -> None:
+    with safety(mosquitto) as fleet:
+        fleet.publish(HOLD, b"a hold", retain=True)
+        fleet.publish(HOLD, b"", retain=True)
+        fleet.publish("stim/v1/north/stim-1/lease")
+        mosquitto.kill()
+    mosquitto.start()
+    with device(mosquitto) as client:
+        client.subscribe(HOLD)
+        client.publish(ACK)
+        assert client.heard.empty()
+
+
+def test_whoever_struck_a_device_off_has_the_running_broker_obey_it(mosquitto: LocalMosquitto) -> None:
+    with device(mosquitto) as client:
+        strike_off(mosquitto.site_dir, "stim-1")
+        assert reload_broker(mosquitto.site_dir)
+        while client.publish(ACK) != NOT_AUTHORISED:
+            pass
+
+
+def test_without_a_running_broker_the_list_is_written_all_the_same(site_dir: Path) -> None:
+    assert not reload_broker(site_dir)
+    assert (site_dir / "broker" / "acl").read_text() == acl_text("north", ["stim-1"])
+
+
+@pytest.mark.parametrize("content", ["", "no pid", str(os.getpid()), "999999999"])
+def test_a_stale_pid_file_harms_nobody(site_dir: Path, content: str) -> None:
+    (site_dir / "broker" / "mosquitto.pid").write_text(content)
+    assert not reload_broker(site_dir)
+
+
+def test_a_taken_port_is_said_plainly(site_dir: Path, mosquitto: LocalMosquitto) -> None:
+    with pytest.raises(BrokerFailed, match="does not come up"):
+        LocalMosquitto(site_dir, port=mosquitto.port).start()
+
+
+def test_a_picked_port_that_was_taken_meanwhile_is_picked_anew(
+    site_dir: Path, mosquitto: LocalMosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ports = iter([mosquitto.port, free_port()])
+    monkeypatch.setattr(local, "free_port", lambda: next(ports))
+    with LocalMosquitto(site_dir) as second:
+        assert second.port != mosquitto.port
+
+
+def test_a_missing_mosquitto_is_said_plainly(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(shutil, "which", lambda name, path: None)
+    with pytest.raises(BrokerFailed, match="not installed"):
+        mosquitto_path()
+
+
+def test_before_its_start_it_has_neither_port_nor_process(site_dir: Path) -> None:
+    mosquitto = LocalMosquitto(site_dir)
+    with pytest.raises(BrokerFailed):
+        _ = mosquitto.port
+    with pytest.raises(BrokerFailed):
+        _ = mosquitto.pid
+    mosquitto.stop()  # nothing to end
+
+
+def test_the_acl_lists_each_identity_once_and_grants_no_readwrite() -> None:
+    text = acl_text("north", ["stim-1", "stim-2"])
+    users = [line for line in text.splitlines() if line.startswith("user ")]
+    assert users == ["user fleet-intake", "user fleet-safety", "user stim-1", "user stim-2"]
+    assert "readwrite" not in text
+    assert "#" not in text.split("\n", 1)[1]
+
+
+def test_the_start_leaves_no_key_readable_by_others(mosquitto: LocalMosquitto) -> None:
+    folder = mosquitto.site_dir / "broker"
+    modes = {path.name: path.stat().st_mode & 0o777 for path in folder.iterdir() if path.is_file()}
+    assert modes["server.key"] == 0o600
+    assert modes["acl"] == 0o600
+
+
+def test_the_broker_command_becomes_the_broker(site_dir: Path) -> None:
+    port = free_port()
+    program = (
+        "import argparse, sys; from broker.commands import add_commands\n"
+        "parser = argparse.ArgumentParser(); add_commands(parser.add_subparsers())\n"
+        "args = parser.parse_args(); sys.exit(args.run(args))"
+    )
+    command = [sys.executable, "-c", program, "broker", "--site-dir", str(site_dir), "--port", str(port)]
+    with subprocess.Popen(command) as process:
+        papers = Papers.of_device(site_dir.parent / "stim-1")
+        while process.poll() is None:
+            try:
+                with RawClient(port, papers) as client:
+                    assert client.publish(ACK) != NOT_AUTHORISED
+                break
+            except ConnectionRefusedError:
+                continue
+        process.terminate()
+    assert process.returncode == 0
