@@ -94,8 +94,7 @@ def session_limits(state: State, wanted: messages.Authorisation) -> Limits:
 def session_of(state: State, wanted: messages.Authorisation) -> Session:
     """The session that an accepted authorisation makes possible. It has no permission yet."""
     sample = state.sent.find(wanted.answers)
-    if sample is None:
-        raise ValueError("only an authorisation that was judged fresh can be accepted")
+    assert sample is not None, "it was judged fresh"
     return Session(
         session_id=wanted.session_id,
         plan=wanted.plan,

@@ -49,7 +49,8 @@ def press(turn: Turn, pressed: Pressed) -> None:
 def _arm(turn: Turn, pressed: Pressed) -> None:
     """The marker first: armed once it is on disk. The answer comes then."""
     session = turn.state.session
-    turn.change_durable(live_session_id=session.session_id if session is not None else None)
+    assert session is not None
+    turn.change_durable(live_session_id=session.session_id)
     turn.change(arming=Arming(pressed.press_id, turn.save()))
 
 
@@ -75,7 +76,8 @@ def _disarm(turn: Turn, pressed: Pressed) -> None:
 
 def _start(turn: Turn, pressed: Pressed) -> None:
     reading = turn.state.watch.reading
-    turn.change_session(baseline_ohm=number(reading.impedance_ohm) if reading is not None else None)
+    assert reading is not None, "the pads were judged good by it"
+    turn.change_session(baseline_ohm=number(reading.impedance_ohm))
     turn.tell(turn.event(EventKind.SESSION_STARTED))
     _run(turn)
     turn.tell(Reply(pressed.press_id, True, "Running. Setting 0."))
@@ -83,8 +85,8 @@ def _start(turn: Turn, pressed: Pressed) -> None:
 
 def _resume(turn: Turn, pressed: Pressed) -> None:
     session = turn.state.session
-    if session is not None:
-        turn.change_session(paused_s=session.paused_s + turn.state.now_s - session.paused_from_s)
+    assert session is not None
+    turn.change_session(paused_s=session.paused_s + turn.state.now_s - session.paused_from_s)
     turn.tell(turn.event(EventKind.SESSION_RESUMED))
     _run(turn)
     turn.tell(Reply(pressed.press_id, True, "Running. Setting 0."))
@@ -99,16 +101,14 @@ def _run(turn: Turn) -> None:
 
 def _change_setting(turn: Turn, pressed: Pressed) -> None:
     state, session = turn.state, turn.state.session
-    if session is None:
-        raise ValueError("a setting belongs to a session")
+    assert session is not None
     if pressed.press is Press.LOWER:
-        set_to(turn, max(0.0, session.setting_ma - pressed.step_ma))
+        setting_ma = max(0.0, session.setting_ma - pressed.step_ma)
     else:
-        raised_ma = presses.raised_ma(session, pressed.step_ma)
-        rise_s = (raised_ma - session.setting_ma) / session.limits.setting_rise_ma_per_s_max.value
+        setting_ma = presses.raised_ma(session, pressed.step_ma)
+        rise_s = (setting_ma - session.setting_ma) / session.limits.setting_rise_ma_per_s_max.value
         turn.change_session(raise_from_s=state.now_s + rise_s)
-        set_to(turn, raised_ma)
-    setting_ma = turn.state.session.setting_ma if turn.state.session is not None else 0.0
+    set_to(turn, setting_ma)
     turn.tell(Reply(pressed.press_id, True, f"Setting {setting_ma:.1f} mA."))
 
 

@@ -31,20 +31,19 @@ def hear(turn: Turn, heard: Heard) -> None:
 
 
 def _lease(turn: Turn, lease: messages.Lease, retained: bool) -> None:
-    session = turn.state.session
     permission = commands.judge_lease(turn.state, lease, retained)
-    if isinstance(permission, Unanswerable) or session is None:
+    if isinstance(permission, Unanswerable):
         turn.change(leases_refused=turn.state.leases_refused + 1)
-        reason = commands.TOLD_OF_LEASES.get(permission) if isinstance(permission, Unanswerable) else None
+        reason = commands.TOLD_OF_LEASES.get(permission)
         if reason is not None:
             _tell_refusal(turn, "lease", None, reason)
         return
-    margin_s = session.permission.margin_s(turn.state.now_s)
-    least_s = session.margin_least_s
-    if math.isfinite(margin_s):
-        least_s = margin_s if least_s is None else min(least_s, margin_s)
+    session = turn.state.session
+    assert session is not None, "a lease extends a session's permission"
+    margins_s = [session.permission.margin_s(turn.state.now_s), session.margin_least_s]
+    least_s = min((each for each in margins_s if each is not None and math.isfinite(each)), default=None)
     turn.change_session(permission=permission, margin_least_s=least_s)
-    turn.change_durable(fleet_n=max(turn.state.durable.fleet_n, lease.fleet_n))
+    turn.change_durable(fleet_n=lease.fleet_n)
     turn.save()
 
 
@@ -110,27 +109,26 @@ def _settings(turn: Turn, settings: messages.Settings) -> None:
     if is_new_hold:
         turn.change_durable(holds=replace(state.durable.holds, service=True))
         told = (turn.event(EventKind.HOLD_SET, detail=messages.HoldChanged(Scope.SERVICE, None)),)
-    if session is not None:
-        turn.change_session(limits=session.limits.tightened(settings.limits))
+    if session is None:
+        turn.save()
+        turn.tell(*told)
+        return
+    turn.change_session(limits=session.limits.tightened(settings.limits))
     if is_new_hold and state.phase in LIVE_PHASES:
         latch(turn, Cause.RULE_STOP, *told)
-    elif session is not None and (is_new_hold or not _keeps_limits(turn, settings)):
+    elif is_new_hold or not interlock.pulse_within(session.plan, settings.limits):
         end(turn, Cause.CANCELLED, *told)
     else:
         turn.save()
-        turn.tell(*told)
         _lower_to_limit(turn)
-
-
-def _keeps_limits(turn: Turn, settings: messages.Settings) -> bool:
-    session = turn.state.session
-    return session is not None and interlock.pulse_within(session.plan, settings.limits)
 
 
 def _lower_to_limit(turn: Turn) -> None:
     session = turn.state.session
-    if session is not None and session.setting_ma > presses.ceiling_ma(session).value:
-        set_to(turn, presses.ceiling_ma(session).value)
+    assert session is not None
+    ceiling_ma = presses.ceiling_ma(session).value
+    if session.setting_ma > ceiling_ma:
+        set_to(turn, ceiling_ma)
 
 
 def _tell_refusal(turn: Turn, channel: str, command_id: str | None, reason: CommandRefusal) -> None:

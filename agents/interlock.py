@@ -181,8 +181,8 @@ def _output(request: Request) -> Drive:
 
 
 def _ramp(request: Request) -> Drive:
-    level_ma = request.ramp.level_ma(request.now_s) if request.ramp is not None else 0.0
-    return _driven(request, min(request.driven_ma, level_ma))
+    assert request.ramp is not None, "RAMP_OVER has said yes"
+    return _driven(request, min(request.driven_ma, request.ramp.level_ma(request.now_s)))
 
 
 def _driven(request: Request, wanted_ma: float) -> Drive:
@@ -208,13 +208,9 @@ def pattern_of(plan: Plan, limits: Limits) -> Pattern:
 
 
 def _configured(request: Request) -> tuple[Plan, Limits]:
-    """Only asked after NO_PLAN has said yes.
-
-    Raises:
-        ValueError: asked before; the caller's mistake.
-    """
-    if request.plan is None or request.limits is None:
-        raise ValueError("a rule was asked before NO_PLAN")
+    """Only asked after NO_PLAN has said yes."""
+    assert request.plan is not None
+    assert request.limits is not None
     return request.plan, request.limits
 
 

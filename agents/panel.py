@@ -160,7 +160,8 @@ class Panel:
         try:
             if not self._control.press(press_id, press, step_ma, who):
                 return _Answer(False, "The device is too busy to take this; stop and the red button still work.")
-            reply = await asyncio.wait_for(answer, ANSWER_S)
+            async with asyncio.timeout(ANSWER_S):
+                reply = await answer
             return _Answer(reply.accepted, reply.words)
         except TimeoutError:
             return _Answer(

@@ -105,11 +105,5 @@ def raised_ma(session: Session, step_ma: float) -> float:
 
 
 def _session(state: State) -> Session:
-    """In a phase that has a session.
-
-    Raises:
-        ValueError: asked in another one; the caller's mistake.
-    """
-    if state.session is None:
-        raise ValueError("this phase has a session")
+    assert state.session is not None, "this phase has a session"
     return state.session

@@ -37,8 +37,8 @@ class Turn:
         self.change(durable=replace(self.state.durable, **fields))
 
     def change_session(self, **fields: Any) -> None:
-        if self.state.session is not None:
-            self.change(session=replace(self.state.session, **fields))
+        assert self.state.session is not None
+        self.change(session=replace(self.state.session, **fields))
 
     def tell(self, *outputs: Output) -> None:
         self.outputs += outputs
@@ -106,10 +106,9 @@ def expire(turn: Turn) -> None:
 def settle(turn: Turn) -> None:
     """A session that is stopping has stopped when zero is measured: only then it has ended, with its numbers."""
     state = turn.state
-    if state.phase is not Phase.STOPPING or state.session is None or state.drive.enabled:
+    if state.phase is not Phase.STOPPING or state.drive.enabled or not state.watch.zero_measured:
         return
-    if not state.watch.zero_measured:
-        return
+    assert state.session is not None
     turn.tell(_ended(turn, state.session.ending))
     turn.change_durable(live_session_id=None)
     turn.change(session=None, marker=None, phase=_at_rest(state))
@@ -145,8 +144,7 @@ def _at_rest(state: State) -> Phase:
 
 def _graver(first: Cause | None, later: Cause) -> Cause:
     """What a session ended by: the first cause, unless a later one takes more to reset."""
-    if first is None:
-        return later
+    assert first is not None, "what is stopping has a cause"
     return max(first, later, key=lambda cause: _SEVERITY[CONSEQUENCES[cause].reset_by])
 
 
@@ -171,8 +169,7 @@ def _give_up_arming(turn: Turn) -> None:
 
 def _ended(turn: Turn, cause: Cause | None) -> Emit:
     session = turn.state.session
-    if session is None:
-        raise ValueError("only a session can have ended")
+    assert session is not None, "only a session can have ended"
     numbers = session.numbers
     open_gap = session.read_s is not None and turn.state.now_s - session.read_s > GAP_S
     detail = messages.SessionEnded(

@@ -11,7 +11,7 @@ Only `truth` looks behind the agents: what really flows, by the stimulator itsel
 
 import signal
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
@@ -159,6 +159,13 @@ class Clinic:
         """Ask the fleet service something at its control socket."""
         return ask(self.fleet_dir / "control.sock", request)
 
+    def answers(self) -> bool:
+        """Whether the fleet service answers people."""
+        try:
+            return bool(self.ask(op="status")["ok"])
+        except FleetUnreachable:
+            return False
+
     # --- what is so -------------------------------------------------------------------------------------------------
 
     def truth(self, device: str) -> dict[str, Any]:
@@ -177,7 +184,7 @@ class Clinic:
         known: dict[str, Any] = next(row for row in self.ask(op="devices")["devices"] if row["device"] == device)
         return known
 
-    def await_devices(self, devices: Mapping[str, str]) -> None:
+    def await_devices(self, devices: Iterable[str]) -> None:
         """Wait until the fleet sees these devices fresh and idle."""
 
         def all_ready() -> bool:
@@ -194,7 +201,7 @@ class Clinic:
         """Wait until the fleet has heard a phase from a device."""
         await_that(
             f"{device} is {phase}",
-            lambda: self.device(device)["phase"] == phase,
+            lambda: self.answers() and self.device(device)["phase"] == phase,
             within_s,
             self.agents[device].last_words,
         )

@@ -9,6 +9,7 @@ An unexpected exception anywhere ends the process, and the supervisor starts it 
 
 import asyncio
 import logging
+import os
 import secrets
 import signal
 import time
@@ -251,6 +252,7 @@ class _Service:
 
     def _status(self, owner: Owner, intake: Intake, downlink: Downlink, journal: FleetJournal) -> dict[str, Any]:
         return {
+            "pid": os.getpid(),
             "fleet_n": owner.state.fleet_n,
             "site": self._registry.site,
             "connected": self._up.is_set(),

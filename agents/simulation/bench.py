@@ -98,7 +98,8 @@ async def _let_time_pass(
         for stimulator in stimulators:
             stimulator.advance(clock())
         with contextlib.suppress(TimeoutError):
-            await asyncio.wait_for(stop.wait(), _STEP_S)
+            async with asyncio.timeout(_STEP_S):
+                await stop.wait()
 
 
 class _Silent(Exception):

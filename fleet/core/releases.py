@@ -10,6 +10,7 @@ from fleet.core.effects import Answer, ClearRetained, Ordered, Refused, SendRele
 from fleet.core.events import HoldLifted, HoldReleased
 from fleet.core.fold_stops import RELEASED_KEPT
 from fleet.core.inputs import ReleaseHold
+from fleet.core.presence import Liveness, liveness
 from fleet.core.refusals import Refusal, Rule, RuleLayer
 from fleet.core.state import Device, PendingRelease
 from fleet.core.turn import Turn, derived_id
@@ -97,8 +98,8 @@ def remind(turn: Turn, device: Device) -> None:
     """Tell a device again what is lifted, in answer to its newest sample, while its birth lists any of it."""
     name = device.device
     seen = turn.state.newest(name)
-    if seen is None:
-        return
+    if seen is None or liveness(turn.state, name, turn.now_s) is not Liveness.FRESH:
+        return  # there is no sample that is worth answering
     for pending in device.releases:
         sending = f"release/{pending.command_id}/{name}"
         if _still_there(pending, device.birth) and turn.due(sending, REPEAT_S):

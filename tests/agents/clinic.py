@@ -6,12 +6,12 @@ says, as long as the link is there.
 
 from dataclasses import dataclass, field, replace
 
-from agents.control import TICK_S, Stepper
+from agents.control import TICK_S, DurableStore, Stepper
 from agents.drivers.in_process import InProcessStimulator
 from agents.session import begin
 from agents.simulation.faults import FaultKind, fault
 from agents.simulation.skin import Skin
-from agents.simulation.stimulator import Hardware, SimulatedStimulator
+from agents.simulation.stimulator import SimulatedStimulator
 from agents.state import State
 from agents.steps import (
     Acknowledge,
@@ -71,18 +71,21 @@ class Clinic:
     limits: Limits = GENERIC_PROFILE
     wall_step_s: float = 0.0
     seed: int = 7
+    store: DurableStore | None = None  # where records go besides `on_disk`
+    switched_on: bool = True
 
     def __post_init__(self) -> None:
         self.stimulator = SimulatedStimulator(
-            "S-0012", start_s=self.now_s, seed=self.seed, skin=CALM_SKIN, battery_pct=self.battery_pct, hardware=Hardware()
+            "S-0012", start_s=self.now_s, seed=self.seed, skin=CALM_SKIN, battery_pct=self.battery_pct
         )
         self._driver = InProcessStimulator(self.stimulator, lambda: self.now_s)
         self._presses = 0
         self._commands = 0
-        self._unwritten: list[Persist] = []
+        self._outbox: list[Output] = []
         self._to_answer: list[messages.Telemetry] = []
         self.on_disk = self.durable
-        self.switch_on_agent(self.durable)
+        if self.switched_on:
+            self.switch_on_agent(self.durable)
 
     def switch_on_agent(self, durable: Durable) -> None:
         """A start of the agent with what its disk holds."""
@@ -96,11 +99,8 @@ class Clinic:
         return WALL_AT_BOOT_S + self.now_s + self.wall_step_s
 
     def _tell(self, output: Output) -> None:
-        self.told.append(output)
-        if isinstance(output, Persist):
-            self._unwritten.append(output)
-        if isinstance(output, Sample) and output.telemetry.phase in LIVE:
-            self._to_answer.append(output.telemetry)
+        """What the control loop gives away: written and told in this order, by a disk that may lag behind."""
+        self._outbox.append(output)
 
     # --- time -------------------------------------------------------------------------------------------------------
 
@@ -114,10 +114,16 @@ class Clinic:
             self._fleet_answers()
 
     def settle_disk(self) -> None:
-        while self.disk and self._unwritten:
-            record = self._unwritten.pop(0)
-            self.on_disk = record.durable
-            self.stepper.feed(Written(self.now_s, record.write_n))
+        while self.disk and self._outbox:
+            output = self._outbox.pop(0)
+            if isinstance(output, Persist):
+                if self.store is not None:
+                    self.store.save(output.durable)
+                self.on_disk = output.durable
+                self.stepper.feed(Written(self.now_s, output.write_n))
+            if isinstance(output, Sample) and output.telemetry.phase in LIVE:
+                self._to_answer.append(output.telemetry)
+            self.told.append(output)
 
     def _fleet_answers(self) -> None:
         answered, self._to_answer = self._to_answer, []
@@ -127,14 +133,18 @@ class Clinic:
 
     # --- the fleet --------------------------------------------------------------------------------------------------
 
-    def hear(self, message: Heard | messages.Authorisation | messages.Settings | messages.Release | messages.Cancel) -> None:
-        heard = message if isinstance(message, Heard) else Heard(self.now_s, message)
-        self.stepper.feed(heard)
+    def hear(
+        self,
+        message: messages.Authorisation | messages.Lease | messages.Settings | messages.Release | messages.Cancel,
+        *,
+        retained: bool = False,
+    ) -> None:
+        self.stepper.feed(Heard(self.now_s, message, retained))
         self.settle_disk()
 
-    def lease(self, seq: int, session_id: str = SESSION, ttl_ms: int = 5000, **changed: int) -> None:
-        lease = messages.Lease(fleet_n=3, boot_n=self.boot_n, session_id=session_id, answers=seq, ttl_ms=ttl_ms)
-        self.stepper.feed(Heard(self.now_s, replace(lease, **changed)))
+    def lease(self, seq: int, **changed: object) -> None:
+        lease = messages.Lease(fleet_n=3, boot_n=self.boot_n, session_id=SESSION, answers=seq, ttl_ms=5000)
+        self.hear(replace(lease, **changed))  # type: ignore[arg-type]
 
     def command_id(self) -> str:
         self._commands += 1
@@ -164,10 +174,16 @@ class Clinic:
         self.hear(self.authorisation(**changed))
 
     def stop_from_fleet(
-        self, cause: Cause = Cause.EMERGENCY_STOP, *, hold: bool = True, scope: Scope = Scope.DEVICE, hold_id: str = "ab" * 8
+        self,
+        cause: Cause = Cause.EMERGENCY_STOP,
+        *,
+        hold: bool = True,
+        scope: Scope = Scope.DEVICE,
+        hold_id: str = "ab" * 8,
     ) -> messages.Stop:
         stop = messages.Stop(self.command_id(), cause, hold, "page: op-1", "2026-11-22T12:00:00.000Z")
         self.stepper.feed(HeardStop(self.now_s, scope, stop, hold_id))
+        self.settle_disk()
         return stop
 
     def release(self, *hold_ids: str, scope: Scope = Scope.DEVICE, **changed: object) -> None:
@@ -221,7 +237,6 @@ class Clinic:
     def state(self) -> State:
         return self.stepper.state
 
-    @property
     def phase(self) -> Phase:
         return self.state.phase
 

@@ -28,7 +28,7 @@ def running_at(setting_ma: float) -> Clinic:
 
 
 def assert_latched(clinic: Clinic, cause: Cause, reset_by: ResetBy) -> None:
-    assert clinic.phase is Phase.LATCHED
+    assert clinic.phase() is Phase.LATCHED
     assert clinic.state.durable.latch is cause
     assert clinic.state.durable.reset_by is reset_by
     assert clinic.on_disk == clinic.state.durable, "the latch is on disk"
@@ -41,7 +41,7 @@ def assert_nobody_can_go_on(clinic: Clinic) -> None:
         assert not clinic.press(press).accepted
     clinic.authorise()
     clinic.run(1.0)
-    assert clinic.phase is Phase.LATCHED
+    assert clinic.phase() is Phase.LATCHED
     assert clinic.true_ma() == 0.0
 
 
@@ -51,7 +51,7 @@ def reset(clinic: Clinic, who: ResetBy) -> None:
     reply = clinic.press(Press.RESET, who=who)
     assert reply.accepted, reply.words
     clinic.run(1.0)
-    assert clinic.phase is Phase.IDLE
+    assert clinic.phase() is Phase.IDLE
     assert clinic.true_ma() == 0.0
 
 
@@ -64,11 +64,11 @@ def test_completed() -> None:
     clinic.until_running(40.0)
     began_s = clinic.now_s - clinic.state.session.numbers.elapsed_s  # type: ignore[union-attr]
     clinic.run(began_s + 299.0 - clinic.now_s)
-    assert clinic.phase is Phase.RUNNING
+    assert clinic.phase() is Phase.RUNNING
     clinic.run(1.0 + RAMP_S + MEASURED_WITHIN_S)
     cause, numbers = clinic.ended()
     assert cause is Cause.COMPLETED
-    assert clinic.phase is Phase.IDLE
+    assert clinic.phase() is Phase.IDLE
     assert numbers.elapsed_s == pytest.approx(300.0, abs=0.06)
     assert clinic.true_peak_ma(began_s + 300.0 + RAMP_S + TICK_S) == 0.0
     assert clinic.on_disk.latch is None
@@ -83,7 +83,7 @@ def test_completion_is_judged_before_permission() -> None:
     assert session is not None
     clinic.run(300.0 - session.numbers.elapsed_s - 4.6)
     clinic.link = False
-    while clinic.phase is Phase.RUNNING:
+    while clinic.phase() is Phase.RUNNING:
         clinic.run(TICK_S)
     clinic.run(2.0)
     assert clinic.ended()[0] is Cause.COMPLETED
@@ -98,11 +98,11 @@ def test_therapist_stop() -> None:
     clinic.run(RAMP_S - 0.3)
     assert clinic.true_ma() == 0.0
     clinic.run(MEASURED_WITHIN_S)
-    assert clinic.phase is Phase.IDLE
+    assert clinic.phase() is Phase.IDLE
     assert clinic.ended()[0] is Cause.THERAPIST_STOP
     assert clinic.on_disk.latch is None
     clinic.authorise()
-    assert clinic.phase is Phase.AUTHORISED
+    assert clinic.phase() is Phase.AUTHORISED
 
 
 def test_pause_timeout() -> None:
@@ -110,9 +110,9 @@ def test_pause_timeout() -> None:
     clinic = running_at(20.0)
     clinic.press(Press.PAUSE)
     clinic.run(299.0)
-    assert clinic.phase is Phase.PAUSED
+    assert clinic.phase() is Phase.PAUSED
     clinic.run(2.0)
-    assert clinic.phase is Phase.IDLE
+    assert clinic.phase() is Phase.IDLE
     assert clinic.ended()[0] is Cause.PAUSE_TIMEOUT
 
 
@@ -125,9 +125,9 @@ def test_ten_minutes_of_pauses_in_total() -> None:
         assert clinic.press(Press.RESUME).accepted
     clinic.press(Press.PAUSE)
     clinic.run(178.0)
-    assert clinic.phase is Phase.PAUSED
+    assert clinic.phase() is Phase.PAUSED
     clinic.run(3.0)
-    assert clinic.phase is Phase.IDLE
+    assert clinic.phase() is Phase.IDLE
     assert clinic.ended()[0] is Cause.PAUSE_TIMEOUT
 
 
@@ -136,13 +136,13 @@ def test_battery_empty() -> None:
     clinic = running_at(30.0)
     clinic.suffer(FaultKind.BATTERY_DIES, 4.0)
     clinic.run(RAMP_S + MEASURED_WITHIN_S)
-    assert clinic.phase is Phase.IDLE
+    assert clinic.phase() is Phase.IDLE
     assert clinic.ended()[0] is Cause.BATTERY_EMPTY
     assert clinic.events(EventKind.BATTERY_LOW)
     assert len(clinic.events(EventKind.BATTERY_EMPTY)) == 1
     assert clinic.on_disk.latch is None
     clinic.authorise()
-    assert clinic.phase is Phase.IDLE
+    assert clinic.phase() is Phase.IDLE
 
 
 def test_cancelled() -> None:
@@ -157,7 +157,7 @@ def test_cancelled() -> None:
         command_id = clinic.command_id()
         clinic.hear(Cancel(clinic.boot_n, command_id, SESSION))
         clinic.run(MEASURED_WITHIN_S)
-        assert clinic.phase is Phase.IDLE
+        assert clinic.phase() is Phase.IDLE
         assert clinic.acks(command_id) == [("received", None), ("done", None)]
         assert clinic.ended()[0] is Cause.CANCELLED
         assert clinic.on_disk.live_session_id is None
@@ -211,7 +211,7 @@ def test_pushed_stop(cause: Cause) -> None:
     clinic.run(3.2)
     assert not clinic.press(Press.RESET).accepted, "a hold of the fleet is on the device"
     clinic.release("ab" * 8)
-    assert clinic.phase is Phase.LATCHED, "lifting starts nothing and resets nothing"
+    assert clinic.phase() is Phase.LATCHED, "lifting starts nothing and resets nothing"
     assert clinic.on_disk.holds == type(clinic.on_disk.holds)()
     reset(clinic, ResetBy.THERAPIST)
 
@@ -237,7 +237,9 @@ def test_lease_lost() -> None:
     clinic.link = False
     clinic.run(0.05)
     answered_s = max(
-        sent.sent_s for sent in clinic.state.sent.samples if sent.seq == clinic.state.session.permission.answered_seq  # type: ignore[union-attr]
+        sent.sent_s
+        for sent in clinic.state.sent.samples
+        if sent.seq == clinic.state.session.permission.answered_seq  # type: ignore[union-attr]
     )
     clinic.run(12.0)
     zero_s = clinic.stimulator.trace.zero_since()
@@ -336,7 +338,7 @@ def test_electrode_fault(fault: FaultKind, size: float, cause: Cause) -> None:
     clinic = running_at(30.0)
     clinic.suffer(fault, size)
     clinic.run(3 * TICK_S)
-    assert clinic.phase is Phase.PAUSED
+    assert clinic.phase() is Phase.PAUSED
     assert clinic.true_ma() == 0.0
     assert clinic.setting_ma == 0.0
     assert clinic.on_disk.latch is None
@@ -348,7 +350,7 @@ def test_electrode_fault(fault: FaultKind, size: float, cause: Cause) -> None:
     clinic.run(1.0)
     assert clinic.press(Press.RESUME).accepted
     clinic.run(1.0)
-    assert clinic.phase is Phase.RUNNING
+    assert clinic.phase() is Phase.RUNNING
     assert clinic.true_ma() == 0.0, "from zero"
     clinic.raise_to(10.0)
     clinic.until_on_phase()
@@ -384,11 +386,11 @@ def test_sensor_lost() -> None:
     assert clinic.true_peak_ma(lost_s + 1.1) == 0.0
     assert clinic.state.durable.reset_by is ResetBy.ENGINEER
     clinic.run(5.0)
-    assert clinic.phase is Phase.STOPPING, "not ended: zero was never measured"
+    assert clinic.phase() is Phase.STOPPING, "not ended: zero was never measured"
     assert not clinic.press(Press.RESET, who=ResetBy.ENGINEER).accepted
     clinic.stimulator.heal(FaultKind.SENSOR_LOST)
     clinic.run(1.0)
-    assert clinic.phase is Phase.LATCHED
+    assert clinic.phase() is Phase.LATCHED
     assert clinic.ended()[1].gaps >= 1
     reset(clinic, ResetBy.ENGINEER)
 
@@ -443,7 +445,7 @@ def test_reboot(live_in: Phase) -> None:
     clinic.until_armed() if live_in is Phase.ARMED else clinic.until_running(30.0)
     if live_in is Phase.PAUSED:
         clinic.press(Press.PAUSE)
-    assert clinic.phase is live_in
+    assert clinic.phase() is live_in
     clinic.now_s += 8.0  # dead; the stimulator's watchdog has long ended output
     clinic.forget()
     boot_n = clinic.boot_n
@@ -461,7 +463,7 @@ def test_reboot_while_idle() -> None:
     """Nothing was live: idle again, with the next boot number."""
     clinic = Clinic()
     clinic.switch_on_agent(clinic.on_disk)
-    assert clinic.phase is Phase.IDLE
+    assert clinic.phase() is Phase.IDLE
     assert clinic.boot_n == 8
 
 

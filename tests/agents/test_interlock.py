@@ -2,7 +2,7 @@
 
 import math
 from dataclasses import replace
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from hypothesis import given
@@ -112,9 +112,7 @@ def test_no_number_of_plan_or_limits_may_be_none(value: float) -> None:
 
 @pytest.mark.parametrize("name", ["electrode_area_cm2", "frequency_hz", "pulse_width_us"])
 def test_nothing_is_divided_by_zero(name: str) -> None:
-    limits = replace(
-        ENVELOPE, frequency_hz_min=Limit(0.0, Layer.PLAN), pulse_width_us_min=Limit(0.0, Layer.PLAN)
-    )
+    limits = replace(ENVELOPE, frequency_hz_min=Limit(0.0, Layer.PLAN), pulse_width_us_min=Limit(0.0, Layer.PLAN))
     request = replace(RUNNING, limits=limits, plan=replace(PLAN, **{name: 0.0}))  # type: ignore[arg-type]
     assert judge(request).reason is Reason.NOT_A_NUMBER
 
@@ -207,10 +205,8 @@ limits_drawn = st.builds(
     lambda values: replace(
         ENVELOPE, **{name: Limit(value, Layer.SETTINGS) for name, value in zip(LIMIT_NAMES, values, strict=True)}
     ),
-    st.lists(
-        st.one_of(st.floats(0.0, 1000.0), anything), min_size=len(LIMIT_NAMES), max_size=len(LIMIT_NAMES)
-    ),
-).map(lambda limits: ENVELOPE.tightened(limits))
+    st.lists(st.one_of(st.floats(0.0, 1000.0), anything), min_size=len(LIMIT_NAMES), max_size=len(LIMIT_NAMES)),
+).map(ENVELOPE.tightened)
 plans_drawn = st.builds(
     replace,
     st.just(PLAN),
@@ -257,7 +253,7 @@ def test_whatever_is_asked_nothing_flows_beyond_a_limit_or_without_every_yes(req
     assert not (drive.enabled and drive.test_pulse)
     if drive.test_pulse:
         assert request.phase in {Phase.ARMED, Phase.PAUSED}
-        assert not (request.latched or request.held or request.relay_open)
+        assert not any((request.latched, request.held, request.relay_open))
     if not drive.enabled:
         assert drive.setting_ma == 0.0
         return
@@ -266,7 +262,7 @@ def test_whatever_is_asked_nothing_flows_beyond_a_limit_or_without_every_yes(req
     assert limits is not None
     assert permission is not None
     assert request.marker == permission.session_id
-    assert not (request.held or request.relay_open)
+    assert not any((request.held, request.relay_open))
     assert request.reading_s is not None
     assert request.now_s - request.reading_s <= 1.0
     assert 0.0 <= drive.setting_ma <= bound_ma(plan, limits) * (1 + 1e-9)
@@ -325,7 +321,7 @@ def test_the_ramp_falls_in_a_straight_line_and_is_over_within_a_second() -> None
         ramp = Ramp(from_ma=40.0, began_s=NOW_S)
         levels.append(judge(replace(RAMPING, now_s=now_s, ramp=ramp, driven_ma=40.0)).drive.setting_ma)
     assert levels[0] == 40.0
-    assert all(later < earlier for earlier, later in zip(levels, levels[1:18], strict=False))
+    assert all(later < earlier for earlier, later in pairwise(levels[:18]))
     assert levels[18] == pytest.approx(0.0, abs=1e-9)
     assert levels[19] == 0.0, "zero is ordered at 0.95 s at the latest"
 

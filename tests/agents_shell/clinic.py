@@ -30,6 +30,7 @@ from broker.contract.messages import (
     Receipt,
     Release,
     Scope,
+    Settings,
     Stop,
     Telemetry,
 )
@@ -206,6 +207,10 @@ class ScriptedFleet:
         properties = Properties(PacketTypes.PUBLISH)  # type: ignore[no-untyped-call]  # paho's
         properties.UserProperty = list(user_properties)
         await self.safety.publish(topic, payload, qos, retain, properties)
+
+    async def put_in_service(self, device: str = "stim-01") -> None:
+        """Settings with the room, and a sample a second, so that tests need not wait five."""
+        await self.say(device, Settings(1, (), "room-1", 1.0, 0.2, ENVELOPE, service_hold=False))
 
     async def authorise(self, device: str = "stim-01", plan: Plan = PLAN) -> Authorisation:
         """Authorise a session in answer to the newest sample."""

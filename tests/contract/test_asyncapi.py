@@ -50,8 +50,8 @@ BEYOND_SCHEMAS = {
     Malformed.DUPLICATE_KEY,
     Malformed.NOT_FINITE,
 }
-# To a JSON schema 5000.0 is an integer; the rules in the document say that it is none.
-INTEGERS_TO_A_SCHEMA = {"an integer with a fraction", "an integer with an exponent"}
+# To a JSON schema 5000.0 is an integer, and Python's `$` overlooks a last line feed, which ECMAScript's does not.
+BEYOND_THIS_VALIDATOR = {"an integer with a fraction", "an integer with an exponent", "a line feed after an id"}
 
 
 def judge(pointer: str) -> Validator:
@@ -163,7 +163,7 @@ def test_the_schemas_accept_the_accepted_vectors(vector: dict[str, Any]) -> None
     [
         vector
         for vector in vectors()["codec"]["refused"]
-        if vector["reason"] not in BEYOND_SCHEMAS and vector["name"] not in INTEGERS_TO_A_SCHEMA
+        if vector["reason"] not in BEYOND_SCHEMAS and vector["name"] not in BEYOND_THIS_VALIDATOR
     ],
     ids=lambda vector: str(vector["name"]),
 )

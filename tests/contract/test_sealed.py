@@ -7,6 +7,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from broker.contract.causes import Cause
 from broker.contract.messages import Lease, Message, Stop
 from broker.contract.topics import CHANNELS, Address, Channel, Direction, NotATopic, topic_for
 from broker.wire.codec import Malformed, UnencodableMessage, encode
@@ -21,8 +22,7 @@ RENEWED = vector_link("device", "renewed site")
 RING = {DEVICE: {RENEWED.kid: RENEWED, LINK.kid: LINK}}
 AGENT = Opener(SITE, Direction.DOWNLINK, RING)
 FLEET = Opener(SITE, Direction.UPLINK, RING)
-STOP = EXAMPLES[Channel.STOP]
-assert isinstance(STOP, Stop)
+STOP = Stop("c0ffee12" * 4, Cause.EMERGENCY_STOP, hold=True, issued_by="ana", issued_at="2026-11-23T09:30:00.000Z")
 STOP_TOPIC = topic_for(SITE, DEVICE, Channel.STOP)
 ALL_STOP = "stim/v1/north/all/stop"
 # contract.md's two tables, written out by hand: QoS, retained, expiry in seconds

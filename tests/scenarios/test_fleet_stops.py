@@ -449,7 +449,6 @@ def test_lifting_for_the_site_tells_those_that_list_it_and_waits_for_those_that_
     ]
     # stim-12 comes back with the hold on its disk, and is told as soon as it has shown itself.
     clinic.stims["stim-12"].holds = Holds(all=(ONE,))
-    clinic.state.fleeting.seen.clear()
     assert clinic.says("stim-12", clinic.stims["stim-12"].birth()) == ["DeviceBorn"]
     assert clinic.shows("stim-12") == ["DeviceReturned", f"> release stim-12 all {ONE}"]
 

@@ -1,0 +1,404 @@
+"""The control loop in real time: nothing holds it up, a stop does not wait for the tick, nothing limps on."""
+
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+
+import pytest
+
+from agents.control import TICK_S, Control
+from agents.drivers.in_process import InProcessStimulator
+from agents.drivers.port import ZERO, Drive, DriverLost, Identity, Reading
+from agents.queues import INBOX_MAX, OUTBOX_MAX, STOPS_MAX, Inbox, Outbox, OutboxFull
+from agents.simulation.stimulator import SimulatedStimulator
+from agents.steps import (
+    Acknowledge,
+    Announce,
+    Durable,
+    Emit,
+    Heard,
+    HeardStop,
+    Output,
+    Persist,
+    Press,
+    Reply,
+    Sample,
+    Written,
+)
+from broker.contract import messages
+from broker.contract.causes import Cause
+from broker.contract.limits import GENERIC_PROFILE
+from broker.contract.messages import AckStatus, EventKind, Phase, Scope
+from tests.agents.clinic import CALM_SKIN, PLAN, SESSION, SETTINGS
+
+
+def boottime_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
+
+
+class Watched:
+    """The simulated stimulator, with a record of what it was ordered, and faults of the driver itself."""
+
+    def __init__(self) -> None:
+        self.simulated = SimulatedStimulator("S-1", start_s=boottime_s(), skin=CALM_SKIN)
+        self._driver = InProcessStimulator(self.simulated, boottime_s)
+        self.ordered: list[tuple[float, Drive]] = []
+        self.error: Exception | None = None
+        self.slow_s = 0.0
+
+    def identify(self) -> Identity:
+        return self._driver.identify()
+
+    def self_test(self) -> str | None:
+        return self._driver.self_test()
+
+    def exchange(self, drive: Drive) -> Reading:
+        self.ordered.append((boottime_s(), drive))
+        if self.error is not None:
+            raise self.error
+        time.sleep(self.slow_s)  # a slow serial line
+        return self._driver.exchange(drive)
+
+    def close(self) -> None:
+        self._driver.close()
+
+
+class Memory:
+    """A durable store that can hang, fail, or be damaged."""
+
+    def __init__(self) -> None:
+        self.saved: list[Durable] = []
+        self.answers = threading.Event()
+        self.answers.set()
+        self.error: OSError | None = None
+        self.damage: str | None = None
+
+    def load(self) -> tuple[Durable, str | None]:
+        return Durable(boot_n=8, settings=SETTINGS), self.damage
+
+    def save(self, durable: Durable) -> None:
+        assert self.answers.wait(30.0)
+        if self.error is not None:
+            raise self.error
+        self.saved.append(durable)
+
+
+class Room:
+    """A control loop in real time, with a fleet that leases and a record of what was told."""
+
+    def __init__(self) -> None:
+        self.stimulator = Watched()
+        self.memory = Memory()
+        self.told: list[Output] = []
+        self.deaths: list[BaseException] = []
+        self.died = threading.Event()
+        self.delivers = threading.Event()
+        self.delivers.set()
+        self.deliver_error: Exception | None = None
+        self.leasing = True
+        self._presses = 0
+        self.control = Control(
+            self.stimulator, self.memory, self._deliver, boottime_s, time.time, first_seq=100, die=self._die
+        )
+
+    def _die(self, error: BaseException) -> None:
+        self.deaths.append(error)
+        self.died.set()
+
+    def _deliver(self, output: Output) -> None:
+        assert self.delivers.wait(30.0)
+        if self.deliver_error is not None:
+            raise self.deliver_error
+        self.told.append(output)
+        if isinstance(output, Sample) and output.telemetry.phase in messages.LIVE_PHASES and self.leasing:
+            seq = output.telemetry.seq
+            self.control.hear(messages.Lease(1, self.control.snapshot().boot_n, SESSION, seq, 4000))
+
+    def press(self, press: Press, step_ma: float = 1.0) -> Reply:
+        self._presses += 1
+        press_id = self._presses
+        assert self.control.press(press_id, press, step_ma)
+
+        def answer() -> Reply | None:
+            told = [each for each in self.told if isinstance(each, Reply) and each.press_id == press_id]
+            return told[0] if told else None
+
+        await_true(lambda: answer() is not None)
+        reply = answer()
+        assert reply is not None
+        return reply
+
+    def until_running(self, setting_ma: float) -> None:
+        await_true(lambda: self.control.snapshot().reading is not None)
+        await_true(lambda: self.phase() is Phase.IDLE)
+        time.sleep(1.2)  # zero takes a second to be measured after a boot
+        snapshot = self.control.snapshot()
+        self.control.hear(
+            messages.Authorisation(
+                fleet_n=1,
+                boot_n=snapshot.boot_n,
+                answers=snapshot.seq - 1,
+                command_id="0c" * 16,
+                session_id=SESSION,
+                client="c-7f3a",
+                operator="op-1",
+                room="room-4",
+                rule_set="rules-1",
+                plan=replace(PLAN, off_s=0.0, ramp_up_s=0.5),
+                limits=GENERIC_PROFILE,
+                start_within_s=60.0,
+                pause_total_s=600.0,
+                lease_ttl_ms=4000,
+                issued_at="2026-11-22T12:00:00.000Z",
+            )
+        )
+        await_true(lambda: self.phase() is Phase.AUTHORISED)
+        assert self.press(Press.ARM).accepted
+        await_true(lambda: (self.control.snapshot().lease_margin_s or -1.0) > 0.0)
+        await_true(lambda: self.control.snapshot().reading.impedance_ohm is not None)  # type: ignore[union-attr]
+        reply = self.press(Press.START)
+        assert reply.accepted, reply.words
+        while self.control.snapshot().setting_ma < setting_ma:
+            self.press(Press.RAISE, 2.0)
+            time.sleep(0.05)
+        await_true(lambda: self.true_ma() > setting_ma - 0.5)
+
+    def phase(self) -> Phase:
+        return self.control.snapshot().phase
+
+    def true_ma(self) -> float:
+        return self.stimulator.simulated.trace.at(boottime_s())
+
+    def stop_from_fleet(self, command_id: str = "0d" * 16) -> None:
+        stop = messages.Stop(command_id, Cause.EMERGENCY_STOP, False, "page", "2026-11-22T12:00:00.000Z")
+        self.control.hear_stop(Scope.DEVICE, stop, "0e" * 8)
+
+
+def await_true(is_so: Callable[[], bool], within_s: float = 8.0) -> None:
+    until_s = time.monotonic() + within_s
+    while not is_so():
+        assert time.monotonic() < until_s, "it did not come about"
+        time.sleep(0.002)
+
+
+@pytest.fixture
+def room() -> Iterator[Room]:
+    room = Room()
+    yield room
+    room.memory.answers.set()
+    room.delivers.set()
+    room.stimulator.error = None
+    room.control.stop()
+    assert room.stimulator.ordered[-1][1] == ZERO, "the last word is zero"
+
+
+def test_it_ticks_every_50_ms_on_boot_time(room: Room) -> None:
+    room.control.start()
+    time.sleep(0.5)
+    before = len(room.stimulator.ordered)
+    time.sleep(2.0)
+    assert 30 <= len(room.stimulator.ordered) - before <= 44
+    assert room.control.snapshot().boot_n == 9
+    assert room.memory.saved[0].boot_n == 9
+    assert boottime_s() - room.control.snapshot().stepped_s < 1.0
+
+
+def test_a_session_and_a_stop_that_does_not_wait_for_the_tick(room: Room) -> None:
+    """Zero is ordered as soon as the stop is heard: far within a tick, on the median of the machine's moods."""
+    room.control.start()
+    room.until_running(4.0)
+    heard_s = boottime_s()
+    room.stop_from_fleet()
+    await_true(lambda: room.true_ma() == 0.0)
+    zero_s = next(at_s for at_s, drive in room.stimulator.ordered if at_s > heard_s and not drive.enabled)
+    assert zero_s - heard_s < TICK_S
+    await_true(lambda: room.phase() is Phase.LATCHED)
+    await_true(lambda: any(isinstance(each, Acknowledge) and each.status is AckStatus.DONE for each in room.told[-6:]))
+    assert [drive for _, drive in room.stimulator.ordered if drive.feed_watchdog is not drive.enabled] == []
+
+
+def test_a_hanging_disk_holds_up_neither_stop_nor_loop(room: Room) -> None:
+    """Zero at once; nothing is told before it is on disk; then everything, in order."""
+    room.control.start()
+    room.until_running(2.0)
+    room.memory.answers.clear()
+    told = len(room.told)
+    room.stop_from_fleet()
+    await_true(lambda: room.true_ma() == 0.0, within_s=0.5)
+    time.sleep(0.5)
+    assert [each for each in room.told[told:] if not isinstance(each, Sample)] == []
+    assert room.control.snapshot().overruns <= 2
+    room.memory.answers.set()
+    await_true(lambda: room.phase() is Phase.LATCHED)
+    assert room.memory.saved[-1].latch is Cause.EMERGENCY_STOP
+    await_true(
+        lambda: any(isinstance(each, Acknowledge) and each.status is AckStatus.DONE for each in room.told[told:])
+    )
+    after = [each for each in room.told[told:] if isinstance(each, Acknowledge | Emit)]
+    assert isinstance(after[0], Acknowledge)
+    assert after[0].status is AckStatus.RECEIVED
+    assert isinstance(after[1], Emit)
+    assert after[1].kind is EventKind.LATCHED
+
+
+def test_while_nothing_can_be_delivered_leases_run_out_and_output_ends(room: Room) -> None:
+    room.control.start()
+    room.until_running(2.0)
+    room.delivers.clear()
+    hung_s = boottime_s()
+    await_true(lambda: room.true_ma() == 0.0, within_s=8.0)
+    assert boottime_s() - hung_s <= 4.0 + 0.5 + TICK_S + 1.0
+    assert room.control.snapshot().latched is Cause.LEASE_LOST
+
+
+def test_an_error_of_the_driver_ends_the_process_at_zero(room: Room) -> None:
+    room.control.start()
+    time.sleep(0.2)
+    room.stimulator.error = ZeroDivisionError("a bug in the driver")
+    with pytest.raises(AssertionError):
+        await_true(lambda: room.phase() is Phase.LATCHED, within_s=0.3)
+    room.stimulator.error = None
+    assert room.deaths == [] or isinstance(room.deaths[0], ZeroDivisionError)
+
+
+def test_zero_is_ordered_before_the_process_ends(room: Room) -> None:
+    """A bug in the loop: output goes to zero, and only then the process is told to die."""
+    room.control.start()
+    room.until_running(2.0)
+    room.deliver_error = RuntimeError("a bug in the shell")
+    assert room.died.wait(2.0)
+    assert str(room.deaths[0]) == "a bug in the shell"
+    assert room.true_ma() == 0.0
+    assert room.stimulator.ordered[-1][1] == ZERO
+
+
+def test_a_disk_that_fails_ends_the_process_at_zero(room: Room) -> None:
+    room.control.start()
+    room.until_running(2.0)
+    room.memory.error = OSError(28, "No space left on device")
+    room.stop_from_fleet()
+    assert room.died.wait(2.0)
+    assert room.deaths == [room.memory.error]
+    assert room.true_ma() == 0.0
+
+
+def test_a_stimulator_that_does_not_answer_is_silence_not_an_end(room: Room) -> None:
+    room.control.start()
+    await_true(lambda: room.phase() is Phase.IDLE)
+    room.stimulator.error = DriverLost("unplugged")
+    await_true(lambda: room.phase() is Phase.FAULT, within_s=2.0)
+    assert room.control.snapshot().reading is None
+    room.stimulator.error = None
+    await_true(lambda: room.phase() is Phase.IDLE)
+    assert room.deaths == []
+
+
+def test_unplugged_while_stopping_it_ends_all_the_same(room: Room) -> None:
+    room.control.start()
+    room.stimulator.error = DriverLost("unplugged")
+    time.sleep(0.1)
+    room.control.stop()
+    assert room.deaths == []
+
+
+def test_a_slow_line_is_counted_and_a_sample_is_dated_before_its_measuring(room: Room) -> None:
+    room.control.start()
+    room.stimulator.slow_s = 0.12
+    await_true(lambda: room.control.snapshot().overruns >= 3)
+    sample = next(each for each in reversed(room.told) if isinstance(each, Sample))
+    began_s = max(at_s for at_s, _ in room.stimulator.ordered if at_s <= sample.sent_s + 0.01)
+    assert sample.sent_s <= began_s
+    room.stimulator.slow_s = 0.0
+
+
+def test_a_damaged_record_comes_up_latched(room: Room) -> None:
+    room.memory.damage = "the latch record is damaged"
+    room.control.start()
+    assert room.control.snapshot().latched is Cause.SELF_TEST_FAILED
+    await_true(lambda: bool(room.told))
+    failed = [each for each in room.told if isinstance(each, Emit) and each.kind is EventKind.SELF_TEST_FAILED]
+    assert [each.detail for each in failed] == [messages.SelfTestFailed("the latch record is damaged")]
+
+
+def test_stopping_writes_and_tells_what_is_left(room: Room) -> None:
+    room.control.start()
+    await_true(lambda: room.phase() is Phase.IDLE)
+    room.stop_from_fleet()
+    await_true(lambda: room.control.snapshot().latched is not None)
+    room.control.stop()
+    assert room.memory.saved[-1].latch is Cause.EMERGENCY_STOP
+    assert any(isinstance(each, Emit) and each.kind is EventKind.LATCHED for each in room.told)
+
+
+def test_before_it_has_started_there_is_nothing_to_see() -> None:
+    room = Room()
+    with pytest.raises(RuntimeError, match="not started"):
+        room.control.snapshot()
+    room.stimulator.error = DriverLost("unplugged")
+    with pytest.raises(DriverLost):
+        room.control.start()
+
+
+def test_end_process_ends_with_70() -> None:
+    """The supervisor sees that it was a failure."""
+    script = "from agents.control import end_process; end_process(RuntimeError('broken'))"
+    ended = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
+    assert ended.returncode == 70
+    assert "broken" in ended.stderr
+
+
+# --- queues -----------------------------------------------------------------------------------------------------------
+
+
+LEASE = Heard(1.0, messages.Lease(1, 1, SESSION, 5, 4000))
+STOP = HeardStop(1.0, Scope.DEVICE, None, "0e" * 8)
+
+
+def test_stops_overtake_and_are_not_dropped_when_the_inbox_is_full() -> None:
+    inbox = Inbox()
+    assert all(inbox.put(LEASE) for _ in range(INBOX_MAX))
+    assert not inbox.put(LEASE)
+    assert inbox.shed == 1
+    inbox.put_first(STOP)
+    taken = inbox.take(0.0)
+    assert taken[0] == STOP
+    assert len(taken) == INBOX_MAX + 1
+    assert inbox.take(0.0) == []
+
+
+def test_a_flood_of_stops_does_not_grow_the_agent() -> None:
+    inbox = Inbox()
+    for _ in range(STOPS_MAX + 10):
+        inbox.put_first(STOP)
+    inbox.put_first(Written(1.0, 1))
+    assert len(inbox.take(0.0)) == STOPS_MAX + 1
+    assert inbox.shed == 10
+
+
+def test_a_wake_ends_the_wait() -> None:
+    inbox = Inbox()
+    inbox.wake()
+    began_s = time.monotonic()
+    assert inbox.take(5.0) == []
+    assert time.monotonic() - began_s < 1.0
+
+
+def test_the_outbox_sheds_samples_and_nothing_else() -> None:
+    outbox = Outbox()
+    sample = Sample(
+        1.0, messages.Telemetry(1, 1, "", Phase.IDLE, None, 0, 0, None, 0, 0, None, None, None, None, 0, False)
+    )
+    for _ in range(OUTBOX_MAX):
+        outbox.put(sample)
+    assert outbox.shed == OUTBOX_MAX // 2
+    for _ in range(OUTBOX_MAX // 2):
+        outbox.put(Announce())
+    with pytest.raises(OutboxFull):
+        outbox.put(Persist(1, Durable(1)))
+    outbox.close()
+    taken = [outbox.take() for _ in range(OUTBOX_MAX + 1)]
+    assert taken[-1] is None
+    assert taken.count(Announce()) == OUTBOX_MAX // 2

@@ -1,0 +1,151 @@
+"""Real processes for the agents' tests: the bench with its stimulators, and the agent that a test may kill."""
+
+import asyncio
+import contextlib
+import json
+import signal
+import sys
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from agents.commandline import ask_panel
+from agents.drivers.bench import BenchStimulator
+from agents.simulation.trace import Trace, read_trace
+from tests.agents_shell.clinic import Clinic, boottime_s
+
+# The whole command line has parts that these tests have no need of.
+_COMMAND = """
+import argparse, sys
+from agents.commandline import add_commands
+parser = argparse.ArgumentParser()
+add_commands(parser.add_subparsers(required=True))
+arguments = parser.parse_args()
+sys.exit(arguments.run(arguments))
+"""
+READY_S = 15.0
+
+
+class Process:
+    """One of our commands, running."""
+
+    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+        self._process = process
+        self.log = log
+
+    @classmethod
+    async def started(cls, log: Path, *arguments: str) -> "Process":
+        """Start it and wait until it says that it is ready."""
+        with log.open("ab") as errors:
+            process = await asyncio.create_subprocess_exec(
+                sys.executable, "-c", _COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=errors
+            )
+        assert process.stdout is not None
+        async with asyncio.timeout(READY_S):
+            line = await process.stdout.readline()
+        if b"ready" not in line:
+            await process.wait()
+            raise AssertionError(f"{arguments[0]} is not ready: {log.read_text()}")
+        return cls(process, log)
+
+    def send(self, number: signal.Signals) -> float:
+        """Send a signal; returns when."""
+        at_s = boottime_s()
+        self._process.send_signal(number)
+        return at_s
+
+    async def ended(self, within_s: float = 10.0) -> int:
+        async with asyncio.timeout(within_s):
+            return await self._process.wait()
+
+    async def end(self) -> int:
+        if self._process.returncode is None:
+            self._process.send_signal(signal.SIGCONT)
+            self._process.send_signal(signal.SIGTERM)
+        try:
+            return await self.ended()
+        except TimeoutError:
+            self._process.kill()
+            raise
+
+
+async def run(*arguments: str) -> tuple[int, str]:
+    """Run one of our commands to its end: its status, and what it said."""
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-c", _COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+    )
+    async with asyncio.timeout(READY_S):
+        said, _ = await process.communicate()
+    assert process.returncode is not None
+    return process.returncode, said.decode()
+
+
+@dataclass
+class Room:
+    """stim-01 on the bench, and its agent."""
+
+    folder: Path
+    clinic: Clinic
+    agent: Process
+
+    @property
+    def data_dir(self) -> Path:
+        return self.folder / "data"
+
+    def truth(self) -> Trace:
+        """The true output so far, as the stimulator itself wrote it down."""
+        return read_trace(self.folder / "trace" / "stim-01.csv")
+
+    async def press(self, do: str, **more: object) -> dict[str, Any]:
+        return await asyncio.to_thread(ask_panel, self.data_dir, {"do": do, **more})
+
+    async def tell_bench(self, **said: object) -> dict[str, Any]:
+        stimulator = BenchStimulator(self.folder / "bench" / "stim-01.sock", timeout_s=2.0)
+        try:
+            return await asyncio.to_thread(stimulator.tell, **said)
+        finally:
+            stimulator.close()
+
+    async def start_agent(self) -> None:
+        self.agent = await start_agent(self.folder, self.clinic)
+
+    def agent_log(self) -> str:
+        return self.agent.log.read_text()
+
+
+async def start_agent(folder: Path, clinic: Clinic, *more: str) -> Process:
+    return await Process.started(
+        folder / "agent.log",
+        "agent",
+        *("--device-dir", str(clinic.device_dir("stim-01"))),
+        *("--data-dir", str(folder / "data")),
+        *("--stimulator", str(folder / "bench" / "stim-01.sock")),
+        *("--broker-port", str(clinic.mosquitto.port)),
+        *more,
+    )
+
+
+@contextlib.asynccontextmanager
+async def bench(folder: Path, faults: dict[str, Any] | None = None) -> AsyncIterator[Process]:
+    arguments = ["stimulators", "--dir", str(folder / "bench"), "--device", "stim-01"]
+    arguments += ["--trace-dir", str(folder / "trace")]
+    if faults is not None:
+        (folder / "faults.json").write_text(json.dumps(faults))
+        arguments += ["--faults", str(folder / "faults.json")]
+    process = await Process.started(folder / "bench.log", *arguments)
+    try:
+        yield process
+    finally:
+        await process.end()
+
+
+@contextlib.asynccontextmanager
+async def room(folder: Path, clinic: Clinic) -> AsyncIterator[Room]:
+    """A room with a running stimulator and agent; both are ended afterwards."""
+    async with bench(folder):
+        one = Room(folder, clinic, await start_agent(folder, clinic))
+        try:
+            yield one
+        finally:
+            await one.agent.end()
