@@ -3,6 +3,7 @@
 import doctest
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -25,6 +26,10 @@ class Example:
     def in_background(self) -> bool:
         return self.command.endswith("&")
 
+    @property
+    def words(self) -> list[str]:
+        return shlex.split(self.command.removesuffix("&"))
+
     def is_answered_by(self, said: str) -> bool:
         return doctest.OutputChecker().check_output(self.says, said, doctest.ELLIPSIS)
 
@@ -42,8 +47,7 @@ def test_the_readme_runs(tmp_path: Path) -> None:
     try:
         for example in examples():
             if example.in_background:
-                command = "exec " + example.command.removesuffix("&")
-                running.append(subprocess.Popen(command, shell=True, cwd=tmp_path, env=environment))
+                running.append(subprocess.Popen(example.words, cwd=tmp_path, env=environment))
             else:
                 _says_what_it_should(example, tmp_path, environment)
         assert [process.poll() for process in running] == [None] * len(running), "nothing ended by itself"
@@ -56,9 +60,7 @@ def test_the_readme_runs(tmp_path: Path) -> None:
 def _says_what_it_should(example: Example, folder: Path, environment: dict[str, str]) -> None:
     give_up_s = time.monotonic() + COMES_WITHIN_S
     while True:
-        done = subprocess.run(
-            example.command, shell=True, cwd=folder, env=environment, capture_output=True, text=True, check=False
-        )
+        done = subprocess.run(example.words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         said = done.stdout + done.stderr
         if example.is_answered_by(said):
             return
