@@ -85,7 +85,7 @@ class Agent:
             await self._start()
             async with asyncio.TaskGroup() as life:
                 link = life.create_task(self._link.run(), name="agent: link")
-                panel = await self._panel.open()
+                await self._panel.open()
                 watchers = [
                     life.create_task(self._panel.failed(), name="agent: panel"),
                     life.create_task(self._fall_with_disk(), name="agent: disk"),
@@ -97,7 +97,7 @@ class Agent:
                 notify("STOPPING=1")
                 await asyncio.to_thread(self._control.stop)
                 self._link.end()
-                panel.close()
+                await self._panel.close()
                 await asyncio.wait([link], timeout=FAREWELL_S)
                 for task in (link, *watchers):
                     task.cancel()

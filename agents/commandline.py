@@ -55,6 +55,9 @@ def _add_stimulators(commands: Any) -> None:
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--faults", type=Path, help="JSON: device -> list of faults")
     parser.add_argument("--trace-dir", type=Path, help="writes the true output there, DEVICE.csv")
+    parser.add_argument(
+        "--broker", metavar="HOST:PORT", help="lay each a cable that link_cut cuts: DIR/DEVICE.port is its agent's port"
+    )
     parser.add_argument("--tell", metavar="FAULT", help="do not run any: tell running ones to suffer this fault now")
     parser.add_argument("--heal", metavar="FAULT", help="do not run any: tell running ones that this fault is over")
     parser.add_argument("--for-s", type=float, help="how long the fault of --tell lasts")
@@ -125,7 +128,7 @@ def _run_agent(arguments: argparse.Namespace) -> int:
 
 def _run_stimulators(arguments: argparse.Namespace) -> int:
     from agents.simulation.bench import Bench, run_bench
-    from agents.simulation.faults import BadFault, faults_from_file
+    from agents.simulation.faults import faults_from_file
 
     devices = tuple(_on_bench(described) for described in arguments.device)
     if arguments.tell or arguments.heal:
@@ -133,12 +136,21 @@ def _run_stimulators(arguments: argparse.Namespace) -> int:
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
         faults = faults_from_file(arguments.faults) if arguments.faults else {}
-        bench = Bench(arguments.dir, devices, arguments.seed, arguments.trace_dir, faults)
+        broker = _address(arguments.broker) if arguments.broker else None
+        bench = Bench(arguments.dir, devices, arguments.seed, arguments.trace_dir, faults, broker)
         names = ", ".join(device.device for device in devices)
         asyncio.run(run_bench(bench, on_ready=lambda: _say(f"stimulators ready: {names}"), clock=_boottime_s))
-    except (BadFault, OSError) as error:
+    except (OSError, ValueError) as error:
         return _fail(f"The stimulators cannot run: {error}.")
     return 0
+
+
+def _address(described: str) -> tuple[str, int]:
+    """Raises: ValueError: not HOST:PORT."""
+    host, _, port = described.rpartition(":")
+    if not host or not port.isdigit():
+        raise ValueError(f"--broker is HOST:PORT, not {described!r}")
+    return host, int(port)
 
 
 def _on_bench(described: str) -> Any:

@@ -6,6 +6,7 @@ extend the permission or do nothing.
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import assert_never
 
 from agents.state import Decided, Session, State, is_held, is_latched, not_ready, own_limits
 from agents.steps import HOLDS_KEPT
@@ -42,6 +43,8 @@ def judge(state: State, command: Command, retained: bool) -> CommandRefusal | No
             rows = _cancel(state, command)
         case messages.Release():
             rows = _release(state, command)
+        case _:
+            assert_never(command)
     general = (
         (CommandRefusal.STALE, retained),  # nothing retained counts but stop and settings
         (CommandRefusal.OTHER_BOOT, command.boot_n != state.durable.boot_n),
@@ -133,6 +136,8 @@ def holding(holds: Holds, scope: Scope, hold_id: str) -> Holds:
             return replace(holds, all=site, more=holds.more or more)
         case Scope.SERVICE:
             return replace(holds, service=True)
+        case _:
+            assert_never(scope)
 
 
 def released(holds: Holds, release: messages.Release) -> Holds:
@@ -144,6 +149,8 @@ def released(holds: Holds, release: messages.Release) -> Holds:
             left = replace(holds, all=tuple(each for each in holds.all if each not in release.holds))
         case Scope.SERVICE:
             left = replace(holds, service=False)
+        case _:
+            assert_never(release.scope)
     return left if left.device or left.all else replace(left, more=False)
 
 

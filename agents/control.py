@@ -176,7 +176,8 @@ class Control:
         self._outbox = Outbox()
         self._stepper: Stepper | None = None
         self._stopping = False
-        self._disk_error: BaseException | None = None
+        self._disk_error: Exception | None = None
+        self._has_failed = False
         self._overruns = 0
         self._threads = (
             threading.Thread(target=self._control, name="control", daemon=True),
@@ -207,11 +208,16 @@ class Control:
             thread.start()
 
     def stop(self) -> None:
-        """Zero, write and tell what is left, end the threads. A session that was live comes up latched."""
+        """Zero, write and tell what is left, end the threads. A session that was live comes up latched.
+
+        Raises whatever kept the rest from being written and told.
+        """
         self._stopping = True
         self._inbox.wake()
         for thread in self._threads:
             thread.join()
+        if self._disk_error is not None and not self._has_failed:
+            raise self._disk_error
 
     def hear(
         self,
@@ -278,11 +284,17 @@ class Control:
             try:
                 self._loop(self._running())
             finally:
-                with contextlib.suppress(DriverLost):  # then its own watchdog has ended output
-                    self._stimulator.exchange(ZERO)
-                self._outbox.close()
+                self._order_zero()
         except Exception as error:  # noqa: BLE001 - whatever it was ends the process
+            self._has_failed = True
             self._die(error)
+
+    def _order_zero(self) -> None:
+        try:
+            with contextlib.suppress(DriverLost):  # then the stimulator's own watchdog has ended output
+                self._stimulator.exchange(ZERO)
+        finally:
+            self._outbox.close()
 
     def _loop(self, stepper: Stepper) -> None:
         due_s = self._boottime_s()

@@ -132,16 +132,11 @@ class Finding:
     measured: Measured | None = None
 
 
-def findings(
-    watch: Watch, now_s: float, drive: Drive, allowed_peak_ma: float | None, baseline_ohm: float | None
-) -> tuple[Finding, ...]:
-    """The faults that the last reading shows, worst first.
-
-    `drive` is the one in force while it was taken, `allowed_peak_ma` the session's limit (None: no session).
-    """
+def findings(watch: Watch, now_s: float, drive: Drive, baseline_ohm: float | None) -> tuple[Finding, ...]:
+    """The faults that the last reading shows, worst first. `drive` is the one in force while it was taken."""
     found = (
         _stuck(watch, now_s, drive),
-        _over_limit(watch, drive, allowed_peak_ma),
+        _over_limit(watch, drive),
         _hand_switch(watch),
         _sensor(watch, now_s, drive),
         _temperature(watch),
@@ -167,13 +162,15 @@ def _stuck(watch: Watch, now_s: float, drive: Drive) -> Finding | None:
     return Finding(Cause.OUTPUT_STUCK, EventKind.OUTPUT_STUCK, Measured("amplitude_ma", peak, ZERO_MA))
 
 
-def _over_limit(watch: Watch, drive: Drive, allowed_peak_ma: float | None) -> Finding | None:
-    """More flows than was ordered or is allowed: an output above its setting is out of control below any limit."""
+def _over_limit(watch: Watch, drive: Drive) -> Finding | None:
+    """More flows than was ordered: such an output is out of control below any limit.
+
+    Nothing above a limit is ever ordered (the interlock), so this is the stricter reading of "over the limit"; and
+    a limit that has just been lowered does not condemn what flowed before.
+    """
     peak = peak_ma(watch.reading)
-    if peak is None or not drive.enabled or allowed_peak_ma is None:
-        return None
-    limit_ma = over_limit_threshold_ma(min(watch.ordered_peak_ma, allowed_peak_ma))
-    if not peak > limit_ma:
+    limit_ma = over_limit_threshold_ma(watch.ordered_peak_ma)
+    if peak is None or not drive.enabled or not peak > limit_ma:
         return None
     return Finding(Cause.OVER_LIMIT, EventKind.OVER_LIMIT, Measured("amplitude_ma", peak, limit_ma))
 

@@ -1,7 +1,6 @@
 """What the fleet's messages do, once `agents.commands` has judged them. A stop is not judged: it is obeyed."""
 
 import math
-from dataclasses import replace
 from typing import assert_never
 
 from agents import commands, interlock, presses
@@ -107,7 +106,7 @@ def _settings(turn: Turn, settings: messages.Settings) -> None:
     is_new_hold = settings.service_hold and not state.durable.holds.service
     told: tuple[Output, ...] = ()
     if is_new_hold:
-        turn.change_durable(holds=replace(state.durable.holds, service=True))
+        turn.change_durable(holds=commands.holding(state.durable.holds, Scope.SERVICE, ""))
         told = (turn.event(EventKind.HOLD_SET, detail=messages.HoldChanged(Scope.SERVICE, None)),)
     if session is None:
         turn.save()

@@ -78,6 +78,7 @@ class Panel:
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
         self._clients: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}  # the longest silent first
         self._wrong_pins = 0
+        self._server: asyncio.Server | None = None
         self._bug: asyncio.Future[None] = self._loop.create_future()
 
     @property
@@ -88,12 +89,21 @@ class Panel:
         """The control loop's answer to a press."""
         self._loop.call_soon_threadsafe(self._resolve, reply)
 
-    async def open(self) -> asyncio.Server:
-        """Listen. The server is the caller's to close."""
+    async def open(self) -> None:
+        """Listen."""
         self.path.unlink(missing_ok=True)
-        server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_BYTES_MAX)
+        self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_BYTES_MAX)
         self.path.chmod(0o600)
-        return server
+
+    async def close(self) -> None:
+        """Hang up; returns when every client's conversation is over."""
+        if self._server is not None:
+            self._server.close()
+        clients = dict(self._clients)
+        for writer in clients.values():
+            writer.transport.abort()
+        if clients:
+            await asyncio.wait(clients)
 
     async def failed(self) -> None:
         """Raises what no panel should raise; a client's connection has no task group that would."""

@@ -1,6 +1,6 @@
 """What a tick does: the readings are judged, counted and acted on, and a session that has stopped is ended."""
 
-from agents import faults, presses
+from agents import faults
 from agents.faults import Finding, number, peak_ma
 from agents.state import BATTERY_RECOVERED_PCT, Numbers, battery_pct, is_answering, pads
 from agents.steps import Acknowledge, Tick
@@ -88,9 +88,8 @@ _LATCHES_ANYWHERE = frozenset({Cause.OUTPUT_STUCK, Cause.PATIENT_STOP, Cause.WAT
 
 def _act_on_findings(turn: Turn) -> None:
     state, session = turn.state, turn.state.session
-    allowed_ma = presses.ceiling_ma(session).value if session is not None else None
     baseline_ohm = session.baseline_ohm if session is not None else None
-    found = faults.findings(state.watch, state.now_s, state.drive, allowed_ma, baseline_ohm)
+    found = faults.findings(state.watch, state.now_s, state.drive, baseline_ohm)
     for finding in found:
         is_live = turn.state.phase in LIVE_PHASES
         if is_live or finding.cause in _LATCHES_ANYWHERE:

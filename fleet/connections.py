@@ -17,6 +17,9 @@ from fleet.mqtt import SESSION_TAKEN_OVER, Connection, Endpoint, NoConnection
 log = logging.getLogger(__name__)
 RETRY_S = 0.2
 LISTEN_S = 1.2 * PERIOD_S  # long enough to hear one beat of another instance
+FAREWELL_BEATS = 5
+CONTESTED_S = 5.0  # a life that the broker ends sooner may have been ended by another instance
+PAUSE_S_MAX = 4.0
 
 
 @dataclass(slots=True)
@@ -38,22 +41,23 @@ class Connections:
         Raises:
             TakenOver: another instance runs this site.
         """
-        listen_first = False
+        now = asyncio.get_running_loop().time
+        contested = 0  # lives in a row that the broker ended soon
         while True:
+            began_s = now()
             try:
-                await self._one_life(listen_first)
-                listen_first = False
+                await self._one_life(listen_first=contested > 0)
             except _Lost as lost:
                 log.warning("connection lost: %s", lost)
                 # The broker is there and closed the connection: perhaps another instance took it. Listen, so that the
                 # two do not take it from each other for ever.
-                listen_first = lost.by_broker
+                contested = (1 if now() - began_s > CONTESTED_S else contested + 1) if lost.by_broker else 0
             except NoConnection as error:
                 log.warning("no connection: %s", error)
-                listen_first = False
-            await self.sleep(RETRY_S * random.uniform(0.5, 1.5))
+                contested = 0
+            await self.sleep(_pause_s(contested))
 
-    async def _one_life(self, listen_first: bool) -> None:
+    async def _one_life(self, *, listen_first: bool) -> None:
         opened: list[Connection] = []
         try:
             if listen_first:
@@ -98,10 +102,20 @@ class Connections:
         while not self.echo.silent:
             safety.publish(topic, self.echo.beat(), qos=0)
             done, _ = await asyncio.wait({intake.lost, safety.lost}, timeout=PERIOD_S, return_when="FIRST_COMPLETED")
+            if intake.lost in done and safety.lost not in done:
+                await self._tell_whoever_took_it(safety, topic)
             for connection in (intake, safety):
                 if connection.lost in done:
                     _end(connection)
         raise _Lost(f"{MISSES_MAX} echoes in a row did not come back", by_broker=False)
+
+    async def _tell_whoever_took_it(self, safety: Connection, topic: str) -> None:
+        """Only the intake is gone: if another instance listens there now, it must hear that we are here."""
+        for _ in range(FAREWELL_BEATS):
+            if safety.lost.done():
+                return
+            safety.publish(topic, self.echo.beat(), qos=0)
+            await asyncio.wait({safety.lost}, timeout=PERIOD_S / FAREWELL_BEATS)
 
 
 class _Lost(Exception):
@@ -110,6 +124,14 @@ class _Lost(Exception):
     def __init__(self, text: str, *, by_broker: bool) -> None:
         super().__init__(text)
         self.by_broker = by_broker
+
+
+def _pause_s(contested: int) -> float:
+    """How long to wait for the next try: short, and longer and more by chance the longer two instances contend, so
+    that one of them is up while the other one listens."""
+    if contested <= 1:
+        return RETRY_S * random.uniform(0.5, 1.5)
+    return random.uniform(0.0, min(PAUSE_S_MAX, RETRY_S * 2.0**contested))
 
 
 def _end(connection: Connection) -> None:

@@ -32,6 +32,7 @@ LONG_MODULES: Final = {
 
 COMPOSITION_ROOTS: Final = {
     "agents/simulation/bench.py": "the bench of simulated stimulators is a process of its own",
+    "broker/commands.py": "certificates begin at the time of the command that issues them",
     "broker/mosquitto/local.py": "how long to wait for a broker that it starts, nothing that the fleet decides",
 }
 """Shipped modules that may read a clock: path to the reason. Everything else is given its clocks."""

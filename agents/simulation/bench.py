@@ -17,6 +17,7 @@ from agents.drivers import bench_lines
 from agents.simulation.faults import BadFault, Fault, FaultKind, fault_from
 from agents.simulation.stimulator import SimulatedStimulator
 from agents.simulation.trace import Trace
+from agents.simulation.world import Cable
 
 _log = logging.getLogger(__name__)
 _STEP_S: Final = 0.008  # at least 100 steps a second; what is missed is caught up exactly
@@ -35,13 +36,18 @@ class OnBench:
 
 @dataclass(frozen=True, slots=True)
 class Bench:
-    """Which stimulators stand on the bench, and where. `trace_dir` gets DEVICE.csv, the true output."""
+    """Which stimulators stand on the bench, and where. `trace_dir` gets DEVICE.csv, the true output.
+
+    With `broker` (host and port) each has a cable to it that `link_cut` cuts: DEVICE.port says on which port of
+    127.0.0.1 the agent finds it.
+    """
 
     folder: Path
     devices: tuple[OnBench, ...]
     seed: int = 0
     trace_dir: Path | None = None
     faults: Mapping[str, tuple[Fault, ...]] = field(default_factory=dict)
+    broker: tuple[str, int] | None = None
 
 
 def socket_of(folder: Path, device: str) -> Path:
@@ -73,6 +79,8 @@ async def run_bench(bench: Bench, on_ready: Callable[[], None], clock: Callable[
             )
             path.chmod(0o600)
             stack.callback(server.close)
+            if bench.broker is not None:
+                stack.callback((await _lay_cable(bench, device, stimulator, clock)).close)
         on_ready()
         await _let_time_pass(stimulators.values(), clock, stop)
 
@@ -89,6 +97,16 @@ def _switch_on(bench: Bench, standing: OnBench, now_s: float) -> SimulatedStimul
         faults=bench.faults.get(standing.device, ()),
         trace=trace,
     )
+
+
+async def _lay_cable(
+    bench: Bench, device: str, stimulator: SimulatedStimulator, clock: Callable[[], float]
+) -> asyncio.Server:
+    assert bench.broker is not None
+    host, port = bench.broker
+    server, own_port = await Cable(host, port, lambda: stimulator.suffers(FaultKind.LINK_CUT, clock())).open()
+    (bench.folder / f"{device}.port").write_text(f"{own_port}\n", encoding="ascii")
+    return server
 
 
 async def _let_time_pass(

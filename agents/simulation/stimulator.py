@@ -143,6 +143,10 @@ class SimulatedStimulator:
         age_s = self._now_s - self._start_s
         self._faults = (*self._faults, replace(fault, at_s=fault.at_s + age_s))
 
+    def suffers(self, kind: FaultKind, now_s: float) -> bool:
+        """Whether a fault is present: also of those that are acted out around the stimulator."""
+        return strongest(self._faults, kind, now_s - self._start_s) is not None
+
     def heal(self, kind: FaultKind) -> None:
         self._faults = tuple(fault for fault in self._faults if fault.kind is not kind)
 

@@ -158,6 +158,5 @@ def parse_topic(topic: str) -> Address:
     if len(parts) != 5 or f"{parts[0]}/{parts[1]}" != ROOT or parts[4] not in CHANNELS:
         raise NotATopic(f"not a topic of {ROOT}: {topic!r}")
     site, device, channel = parts[2], parts[3], Channel(parts[4])
-    if topic_for(site, device, channel) != topic:  # also refuses names and reserved ids that do not fit
-        raise AssertionError("topic_for and parse_topic are inverses")
+    topic_for(site, device, channel)  # refuses names and reserved ids that do not fit
     return Address(site, device, channel)

@@ -24,8 +24,9 @@ from broker.pki.folder import (
     check_name,
     last_day,
     registry_of,
+    save,
 )
-from broker.pki.registry import OPERATOR_PATTERN, Device, Operator, Registry, save_registry
+from broker.pki.registry import OPERATOR_PATTERN, Device, Operator, Registry
 
 
 def provision_device(
@@ -117,7 +118,7 @@ def provision_operator(site_dir: Path, operator: str, instructed_until: Mapping[
         registry = registry_of(site_dir)
         before = registry.operators.get(operator, Operator(operator))
         known = replace(before, instructed_until={**before.instructed_until, **instructed_until})
-        save_registry(site_dir, replace(registry, operators={**registry.operators, operator: known}))
+        save(site_dir, replace(registry, operators={**registry.operators, operator: known}))
         return known
 
 
@@ -147,7 +148,7 @@ def _known_device(registry: Registry, device: str) -> Device:
 
 
 def _save_device(site_dir: Path, registry: Registry, device: Device) -> None:
-    save_registry(site_dir, replace(registry, devices={**registry.devices, device.id: device}))
+    save(site_dir, replace(registry, devices={**registry.devices, device.id: device}))
 
 
 def _write_device_papers(site_dir: Path, out_dir: Path, registry: Registry, device: Device) -> None:

@@ -10,7 +10,7 @@ from cryptography import x509
 from broker.contract.shapes import NAME_PATTERN
 from broker.pki import certificates as certs
 from broker.pki.durable import only_one
-from broker.pki.registry import FILE_NAME, LABEL_PATTERN, BadRegistry, Registry, load_registry
+from broker.pki.registry import FILE_NAME, LABEL_PATTERN, BadRegistry, Registry, load_registry, save_registry
 
 
 class ProvisioningRefused(Exception):
@@ -26,6 +26,13 @@ def changing(site_dir: Path) -> AbstractContextManager[None]:
 def registry_of(site_dir: Path) -> Registry:
     try:
         return load_registry(site_dir)
+    except BadRegistry as bad:
+        raise ProvisioningRefused(str(bad)) from bad
+
+
+def save(site_dir: Path, registry: Registry) -> None:
+    try:
+        save_registry(site_dir, registry)
     except BadRegistry as bad:
         raise ProvisioningRefused(str(bad)) from bad
 

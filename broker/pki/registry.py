@@ -97,11 +97,19 @@ def load_registry(path: Path) -> Registry:
 
 
 def save_registry(site_dir: Path, registry: Registry) -> None:
-    """Write the registry into its site's folder, whole or not at all."""
+    """Write the registry into its site's folder, whole or not at all.
+
+    Raises:
+        BadRegistry: it could not be read again; nothing is written.
+    """
     document = asdict(registry)
     document["devices"] = [asdict(device) for device in registry.devices.values()]
     document["operators"] = [asdict(operator) for operator in registry.operators.values()]
     text = json.dumps(document, indent=2, default=date.isoformat)
+    try:
+        _registry(json.loads(text))
+    except _Wrong as wrong:
+        raise BadRegistry(f"The registry cannot be written: {wrong}.") from wrong
     write_public(site_dir / FILE_NAME, f"{text}\n".encode())
 
 

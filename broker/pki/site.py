@@ -22,8 +22,8 @@ from cryptography import x509
 from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY
 from broker.pki import certificates as certs
 from broker.pki.durable import make_folder, only_one, write_public, write_secret
-from broker.pki.folder import ProvisioningRefused, authority_of, changing, check_name, registry_of
-from broker.pki.registry import FILE_NAME, Registry, save_registry
+from broker.pki.folder import ProvisioningRefused, authority_of, changing, check_name, registry_of, save
+from broker.pki.registry import FILE_NAME, Registry
 
 SERVICES = (FLEET_INTAKE, FLEET_SAFETY)
 SERVER = "server"
@@ -65,7 +65,7 @@ def provision_site(
         for service in SERVICES:
             _issue_service(site_dir, authority, service, now)
         _issue_server(site_dir, authority, now, tuple(dict.fromkeys((*LOCAL_HOSTS, broker_host, *hosts))))
-        save_registry(site_dir, Registry(site, time_zone, broker_host, broker_port, clinic_limits=clinic_limits or {}))
+        save(site_dir, Registry(site, time_zone, broker_host, broker_port, clinic_limits=clinic_limits or {}))
         return registry_of(site_dir)
 
 

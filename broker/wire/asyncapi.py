@@ -1,9 +1,8 @@
 """The wire contract as an AsyncAPI 3.0 document, generated from CHANNELS and the message types.
 
 It is written from the device agent's side, which is who needs it: the agent sends uplinks and receives downlinks.
-The fleet's own echo is no business of a device and is left out. Checked by the public parser with
-
-    stimfleet asyncapi --out stimfleet.asyncapi.json && npx @asyncapi/cli validate stimfleet.asyncapi.json
+The fleet's own echo is no business of a device and is left out. `stimfleet asyncapi --out FILE` writes it. The
+public parser, @asyncapi/parser 3.6.3, finds no error and no warning in it; tests hold it to the schema of AsyncAPI.
 """
 
 import json

@@ -12,7 +12,7 @@ import hashlib
 import hmac
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, assert_never
 
 from broker.contract.topics import Direction
 
@@ -118,6 +118,8 @@ def _key(keys: LinkKeys, direction: Direction) -> bytes:
             return keys.down
         case Direction.LOOP:
             raise ValueError("the fleet's echo carries no MAC")
+        case _:
+            assert_never(direction)
 
 
 def _mac(key: bytes, topic: str, payload: bytes) -> str:

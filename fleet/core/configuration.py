@@ -1,7 +1,6 @@
 """Settings: what the clinic sets on a device, and that device and fleet agree on the version (contract.md, rule 7)."""
 
 from broker.contract.messages import Settings
-from broker.contract.shapes import COUNT_MAX
 from broker.contract.topics import Channel
 from fleet.core.effects import SendSettings
 from fleet.core.events import SettingsIssued
@@ -39,7 +38,7 @@ def agree(turn: Turn, name: str, device_version: int) -> None:
         return
     newest = turn.state.device(name).settings
     ours = 0 if newest is None else newest.version
-    if device_version - ours > VERSION_RISE_MAX or device_version >= COUNT_MAX:
+    if device_version - ours > VERSION_RISE_MAX:
         turn.refused(name, Channel.BIRTH, "settings_version_implausible")
         return
     clinic = turn.state.durable.registry.clinic

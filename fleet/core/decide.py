@@ -17,6 +17,7 @@ from fleet.core import configuration, house, leases, presence, receipts, release
 from fleet.core.evolve import evolve
 from fleet.core.inputs import (
     CancelSession,
+    ConfirmOff,
     Drain,
     Input,
     PushStop,
@@ -35,7 +36,7 @@ from fleet.core.turn import Decision, Turn
 
 __all__ = ["Decision", "decide", "evolve"]
 
-_Person = RequestSession | CancelSession | PushStop | ReleaseHold | Drain
+_Person = RequestSession | CancelSession | PushStop | ConfirmOff | ReleaseHold | Drain
 _Wire = Rejected | Unreadable | StopSent
 
 
@@ -50,7 +51,7 @@ def decide(state: State, heard: Input) -> Decision:
             stops.chase(turn)
             sessions.pass_time(turn)
             presence.look(turn)
-        case RequestSession() | CancelSession() | PushStop() | ReleaseHold() | Drain():
+        case RequestSession() | CancelSession() | PushStop() | ConfirmOff() | ReleaseHold() | Drain():
             turn = Turn(state, heard.now_s, heard.wall_s)
             _asked(turn, heard)
         case Rejected() | Unreadable() | StopSent():
@@ -75,6 +76,8 @@ def _asked(turn: Turn, heard: _Person) -> None:
             sessions.cancel(turn, heard)
         case PushStop():
             stops.pushed(turn, heard)
+        case ConfirmOff():
+            sessions.confirm_off(turn, heard)
         case ReleaseHold():
             releases.requested(turn, heard)
         case Drain():
@@ -129,6 +132,8 @@ def _sample(turn: Turn, device: Device, sample: Telemetry) -> None:
             leases.judge_only(turn, device, sample)
         case presence.Standing.REFUSED:
             pass  # counted and noticed where it was found
+        case _ as never:
+            assert_never(never)
 
 
 def _newest(turn: Turn, device: Device, sample: Telemetry) -> None:

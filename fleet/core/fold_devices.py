@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.contract import messages
 from fleet.core import events as e
-from fleet.core.state import NO_BOOT, Device, Durable, Spool
+from fleet.core.state import NO_BOOT, NO_SEQ, Device, Durable, Spool
 
 SETTINGS_KEPT = 4  # older versions by which a sample may still be judged
 SPOOLS_KEPT = 4  # of a device: a new one means that its disk was lost or went back in time
@@ -59,11 +59,11 @@ def registry_adopted(durable: Durable, event: e.RegistryAdopted) -> None:
 
 def enrolled(durable: Durable, event: e.DeviceEnrolled) -> None:
     # Settings versions go on rising, and holds stay: both are the fleet's own, not the device's memory.
-    _change(durable, event.device, enrolment=event.enrolment, boot_n=NO_BOOT, birth=None, spools={})
+    _change(durable, event.device, enrolment=event.enrolment, boot_n=NO_BOOT, seq_floor=NO_SEQ, birth=None, spools={})
 
 
 def booted(durable: Durable, event: e.DeviceBooted) -> None:
-    _change(durable, event.device, boot_n=event.boot_n)
+    _change(durable, event.device, boot_n=event.boot_n, seq_floor=NO_SEQ)
 
 
 def born(durable: Durable, event: e.DeviceBorn) -> None:
@@ -88,6 +88,13 @@ def settings_issued(durable: Durable, event: e.SettingsIssued) -> None:
         settings_since_s=event.now_s,
         older_settings=(newest + device.older_settings)[:SETTINGS_KEPT],
     )
+
+
+def heard_up_to(durable: Durable, device: str, boot_n: int, seq: int) -> None:
+    """A sample of this boot is in the journal by its number: nothing up to it is new any more."""
+    known = durable.devices.get(device)
+    if known is not None and known.boot_n == boot_n and seq > known.seq_floor:
+        _change(durable, device, seq_floor=seq)
 
 
 # --- spools ---------------------------------------------------------------------------------------------------------

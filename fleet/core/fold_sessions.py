@@ -5,6 +5,7 @@ from typing import Any
 
 from fleet.core import events as e
 from fleet.core.events import SessionState
+from fleet.core.fold_devices import heard_up_to
 from fleet.core.state import Device, Durable, Session
 
 SESSIONS_KEPT = 512  # over ones, for people who ask; the journal has them all
@@ -29,6 +30,7 @@ def authorised(durable: Durable, event: e.SessionAuthorised) -> None:
     )
     device = durable.devices.get(event.device) or Device(device=event.device)
     durable.devices[event.device] = replace(device, session_id=session_id)
+    heard_up_to(durable, event.device, event.authorisation.boot_n, event.authorisation.answers)
     _forget_oldest(durable)
 
 
@@ -68,6 +70,7 @@ def advanced(durable: Durable, event: e.SessionAdvanced) -> None:
         paused_s=session.paused_s + (in_state_s if session.state is SessionState.PAUSED else 0.0),
         elapsed_s=max(session.elapsed_s, event.elapsed_s),
     )
+    heard_up_to(durable, session.device, session.authorisation.boot_n, event.seq)
 
 
 def baseline_measured(durable: Durable, event: e.BaselineMeasured) -> None:

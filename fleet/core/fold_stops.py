@@ -5,6 +5,7 @@ from dataclasses import replace
 from broker.contract.messages import Scope
 from broker.contract.topics import ALL
 from fleet.core import events as e
+from fleet.core.fold_devices import heard_up_to
 from fleet.core.state import Device, Durable, Hold, OpenStop, PendingRelease, Pursuit
 
 HOLDS_KEPT = 16  # per scope, as the agents do
@@ -20,6 +21,8 @@ def ordered(durable: Durable, event: e.StopOrdered) -> None:
         sent_s=None,
         pursuits={target.device: Pursuit(target=target) for target in event.targets},
     )
+    for target in event.targets:
+        heard_up_to(durable, target.device, target.boot_n, target.after_seq)
     if stop.hold:
         holds = (*durable.holds.get(event.device, ()), Hold(stop=stop, hold_id=None))
         durable.holds[event.device] = holds[-HOLDS_KEPT:]
@@ -65,7 +68,7 @@ def unconfirmed(durable: Durable, event: e.StopUnconfirmed) -> None:
 
 def released(durable: Durable, event: e.HoldReleased) -> None:
     if event.scope is not Scope.SERVICE:  # that one is no stop: settings set it
-        _lift(durable, ALL if event.device is None else event.device, event.holds)
+        _lift(durable, ALL if event.device is None else event.device)
     for name, holds in event.devices.items():
         device = durable.devices.get(name) or Device(device=name)
         earlier = [pending for pending in device.releases if pending.scope is event.scope]
@@ -80,14 +83,11 @@ def released(durable: Durable, event: e.HoldReleased) -> None:
         durable.devices[name] = replace(device, releases=(*others, pending))
 
 
-def _lift(durable: Durable, where: str, hold_ids: tuple[str, ...]) -> None:
-    kept = tuple(hold for hold in durable.holds.pop(where, ()) if hold.hold_id not in hold_ids)
-    if kept:
-        durable.holds[where] = kept
-    still_held = {hold.stop.command_id for hold in kept}
+def _lift(durable: Durable, where: str) -> None:
+    durable.holds.pop(where, None)
     for command_id, stop in list(durable.stops.items()):
         # What a released stop still follows was never live: a person has decided about it now.
-        if stop.device == where and stop.stop.hold and command_id not in still_held:
+        if stop.device == where and stop.stop.hold:
             del durable.stops[command_id]
 
 

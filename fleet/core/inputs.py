@@ -1,7 +1,8 @@
 """Everything that the core hears. Time arrives inside: `now_s` and `received_s` are the fleet host's boot time
 (CLOCK_BOOTTIME) and decide; `wall_s` is Unix time, for people and for calendar rules.
 
-The shell feeds inputs one at a time, in the order of its inbox.
+The shell feeds inputs one at a time, in the order of its inbox. What people type has been parsed at the edge: ids,
+client tokens, rule sets and plans are as `broker.contract.shapes` allows, because they go into messages as they are.
 """
 
 from dataclasses import dataclass
@@ -116,8 +117,22 @@ class PushStop:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class ConfirmOff:
+    """A person standing at the device has seen to it that it is off: at the wall, where its agent is dead (H22).
+
+    Ends what cannot be measured any more: the open stops of this device (A01) and its lost session.
+    """
+
+    request_id: str
+    device: str
+    issued_by: str
+    now_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class ReleaseHold:
-    """Lift the holds of a scope. `device` is None with scope `all` only."""
+    """Lift the holds of a scope. `device` says which for scopes `device` and `service`; `all` has none."""
 
     request_id: str
     scope: Scope
@@ -179,6 +194,7 @@ Input = (
     | RequestSession
     | CancelSession
     | PushStop
+    | ConfirmOff
     | ReleaseHold
     | Drain
     | RegistryChanged

@@ -5,7 +5,9 @@ Three verdicts are not a lease:
 - left out: this sample is not good enough (a reading is missing, an electrode is bad, other settings); the next may be;
 - violation: the device did what it must never do. The session is withheld for good and stopped by rule;
 - withheld: there was a violation or a stop; silence until the session is over.
-Late and overtaken samples are judged for violations all the same, and never answered.
+Late and overtaken samples are judged for violations all the same, and never answered. (Right after a restart the newest
+sample is known only from the journal, which has not every one: a replayed sample may be answered once more. That is
+worth nothing: the agent has accepted a newer lease, or counts the lease from when that sample was sent.)
 """
 
 from dataclasses import replace
@@ -44,6 +46,7 @@ from fleet.core.events import (
 from fleet.core.state import Bounds, Device, FlatLine, Session
 from fleet.core.turn import Turn
 
+SETTLING_S = 1.5
 SETTINGS_GRACE_S = 5.0  # for a new version to arrive: contract.md, rule 7
 # Paused means zero: a ramp, the longest pulse period, 200 ms of output_stuck, and a sample of delay.
 PAUSED_OUTPUT_AFTER_S = 3.0
@@ -57,7 +60,7 @@ def answer(turn: Turn, device: Device, session: Session, sample: Telemetry) -> N
     if bounds is None:
         _leave_out(turn, device, "settings_unknown")
         return
-    breach = _violation(bounds, sample) or _output_in_pause(turn, session, sample)
+    breach = _violation(turn, bounds, sample) or _output_in_pause(turn, session, sample)
     if breach is not None:
         _violated(turn, session, breach)
         return
@@ -92,7 +95,7 @@ def judge_only(turn: Turn, device: Device, sample: Telemetry) -> None:
     if sample.session_id != session.session_id or sample.boot_n != session.authorisation.boot_n:
         return
     bounds = _bounds(turn, device, session, sample)
-    breach = None if bounds is None else _violation(bounds, sample)
+    breach = None if bounds is None else _violation(turn, bounds, sample)
     if breach is not None:
         _violated(turn, session, breach)
 
@@ -119,18 +122,23 @@ def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry) -> 
     if settings is None:
         return None
     limits = session.authorisation.limits.tightened(settings.limits)
-    bounds = _worked_out(session, limits, sample)
+    bounds = _worked_out(turn, session, limits, sample)
+    if remembered is not None and remembered.session_id == session.session_id:
+        # The peak is measured over up to a second, so the first samples under tighter settings still show the past.
+        over_ma = max(bounds.peak_over_ma, remembered.peak_over_ma)
+        bounds = replace(bounds, settled_s=turn.now_s + SETTLING_S, settling_over_ma=over_ma)
     turn.state.fleeting.bounds[device.device] = bounds
     return bounds
 
 
-def _worked_out(session: Session, limits: Limits, sample: Telemetry) -> Bounds:
+def _worked_out(turn: Turn, session: Session, limits: Limits, sample: Telemetry) -> Bounds:
     plan = session.plan
     pulse = plan
     if sample.pulse_width_us > 0.0 and sample.frequency_hz > 0.0:
         pulse = replace(plan, pulse_width_us=sample.pulse_width_us, frequency_hz=sample.frequency_hz)
     setting = allowed_peak_ma(limits, plan)
     peak = allowed_peak_ma(limits, pulse)
+    peak_over_ma = over_limit_threshold_ma(peak.value) * (1.0 + RELATIVE_TOLERANCE)
     return Bounds(
         session_id=session.session_id,
         settings_version=sample.settings_version,
@@ -139,7 +147,9 @@ def _worked_out(session: Session, limits: Limits, sample: Telemetry) -> Bounds:
         setting=setting,
         setting_over_ma=setting.value * (1.0 + RELATIVE_TOLERANCE),
         peak=peak,
-        peak_over_ma=over_limit_threshold_ma(peak.value) * (1.0 + RELATIVE_TOLERANCE),
+        peak_over_ma=peak_over_ma,
+        settled_s=turn.now_s,
+        settling_over_ma=peak_over_ma,
         too_high=_pulse_too_high(plan, limits, sample),
         too_low=_pulse_too_low(limits, sample),
     )
@@ -167,12 +177,13 @@ def _pulse_too_low(limits: Limits, sample: Telemetry) -> Breach | None:
     return None
 
 
-def _violation(bounds: Bounds, sample: Telemetry) -> Breach | None:
+def _violation(turn: Turn, bounds: Bounds, sample: Telemetry) -> Breach | None:
     """The worst that a sample shows: measured output first."""
     amplitude_ma = sample.amplitude_ma
     if amplitude_ma is not None:
-        if amplitude_ma > bounds.peak_over_ma:
-            return Breach("amplitude_ma", amplitude_ma, Limit(bounds.peak_over_ma, bounds.peak.layer))
+        over_ma = bounds.peak_over_ma if turn.now_s >= bounds.settled_s else bounds.settling_over_ma
+        if amplitude_ma > over_ma:
+            return Breach("amplitude_ma", amplitude_ma, Limit(over_ma, bounds.peak.layer))
         if amplitude_ma >= ZERO_MA and bounds.too_low is not None:
             return bounds.too_low
     if sample.setting_ma > bounds.setting_over_ma:

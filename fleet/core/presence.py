@@ -7,7 +7,6 @@ that is late, overtaken, repeated, of another boot or of a second device with th
 from enum import StrEnum
 
 from broker.contract.messages import Birth, Telemetry
-from broker.contract.shapes import COUNT_MAX
 from broker.contract.topics import CHANNELS, Channel
 from fleet.core import sessions
 from fleet.core.effects import Count
@@ -73,6 +72,8 @@ def place(turn: Turn, device: Device, sample: Telemetry) -> Standing:
         return Standing.REFUSED
     seen = turn.state.fleeting.seen.get(name)
     missed = 0
+    if seen is None and sample.boot_n == device.boot_n and sample.seq <= device.seq_floor:
+        return Standing.OVERTAKEN
     if seen is not None:
         ahead = sample.seq - seen.sample.seq
         if not -SEQ_JUMP_MAX <= ahead <= SEQ_JUMP_MAX:
@@ -127,7 +128,7 @@ def _outnumber(turn: Turn, device: str, fleet_n: int) -> None:
     ours = turn.state.durable.fleet_n
     if fleet_n <= ours:
         return
-    if fleet_n - ours > RISE_MAX or fleet_n >= COUNT_MAX:
+    if fleet_n - ours > RISE_MAX:
         turn.refused(device, Channel.BIRTH, "fleet_n_implausible")
         return
     turn.happened(FleetNumberRaised(**turn.at, device=device, fleet_n=fleet_n + 1))

@@ -38,6 +38,8 @@ class Rule(StrEnum):
     SESSION_RUNNING = "session_running"  # a cancel is for sessions that have not started: stop it instead
     NO_HOLD = "no_hold"
     STOP_UNCONFIRMED = "stop_unconfirmed"  # zero has not been measured yet, so nothing is lifted
+    DEVICE_SPEAKS = "device_speaks"  # it is heard: what it measures counts, not what anybody says
+    NOTHING_OPEN = "nothing_open"
     IN_SERVICE_HOLD = "in_service_hold"  # the registry still says so
 
 

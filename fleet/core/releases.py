@@ -12,22 +12,22 @@ from fleet.core.fold_stops import RELEASED_KEPT
 from fleet.core.inputs import ReleaseHold
 from fleet.core.presence import Liveness, liveness
 from fleet.core.refusals import Refusal, Rule, RuleLayer
-from fleet.core.state import Device, PendingRelease
-from fleet.core.turn import Turn, derived_id
+from fleet.core.state import Device, Hold, PendingRelease
+from fleet.core.turn import Turn, derived_id, label
 
 REPEAT_S = 2.0
 
 
 def requested(turn: Turn, heard: ReleaseHold) -> None:
     """Lift the holds of a scope, or say why not."""
-    where = ALL if heard.device is None else heard.device
-    ours = tuple(hold.hold_id for hold in turn.state.durable.holds.get(where, ()) if hold.hold_id is not None)
+    where = ALL if heard.scope is Scope.ALL else heard.device
+    ours = tuple(hold.hold_id for hold in _held(turn, where) if hold.hold_id is not None)
     devices = {
         name: ids
         for name in _candidates(turn, heard)
         if (ids := _to_lift(turn.state.device(name), heard.scope, ours)) is not None
     }
-    held = heard.scope is not Scope.SERVICE and where in turn.state.durable.holds
+    held = heard.scope is not Scope.SERVICE and bool(_held(turn, where))
     refusal = _refusal(turn, heard, where, anything=held or bool(devices))
     if refusal is not None:
         turn.after_commit(Answer(heard.request_id, Refused((refusal,))))
@@ -39,26 +39,35 @@ def requested(turn: Turn, heard: ReleaseHold) -> None:
             **turn.at,
             command_id=command_id,
             scope=heard.scope,
-            device=heard.device,
+            device=None if heard.scope is Scope.ALL else heard.device,
             holds=() if heard.scope is Scope.SERVICE else tuple(holds),
             devices=devices,
             issued_by=heard.issued_by,
         )
     )
-    if heard.scope is not Scope.SERVICE:
+    if heard.scope is not Scope.SERVICE and where is not None:
         turn.after_commit(ClearRetained(where))
     for name in devices:
         remind(turn, turn.state.device(name))
     turn.after_commit(Answer(heard.request_id, Ordered(command_id)))
 
 
+def _held(turn: Turn, where: str | None) -> tuple[Hold, ...]:
+    return () if where is None else turn.state.durable.holds.get(where, ())
+
+
 def _candidates(turn: Turn, heard: ReleaseHold) -> list[str]:
-    return list(turn.state.durable.devices) if heard.device is None else [heard.device]
+    """Devices that are or were on the list: the others have no record, and get none here."""
+    durable = turn.state.durable
+    if heard.scope is Scope.ALL:
+        return list(durable.devices)
+    known = heard.device in durable.devices or heard.device in durable.registry.devices
+    return [heard.device] if heard.device is not None and known else []
 
 
-def _refusal(turn: Turn, heard: ReleaseHold, where: str, *, anything: bool) -> Refusal | None:
+def _refusal(turn: Turn, heard: ReleaseHold, where: str | None, *, anything: bool) -> Refusal | None:
     if heard.scope is Scope.SERVICE:
-        registered = turn.state.registered(where)
+        registered = None if where is None else turn.state.registered(where)
         if registered is not None and registered.service_hold:
             return Refusal(rule=Rule.IN_SERVICE_HOLD, layer=RuleLayer.CLINIC)
     elif any(
@@ -109,7 +118,7 @@ def remind(turn: Turn, device: Device) -> None:
                 command_id=derived_id(f"{sending}/{seen.sample.seq}"),
                 scope=pending.scope,
                 holds=pending.holds,
-                issued_by=pending.issued_by,
+                issued_by=label(pending.issued_by),
             )
             turn.after_commit(SendRelease(name, release))
 

@@ -23,7 +23,7 @@ from fleet.core.events import (
     SessionLost,
     SessionState,
 )
-from fleet.core.inputs import CancelSession
+from fleet.core.inputs import CancelSession, ConfirmOff
 from fleet.core.refusals import Refusal, Rule, RuleLayer
 from fleet.core.state import Device, Session
 from fleet.core.turn import Turn, derived_id
@@ -69,6 +69,8 @@ TIMER_SLACK_S = 5.0  # the fleet's own timers come after the device's
 UNPERMITTED_AFTER_S = 2.0  # a ramp of 1 s, and messages that overtake each other, are no breach
 SETTLE_AFTER_S = 30.0  # an end that an idle device has not reported by then never will be
 COMMAND_REPEAT_S = 2.0
+SILENT_AFTER_S = 12.0  # CHANNELS: stale
+EXPIRY_SLACK_S = 1.0  # the device counts from sending the sample, the fleet from receiving it
 AUTHORISATION_WORTH_S = 30.0
 
 
@@ -114,7 +116,9 @@ def _advance(turn: Turn, session: Session, to: SessionState, sample: Telemetry) 
 
 def _not_shown(turn: Turn, session: Session, sample: Telemetry) -> None:
     """The device shows no session, or another one than its newest."""
-    if (session.live and session.state is not S.STOPPING) or session.state is S.LOST:
+    if session.state is S.ARMED and sample.phase is Phase.IDLE and _start_time_over(turn, session):
+        turn.happened(SessionExpired(**turn.at, session_id=session.session_id))
+    elif (session.live and session.state is not S.STOPPING) or session.state is S.LOST:
         _advance(turn, session, S.STOPPING, sample)
     elif sample.phase is not Phase.IDLE:
         return
@@ -125,6 +129,10 @@ def _not_shown(turn: Turn, session: Session, sample: Telemetry) -> None:
     elif session.state is S.STOPPING and turn.now_s - session.since_s >= SETTLE_AFTER_S:
         # Idle means that no latch was left, or that a person at the device has reset it.
         _end(turn, session, S.ABORTED, None, None)
+
+
+def _start_time_over(turn: Turn, session: Session) -> bool:
+    return turn.now_s - session.answered_s >= session.authorisation.start_within_s - EXPIRY_SLACK_S
 
 
 def _authorise_again(turn: Turn, session: Session) -> None:
@@ -275,6 +283,27 @@ def pass_time(turn: Turn) -> None:
 # --- people ---------------------------------------------------------------------------------------------------------
 
 
+def confirm_off(turn: Turn, heard: ConfirmOff) -> None:
+    """What a person at a silent device says ends its stops and its lost session. One that speaks says it itself."""
+    seen = turn.state.newest(heard.device)
+    if seen is not None and turn.now_s - seen.received_s < SILENT_AFTER_S:
+        _refuse(turn, heard.request_id, Rule.DEVICE_SPEAKS)
+        return
+    session = turn.state.session_on(turn.state.device(heard.device))
+    confirmed = stops.confirmed_off(turn, heard.device)
+    if session is not None and (session.live or session.state is S.LOST):
+        _end(turn, session, S.ABORTED, None, None)
+        confirmed = True
+    if confirmed:
+        turn.after_commit(Answer(heard.request_id, Ordered(turn.new_id("off"))))
+    else:
+        _refuse(turn, heard.request_id, Rule.NOTHING_OPEN)
+
+
+def _refuse(turn: Turn, request_id: str, rule: Rule) -> None:
+    turn.after_commit(Answer(request_id, Refused((Refusal(rule=rule, layer=RuleLayer.FLEET),))))
+
+
 def cancel(turn: Turn, heard: CancelSession) -> None:
     """Withdraw a session that has not started. A running one is stopped at the device, or by a stop."""
     session = turn.state.durable.sessions.get(heard.session_id)
@@ -290,4 +319,4 @@ def cancel(turn: Turn, heard: CancelSession) -> None:
     rule = Rule.SESSION_UNKNOWN
     if session is not None:
         rule = Rule.SESSION_RUNNING if session.open else Rule.SESSION_OVER
-    turn.after_commit(Answer(heard.request_id, Refused((Refusal(rule=rule, layer=RuleLayer.FLEET),))))
+    _refuse(turn, heard.request_id, rule)

@@ -64,6 +64,7 @@ class Device(Strict):
     enrolment: str | None = None
     boot_n: int = NO_BOOT
     birth: messages.Birth | None = None
+    seq_floor: int = NO_SEQ  # of this boot: what a restarted fleet knows to be old (samples are not journaled)
     lost: bool = True  # nothing heard yet
     settings: messages.Settings | None = None  # the newest issued
     settings_since_s: float = 0.0
@@ -193,6 +194,8 @@ class Bounds:
     setting_over_ma: float  # set above this is over the limit
     peak: Limit  # the highest peak for the pulse that the sample names
     peak_over_ma: float  # measured above this is over the limit
+    settled_s: float  # from when on; until then it is `settling_over_ma`
+    settling_over_ma: float
     too_high: Breach | None  # of the pulse itself, in any phase
     too_low: Breach | None  # of the pulse itself, while current flows
 

@@ -28,7 +28,7 @@ from fleet.core.events import (
 )
 from fleet.core.inputs import PushStop, StopSent
 from fleet.core.state import NO_SEQ, OpenStop, Pursuit, Session
-from fleet.core.turn import Turn, wall_time
+from fleet.core.turn import Turn, label, wall_time
 
 REPEAT_AFTER_S = 0.3  # beyond ramp and pulse period: design.md "A stop"
 UNCONFIRMED_AFTER_S = 1.0  # the same, domain.md A01
@@ -52,7 +52,7 @@ def order(turn: Turn, where: str, cause: Cause, reason: str, issued_by: str = FL
         command_id=turn.new_id("stop"),
         cause=cause,
         hold=CONSEQUENCES[cause].holds,
-        issued_by=issued_by,
+        issued_by=label(issued_by),
         issued_at=wall_time(turn.wall_s),
     )
     _send(turn, where, stop)
@@ -162,7 +162,7 @@ def acknowledged(turn: Turn, name: str, ack: Ack) -> None:
         _confirm(turn, stop, pursuit, ConfirmedBy.ACK, ack.amplitude_ma)
 
 
-def _confirm(turn: Turn, stop: OpenStop, pursuit: Pursuit, by: ConfirmedBy, amplitude_ma: float) -> None:
+def _confirm(turn: Turn, stop: OpenStop, pursuit: Pursuit, by: ConfirmedBy, amplitude_ma: float | None) -> None:
     turn.happened(
         StopConfirmed(
             **turn.at,
@@ -175,6 +175,17 @@ def _confirm(turn: Turn, stop: OpenStop, pursuit: Pursuit, by: ConfirmedBy, ampl
             sent_to_zero_s=None if stop.sent_s is None else turn.now_s - stop.sent_s,
         )
     )
+
+
+def confirmed_off(turn: Turn, name: str) -> bool:
+    """A person says that the device is off; True where a stop was open there."""
+    confirmed = False
+    for stop in list(turn.state.durable.stops.values()):
+        pursuit = stop.pursuits.get(name)
+        if pursuit is not None:
+            _confirm(turn, stop, pursuit, ConfirmedBy.PERSON, None)
+            confirmed = True
+    return confirmed
 
 
 def pursued(turn: Turn, name: str) -> bool:

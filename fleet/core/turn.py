@@ -11,6 +11,7 @@ from fleet.core.events import Event, SecurityNoticed
 from fleet.core.evolve import evolve
 from fleet.core.state import State
 
+LABEL_CHARS = 64  # shapes.Label
 BURST_S = 60.0  # bad input of one kind is recorded once in this time, and counted always
 
 
@@ -88,6 +89,12 @@ class Turn:
 def derived_id(words: str) -> str:
     """16 bytes as hex, the same for the same words."""
     return sha256(words.encode()).hexdigest()[:32]
+
+
+def label(words: str) -> str:
+    """A person's name as a message may carry it: a stop is never held up by what somebody is called."""
+    printable = "".join(letter if letter.isprintable() else " " for letter in words)[:LABEL_CHARS]
+    return printable or "-"
 
 
 def wall_time(wall_s: float) -> str:

@@ -46,6 +46,7 @@ from broker.wire.mac import LinkKeys
 from broker.wire.sealed import Opened, Opener, Packet, Received, pack
 
 SITE = "north"
+LEASE_TTL_MS = 4_000  # the shortest, for short tests
 M = TypeVar("M", bound=Message)
 PLAN = Plan(
     modality=Modality.NMES,
@@ -126,7 +127,7 @@ class ScriptedFleet:
     heard: list[tuple[str, Opened]] = field(default_factory=list)
     leases: bool = False
     receipts: bool = True
-    lease_ttl_ms: int = 5_000
+    lease_ttl_ms: int = LEASE_TTL_MS
     _news: asyncio.Condition = field(default_factory=asyncio.Condition)
 
     def __post_init__(self) -> None:
@@ -213,9 +214,9 @@ class ScriptedFleet:
         await self.say(device, Settings(1, (), "room-1", 1.0, 0.2, ENVELOPE, service_hold=False))
 
     async def authorise(self, device: str = "stim-01", plan: Plan = PLAN) -> Authorisation:
-        """Authorise a session in answer to the newest sample."""
-        sample = await self.hear_new(Telemetry, lambda sample: not sample.late, device)
-        message = authorisation(sample, plan)
+        """Authorise a session in answer to the newest sample of a device that has its settings."""
+        await self.hear(Telemetry, lambda sample: sample.settings_version > 0, device)
+        message = authorisation(self.of(Telemetry, device)[-1], plan)
         await self.say(device, message)
         return message
 
@@ -256,7 +257,7 @@ def authorisation(sample: Telemetry, plan: Plan = PLAN) -> Authorisation:
         limits=ENVELOPE,
         start_within_s=300.0,
         pause_total_s=600.0,
-        lease_ttl_ms=5_000,
+        lease_ttl_ms=LEASE_TTL_MS,
         issued_at=wall(),
     )
 
@@ -280,7 +281,8 @@ async def scripted_fleet(clinic: Clinic) -> AsyncIterator[ScriptedFleet]:
             yield fleet
         finally:
             listening.cancel()
-            with contextlib.suppress(asyncio.CancelledError):
+            # Tests that end the broker end what listens to it.
+            with contextlib.suppress(asyncio.CancelledError, aiomqtt.MqttError):
                 await listening
 
 

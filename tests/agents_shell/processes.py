@@ -32,7 +32,7 @@ class Process:
 
     def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
         self._process = process
-        self.log = log
+        self._log = log
 
     @classmethod
     async def started(cls, log: Path, *arguments: str) -> "Process":
@@ -46,8 +46,11 @@ class Process:
             line = await process.stdout.readline()
         if b"ready" not in line:
             await process.wait()
-            raise AssertionError(f"{arguments[0]} is not ready: {log.read_text()}")
+            raise AssertionError(f"{arguments[0]} is not ready: {cls(process, log).said()}")
         return cls(process, log)
+
+    def said(self) -> str:
+        return self._log.read_text()
 
     def send(self, number: signal.Signals) -> float:
         """Send a signal; returns when."""
@@ -110,26 +113,27 @@ class Room:
     async def start_agent(self) -> None:
         self.agent = await start_agent(self.folder, self.clinic)
 
-    def agent_log(self) -> str:
-        return self.agent.log.read_text()
 
-
-async def start_agent(folder: Path, clinic: Clinic, *more: str) -> Process:
+async def start_agent(folder: Path, clinic: Clinic) -> Process:
+    """The agent of stim-01, over the bench's cable to the broker."""
     return await Process.started(
         folder / "agent.log",
         "agent",
         *("--device-dir", str(clinic.device_dir("stim-01"))),
         *("--data-dir", str(folder / "data")),
         *("--stimulator", str(folder / "bench" / "stim-01.sock")),
-        *("--broker-port", str(clinic.mosquitto.port)),
-        *more,
+        *("--broker-port", (folder / "bench" / "stim-01.port").read_text().strip()),
     )
 
 
 @contextlib.asynccontextmanager
-async def bench(folder: Path, faults: dict[str, Any] | None = None) -> AsyncIterator[Process]:
+async def bench(
+    folder: Path, faults: dict[str, Any] | None = None, clinic: Clinic | None = None
+) -> AsyncIterator[Process]:
     arguments = ["stimulators", "--dir", str(folder / "bench"), "--device", "stim-01"]
     arguments += ["--trace-dir", str(folder / "trace")]
+    if clinic is not None:
+        arguments += ["--broker", f"{clinic.mosquitto.host}:{clinic.mosquitto.port}"]
     if faults is not None:
         (folder / "faults.json").write_text(json.dumps(faults))
         arguments += ["--faults", str(folder / "faults.json")]
@@ -143,7 +147,7 @@ async def bench(folder: Path, faults: dict[str, Any] | None = None) -> AsyncIter
 @contextlib.asynccontextmanager
 async def room(folder: Path, clinic: Clinic) -> AsyncIterator[Room]:
     """A room with a running stimulator and agent; both are ended afterwards."""
-    async with bench(folder):
+    async with bench(folder, clinic=clinic):
         one = Room(folder, clinic, await start_agent(folder, clinic))
         try:
             yield one

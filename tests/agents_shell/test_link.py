@@ -3,9 +3,10 @@
 import asyncio
 import contextlib
 import itertools
+import logging
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from functools import partial
@@ -57,6 +58,7 @@ from tests.agents_shell.clinic import (
     wall,
 )
 
+_log = logging.getLogger(__name__)  # what was measured: pytest --log-cli-level=INFO
 CLOCKS = Clocks(boottime_s, time.time)
 SNAPSHOT = Snapshot(
     identity=Identity("stim-01", "bench-ems-2", "2.4.1", GENERIC_PROFILE),
@@ -302,18 +304,15 @@ async def test_retained_settings_and_holds_are_heard_on_connecting(clinic: Clini
                 await fleet.clear(name, channel)
 
 
-@pytest.mark.parametrize(
-    "payload",
-    [b"stop", b"{}", b"\xff\x00\xfe", b"{" * 4000, b" ", b"null", b"x" * 8192],
-    ids=["text", "empty object", "no UTF-8", "nested", "blank", "null", "8 KiB"],
-)
 @pytest.mark.parametrize("whom", ["stim-01", ALL])
-async def test_anything_on_a_stop_topic_stops(clinic: Clinic, tmp_path: Path, whom: str, payload: bytes) -> None:
+async def test_anything_on_a_stop_topic_stops(clinic: Clinic, tmp_path: Path, whom: str) -> None:
+    anything = [b"stop", b"{}", b"\xff\x00\xfe", b"{" * 4000, b" ", b"null", b"x" * 8192]
     async with connected(clinic, tmp_path) as (one, fleet):
-        await fleet.say_raw(topic(Channel.STOP, whom), payload)
-        await until(lambda: one.ears.stops)
+        for payload in anything:
+            await fleet.say_raw(topic(Channel.STOP, whom), payload)
+        await until(lambda: len(one.ears.stops) == len(anything))
         scope = Scope.ALL if whom == ALL else Scope.DEVICE
-        assert one.ears.stops == [(scope, None, hold_id_of(payload), False)]
+        assert one.ears.stops == [(scope, None, hold_id_of(payload), False) for payload in anything]
 
 
 async def test_a_stop_whose_mac_is_forged_stops_and_nothing_of_it_is_believed(clinic: Clinic, tmp_path: Path) -> None:
@@ -387,25 +386,25 @@ async def test_bad_input_of_every_kind_is_dropped_counted_and_told_once(clinic: 
         ]
 
 
-@pytest.mark.parametrize("channel", [Channel.LEASE, Channel.AUTHORISATION, Channel.CANCEL, Channel.RELEASE])
-async def test_nothing_retained_is_believed_but_stops_and_settings(
-    clinic: Clinic, tmp_path: Path, channel: Channel
-) -> None:
-    messages_of: dict[Channel, messages.Message] = {
+async def test_nothing_retained_is_believed_but_stops_and_settings(clinic: Clinic, tmp_path: Path) -> None:
+    retained: dict[Channel, messages.Message] = {
         Channel.LEASE: lease(7),
+        Channel.AUTHORISATION: authorisation(telemetry(7)),
         Channel.CANCEL: messages.Cancel(3, fresh_id(), fresh_id()),
         Channel.RELEASE: messages.Release(3, 7, fresh_id(), Scope.DEVICE, (), "test"),
-        Channel.AUTHORISATION: authorisation(telemetry(7)),
     }
     async with scripted_fleet(clinic) as fleet:
-        await fleet.say("stim-01", messages_of[channel], retain=True)
+        for message in retained.values():
+            await fleet.say("stim-01", message, retain=True)
         try:
             async with device(clinic, tmp_path) as one:
-                await until(lambda: one.link.downlink.dropped)
+                await until(lambda: len(one.link.downlink.dropped) == len(retained))
                 assert one.ears.heard == []
-                assert one.refused == [CommandRefused(channel, None, CommandRefusal.RETAINED)]
+                told = {CommandRefused(channel, None, CommandRefusal.RETAINED) for channel in retained}
+                assert set(one.refused) == told
         finally:
-            await fleet.clear("stim-01", channel)
+            for channel in retained:
+                await fleet.clear("stim-01", channel)
 
 
 async def test_a_retained_receipt_deletes_nothing(clinic: Clinic, tmp_path: Path) -> None:
@@ -423,9 +422,7 @@ async def test_a_retained_receipt_deletes_nothing(clinic: Clinic, tmp_path: Path
             await fleet.clear("stim-01", Channel.RECEIPT)
 
 
-async def test_a_stop_overtakes_everything(
-    clinic: Clinic, tmp_path: Path, record_property: Callable[[str, object], None]
-) -> None:
+async def test_a_stop_overtakes_everything(clinic: Clinic, tmp_path: Path) -> None:
     """With a full spool draining, late samples leaving and leases pouring in, it reaches the control loop at once."""
     async with connected(clinic, tmp_path) as (one, fleet):
         for _ in range(300):
@@ -441,8 +438,8 @@ async def test_a_stop_overtakes_everything(
             await fleet.say_raw(topic(Channel.STOP), b"stop", qos=1)
             await until(lambda count=number + 1: len(one.ears.stops) == count)
             latencies_s.append(one.ears.stopped_at_s[-1] - before_s)
-        record_property("median_ms", round(sorted(latencies_s)[10] * 1e3, 1))
-        record_property("max_ms", round(max(latencies_s) * 1e3, 1))
+        _log.info("%s: %s", "median_ms", round(sorted(latencies_s)[10] * 1e3, 1))
+        _log.info("%s: %s", "max_ms", round(max(latencies_s) * 1e3, 1))
         assert sorted(latencies_s)[10] < 0.1
         assert max(latencies_s) < 1.0
 

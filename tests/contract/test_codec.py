@@ -58,7 +58,7 @@ def telemetry(**changes: Any) -> Message:
 
 
 @given(messages())
-@settings(max_examples=400, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_every_message_comes_back_as_it_left(message: Message) -> None:
     payload = encode(message)
     assert decode(CHANNEL_OF[type(message)], payload) == message
@@ -277,6 +277,20 @@ def test_a_message_that_its_own_rules_refuse_never_leaves(message: Message) -> N
 def test_the_echo_carries_no_message() -> None:
     with pytest.raises(ValueError, match="carries no message"):
         decode(Channel.ECHO, b"{}")
+
+
+@pytest.mark.parametrize(
+    ("holds", "holding"),
+    [
+        (Holds(), False),
+        (Holds(device=("9f86d081884c7d65",)), True),
+        (Holds(all=("9f86d081884c7d65",)), True),
+        (Holds(service=True), True),
+        (Holds(more=True), True),
+    ],
+)
+def test_any_hold_holds(holds: Holds, holding: bool) -> None:
+    assert bool(holds) is holding
 
 
 def test_warming_up_builds_every_channel() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -69,6 +70,17 @@ def test_it_comes_back_on_its_port_after_a_crash(mosquitto: LocalMosquitto) -> N
         assert client.publish(ACK) != NOT_AUTHORISED
 
 
+def test_a_broker_that_does_not_end_when_asked_is_killed(
+    mosquitto: LocalMosquitto, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(local, "STOP_S_MAX", 0.1)
+    pid = mosquitto.pid
+    os.kill(pid, signal.SIGSTOP)
+    mosquitto.stop()
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 def test_a_hold_outlives_a_sigkill_one_turn_of_the_broker_later(mosquitto: LocalMosquitto) -> None:
     """The broker acknowledges a moment before it writes: whatever it answers next, it answers with the hold on disk."""
     with safety(mosquitto) as fleet:
@@ -108,7 +120,9 @@ def test_without_a_running_broker_the_list_is_written_all_the_same(site_dir: Pat
     assert (site_dir / "broker" / "acl").read_text() == acl_text("north", ["stim-1"])
 
 
-@pytest.mark.parametrize("content", ["", "no pid", str(os.getpid()), "999999999"])
+@pytest.mark.parametrize(
+    "content", ["", "no pid", str(os.getpid()), "999999999"], ids=["empty", "no pid", "another's", "nobody's"]
+)
 def test_a_stale_pid_file_harms_nobody(site_dir: Path, content: str) -> None:
     (site_dir / "broker" / "mosquitto.pid").write_text(content)
     assert not reload_broker(site_dir)

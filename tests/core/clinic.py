@@ -6,10 +6,11 @@ the commit. After every step the events are folded anew from the beginning, and 
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import Any, assert_never
 
 from broker.contract import messages
-from broker.contract.limits import ENVELOPE, GENERIC_PROFILE, Layer
+from broker.contract.causes import Cause
+from broker.contract.limits import ENVELOPE, GENERIC_PROFILE, Layer, Limits
 from broker.contract.messages import Phase
 from broker.contract.plan import BodySite, Modality, Plan
 from fleet.core import effects, events, inputs
@@ -24,7 +25,7 @@ from fleet.core.state import Session, State
 HOUR_S = 3600.0
 SUNDAY_NOON_WALL_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC
 WALL = "2026-11-22T12:00:00.000Z"
-HOLD = "00112233445566"  # a hold id is this and two hex digits that count
+ONE, TWO = "0011223344556601", "0011223344556602"  # hold ids
 
 # 40 mA, 300 us, 40 Hz on 50 cm2: 6.2 mA rms, far inside every limit. 20 minutes, 10 s on, 20 s off.
 PLAN = Plan(
@@ -58,9 +59,9 @@ class Stimulator:
     settings_version: int = 0
     phase: Phase = Phase.IDLE
     session_id: str | None = None
-    latched: messages.Cause | None = None
+    latched: Cause | None = None
     holds: messages.Holds = field(default_factory=messages.Holds)
-    profile: messages.Limits = GENERIC_PROFILE
+    profile: Limits = GENERIC_PROFILE
     shown: dict[str, Any] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -114,7 +115,7 @@ class Stimulator:
     def event(
         self,
         kind: messages.EventKind,
-        cause: messages.Cause | None = None,
+        cause: Cause | None = None,
         detail: messages.Detail | None = None,
         session_id: str | None = None,
     ) -> messages.Event:
@@ -133,7 +134,7 @@ class Stimulator:
         self.event_n += 1
         return event
 
-    def ended(self, cause: messages.Cause | None, session_id: str | None = None) -> messages.Event:
+    def ended(self, cause: Cause | None, session_id: str | None = None) -> messages.Event:
         numbers = messages.SessionEnded(elapsed_s=600.0, on_time_s=200.0, peak_ma=31.0, charge_uc=9.0e4, gaps=0)
         return self.event(messages.EventKind.SESSION_ENDED, cause, numbers, session_id)
 
@@ -146,9 +147,7 @@ class Clinic:
         self.journal: list[events.Event] = []
         self.now_s = 10_000.0
         self.wall_s = SUNDAY_NOON_WALL_S
-        self.stims = {
-            name: Stimulator(name, serial) for name, serial in (("stim-12", "SN-12"), ("stim-7", "SN-07"))
-        }
+        self.stims = {name: Stimulator(name, serial) for name, serial in (("stim-12", "SN-12"), ("stim-7", "SN-07"))}
         self.registry = Registry(
             clinic=settings or ClinicSettings(limits=ENVELOPE.tightened_by(Layer.CLINIC, peak_ma_max=100.0)),
             devices={
@@ -194,11 +193,11 @@ class Clinic:
         self.wall_s += 0.5
         return self.says(name, self.stims[name].sample(**shown))
 
-    def sent(self, decision_or_command_id: str, hold_id: str | None = None, *, after_s: float = 0.01) -> list[str]:
+    def sent(self, command_id: str, hold_id: str | None = None, *, after_s: float = 0.01) -> list[str]:
         """The performer reports a stop as sent."""
         self.now_s += after_s
         self.wall_s += after_s
-        return self.hears(inputs.StopSent(decision_or_command_id, hold_id, self.now_s, self.wall_s))
+        return self.hears(inputs.StopSent(command_id, hold_id, self.now_s, self.wall_s))
 
     def asks(self, **changes: Any) -> list[str]:
         return self.hears(self.request(**changes))
@@ -229,6 +228,21 @@ class Clinic:
             now_s=self.now_s,
             wall_s=self.wall_s,
         )
+
+    def open_stop(self) -> str:
+        """The command id of the one stop that is open."""
+        (command_id,) = self.state.durable.stops
+        return command_id
+
+    def stopped(self, hold_id: str = ONE) -> None:
+        """The stop of stim-12 is pushed, sent and confirmed; the device is latched and lists the hold."""
+        self.pushes_stop()
+        self.sent(self.open_stop(), hold_id)
+        self.latches(cause=Cause.EMERGENCY_STOP)
+        stim = self.stims["stim-12"]
+        stim.holds = messages.Holds(device=(*stim.holds.device, hold_id))
+        self.says("stim-12", stim.birth())
+        self.shows("stim-12")
 
     def releases(self, device: str | None = "stim-12", scope: messages.Scope = messages.Scope.DEVICE) -> list[str]:
         return self.hears(
@@ -274,9 +288,7 @@ class Clinic:
         session = self.session_on(name)
         stim = self.stims[name]
         stim.phase, stim.session_id = Phase.AUTHORISED, session.session_id
-        done = messages.Ack(
-            stim.boot_n, session.authorisation.command_id, messages.AckStatus.DONE, None, None, WALL
-        )
+        done = messages.Ack(stim.boot_n, session.authorisation.command_id, messages.AckStatus.DONE, None, None, WALL)
         self.says(name, done)
         self.shows(name)
         return self.session_on(name)
@@ -301,7 +313,7 @@ class Clinic:
         assert session is not None
         return session
 
-    def latches(self, name: str = "stim-12", cause: messages.Cause | None = None) -> None:
+    def latches(self, name: str = "stim-12", cause: Cause | None = None) -> None:
         """The device is at zero and latched; its birth and its samples say so from now on."""
         stim = self.stims[name]
         stim.phase, stim.session_id, stim.latched, stim.shown = Phase.LATCHED, None, cause, {}
@@ -366,10 +378,19 @@ def _effect(effect: effects.Effect) -> str:
             return f"clear {device}"
         case effects.Count(_, _, reason):
             return f"count {reason}"
-        case effects.Answer(_, effects.Refused(refusals)):
+        case effects.Answer(_, reply):
+            return _reply(reply)
+        case _:
+            assert_never(effect)
+
+
+def _reply(reply: effects.Reply) -> str:
+    match reply:
+        case effects.Refused(refusals):
             return f"refused {', '.join(refusal.rule for refusal in refusals)}"
-        case effects.Answer(_, effects.Granted()):
+        case effects.Granted():
             return "granted"
-        case effects.Answer(_, effects.Ordered()):
+        case effects.Ordered():
             return "ordered"
-    raise AssertionError(effect)
+        case _:
+            assert_never(reply)

@@ -82,9 +82,7 @@ def test_every_contraindication_of_the_domain_is_known() -> None:
 
 @pytest.mark.parametrize("override_by", [None, "dr-noor", "ada", "nobody"])
 @pytest.mark.parametrize("finding", Contraindication)
-def test_h08_every_code_with_every_override(
-    clinic: Clinic, finding: Contraindication, override_by: str | None
-) -> None:
+def test_h08_every_code_with_every_override(clinic: Clinic, finding: Contraindication, override_by: str | None) -> None:
     found = rules(clinic, screening=screening(clinic, findings=(finding,), override_by=override_by))
     expected = [] if override_by in {None, "dr-noor"} else ["screening_override"]
     if finding.value in ABSOLUTE:
@@ -180,25 +178,16 @@ def test_the_boundary_of_the_domain_is_allowed_and_one_percent_more_is_not() -> 
     clinic.changes_registry(clinic=replace(clinic.registry.clinic, limits=ENVELOPE))
     clinic.ready()
     exact_cm2 = 120.0 * 0.12**0.5 / 2.0
-    strong = replace(
-        PLAN, setting_ma_max=120.0, pulse_width_us=500.0, frequency_hz=120.0, electrode_area_cm2=exact_cm2
-    )
-    assert refused(clinic, plan=replace(strong, electrode_area_cm2=exact_cm2 * 0.99)) == (
-        Refusal(
-            rule=Rule.LIMIT,
-            layer=RuleLayer.ENVELOPE,
-            quantity="density_ma_cm2",
-            value=pytest.approx(2.0 / 0.99),
-            limit=2.0,
-        ),
-    )
+    strong = replace(PLAN, setting_ma_max=120.0, pulse_width_us=500.0, frequency_hz=120.0, electrode_area_cm2=exact_cm2)
+    (refusal,) = refused(clinic, plan=replace(strong, electrode_area_cm2=exact_cm2 * 0.99))
+    assert (refusal.rule, refusal.layer, refusal.quantity) == (Rule.LIMIT, RuleLayer.ENVELOPE, "density_ma_cm2")
+    assert refusal.value == pytest.approx(2.0 / 0.99)
+    assert refusal.limit == 2.0
     assert rules(clinic, plan=strong) == []
 
 
 def test_120_ma_on_16_cm2_fails_on_density_while_energy_is_fine(clinic: Clinic) -> None:
-    plan = replace(
-        PLAN, setting_ma_max=100.0, pulse_width_us=500.0, frequency_hz=120.0, electrode_area_cm2=16.0
-    )
+    plan = replace(PLAN, setting_ma_max=100.0, pulse_width_us=500.0, frequency_hz=120.0, electrode_area_cm2=16.0)
     (refusal,) = refused(clinic, plan=plan)
     assert (refusal.quantity, refusal.layer.value) == ("density_ma_cm2", "envelope")
     assert refusal.value == pytest.approx(100.0 * 0.12**0.5 / 16.0)

@@ -1,0 +1,1 @@
+"""Stories of the clinic: one sentence, one step, exactly what follows."""

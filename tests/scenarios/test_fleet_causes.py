@@ -10,7 +10,7 @@ from broker.contract.causes import Cause
 from broker.contract.messages import EventKind, Measured, Phase
 from fleet.core import inputs
 from fleet.core.events import SessionState
-from tests.core.clinic import HOLD, Clinic
+from tests.core.clinic import ONE, Clinic
 
 ENDS_WITHOUT_A_LATCH = {
     Cause.COMPLETED: SessionState.COMPLETED,
@@ -125,7 +125,7 @@ def test_emergency_stop_is_pushed_with_a_hold() -> None:
     ]
     assert clinic.shows("stim-12") == []
     clinic.latches(cause=Cause.EMERGENCY_STOP)
-    clinic.sent(next(iter(clinic.state.durable.stops)), HOLD + "01")
+    clinic.sent(clinic.open_stop(), ONE)
     assert clinic.shows("stim-12") == ["StopConfirmed stim-12 telemetry", "SessionAdvanced stopping"]
     clinic.says("stim-12", stim.ended(Cause.EMERGENCY_STOP, session.session_id))
     assert clinic.session_on().state is SessionState.STOPPED_LATCHED

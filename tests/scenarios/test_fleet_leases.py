@@ -101,10 +101,19 @@ def test_h01_settings_that_became_tighter_hold_for_the_samples_that_name_them(cl
     assert clinic.shows("stim-12") == [lease(clinic)]
     clinic.now_s += 4.0
     assert clinic.shows("stim-12") == ["! count settings_old", "> settings stim-12 2"]
-    # It has: 30 mA are too many now.
+    # It has, and lowered itself; what was measured in the second before still shows.
     clinic.stims["stim-12"].settings_version = 2
+    assert clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=29.6) == [lease(clinic)]
     assert clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=20.0) == [lease(clinic)]
-    assert clinic.shows("stim-12") == ["LimitExceeded amplitude_ma", *STOPPED]
+    # From then on 30 mA are too many.
+    clinic.now_s += 0.5
+    assert clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=23.1) == ["LimitExceeded amplitude_ma", *STOPPED]
+
+
+def test_h01_a_setting_above_settings_that_became_tighter_has_no_time_at_all(clinic: Clinic) -> None:
+    clinic.changes_device("stim-12", limits=ENVELOPE.tightened_by(Layer.SETTINGS, peak_ma_max=20.0))
+    clinic.stims["stim-12"].settings_version = 2
+    assert clinic.shows("stim-12", setting_ma=20.1, amplitude_ma=20.0) == ["LimitExceeded setting_ma", *STOPPED]
 
 
 def test_h20_settings_that_became_looser_do_not_loosen_a_session(clinic: Clinic) -> None:

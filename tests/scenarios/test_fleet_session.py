@@ -345,3 +345,20 @@ def test_draining_authorises_nothing_new_and_leases_to_the_end() -> None:
     assert asked == ["SessionRefused", "> refused draining"]
     clinic.restarts()
     assert not clinic.state.durable.draining
+
+
+def test_a_device_that_gave_up_waiting_has_expired_with_the_session() -> None:
+    clinic = Clinic()
+    session = clinic.armed()
+    stim = clinic.stims["stim-12"]
+    stim.phase, stim.session_id = Phase.IDLE, None
+    clinic.now_s = session.answered_s + 119.0
+    assert clinic.says("stim-12", stim.sample()) == ["SessionExpired"]
+
+    # Earlier than that, it has ended in some other way, which it will report.
+    clinic = Clinic()
+    session = clinic.armed()
+    stim = clinic.stims["stim-12"]
+    stim.phase, stim.session_id = Phase.IDLE, None
+    clinic.now_s = session.answered_s + 118.9
+    assert clinic.says("stim-12", stim.sample()) == ["SessionAdvanced stopping"]

@@ -1,37 +1,20 @@
-"""A stop, from the push to measured zero; holds, and how they are lifted."""
+"""A stop, from the push to measured zero."""
+
+from dataclasses import replace
 
 import pytest
 
 from broker.contract import messages
 from broker.contract.causes import Cause
-from broker.contract.messages import AckStatus, Holds, Phase, Scope
+from broker.contract.messages import AckStatus, Phase, Scope
 from broker.contract.topics import ALL
 from fleet.core import inputs
-from fleet.core.effects import SendRelease, SendStop
+from fleet.core.effects import SendStop
 from fleet.core.events import StopConfirmed, StopPublished, StopReceived, StopUnconfirmed
 from fleet.core.state import LIVE_STATES
-from tests.core.clinic import HOLD, WALL, Clinic
+from tests.core.clinic import ONE, TWO, WALL, Clinic
 
-ONE, TWO = HOLD + "01", HOLD + "02"
 PULSE_PERIOD_S = 1 / 40  # of the plan
-
-
-def open_stop(clinic: Clinic) -> str:
-    (command_id,) = clinic.state.durable.stops
-    return command_id
-
-
-def stopped(clinic: Clinic, hold_id: str = ONE) -> str:
-    """The stop of stim-12 is pushed, sent and confirmed; the device is latched and lists the hold."""
-    clinic.pushes_stop()
-    command_id = open_stop(clinic)
-    clinic.sent(command_id, hold_id)
-    clinic.latches(cause=Cause.EMERGENCY_STOP)
-    stim = clinic.stims["stim-12"]
-    stim.holds = Holds(device=(*stim.holds.device, hold_id))
-    clinic.says("stim-12", stim.birth())
-    clinic.shows("stim-12")
-    return command_id
 
 
 def test_a_stop_is_done_when_the_device_has_measured_zero_and_each_latency_is_kept() -> None:
@@ -39,7 +22,7 @@ def test_a_stop_is_done_when_the_device_has_measured_zero_and_each_latency_is_ke
     clinic.running()
     ordered_s = clinic.now_s
     clinic.pushes_stop()
-    command_id = open_stop(clinic)
+    command_id = clinic.open_stop()
     assert clinic.sent(command_id, ONE, after_s=0.02) == ["StopPublished"]
     assert clinic.sent(command_id, ONE, after_s=0.0) == []
 
@@ -69,7 +52,7 @@ def test_h12_done_without_a_measured_zero_is_not_done(amplitude_ma: float | None
     clinic = Clinic()
     clinic.running()
     clinic.pushes_stop()
-    command_id = open_stop(clinic)
+    command_id = clinic.open_stop()
     clinic.sent(command_id, ONE)
     assert clinic.says("stim-12", messages.Ack(7, command_id, AckStatus.DONE, None, amplitude_ma, WALL)) == []
     assert clinic.says("stim-12", messages.Ack(7, command_id, AckStatus.DONE, None, 0.99, WALL)) == [
@@ -81,7 +64,7 @@ def test_an_ack_of_another_boot_or_another_command_confirms_nothing() -> None:
     clinic = Clinic()
     clinic.running()
     clinic.pushes_stop()
-    command_id = open_stop(clinic)
+    command_id = clinic.open_stop()
     clinic.sent(command_id, ONE)
     assert clinic.says("stim-12", messages.Ack(6, command_id, AckStatus.DONE, None, 0.0, WALL)) == []
     assert clinic.says("stim-12", messages.Ack(7, "d" * 32, AckStatus.DONE, None, 0.0, WALL)) == []
@@ -93,7 +76,7 @@ def test_an_ack_may_overtake_the_report_that_the_stop_was_sent() -> None:
     clinic = Clinic()
     clinic.running()
     clinic.pushes_stop()
-    command_id = open_stop(clinic)
+    command_id = clinic.open_stop()
     received = messages.Ack(7, command_id, AckStatus.RECEIVED, None, None, WALL)
     assert clinic.says("stim-12", received) == ["StopReceived stim-12"]
     done = messages.Ack(7, command_id, AckStatus.DONE, None, 0.0, WALL)
@@ -109,7 +92,7 @@ def test_h12_a_stop_is_sent_again_until_zero_is_measured_and_a01_names_room_and_
     clinic.running()
     ordered_s = clinic.now_s
     clinic.pushes_stop()
-    first = open_stop(clinic)
+    first = clinic.open_stop()
     clinic.sent(first, ONE)
 
     # Sent again after the ramp (0), one pulse period and 300 ms: not before.
@@ -153,8 +136,8 @@ def test_a_soft_stop_has_its_ramp_before_it_is_late() -> None:
     clinic = Clinic()
     clinic.running()
     clinic.shows("stim-12", elapsed_s=1206.0)
-    clinic.sent(open_stop(clinic), None)
-    ordered_s = clinic.state.durable.stops[open_stop(clinic)].ordered_s
+    clinic.sent(clinic.open_stop(), None)
+    ordered_s = clinic.state.durable.stops[clinic.open_stop()].ordered_s
     clinic.now_s = ordered_s
     assert clinic.after(1.0 + PULSE_PERIOD_S + 0.29) == []
     assert clinic.after(0.02) == ["! stop stim-12 session_cap"]
@@ -169,7 +152,7 @@ def test_a_zero_from_before_the_stop_was_sent_shows_nothing() -> None:
     clinic.ready("stim-12")
     clinic.pushes_stop()
     assert clinic.shows("stim-12") == []
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     stim = clinic.stims["stim-12"]
     overtaken = stim.sample()
     stim.seq += 5
@@ -182,20 +165,20 @@ def test_after_a_restart_only_later_samples_than_those_known_confirm() -> None:
     clinic.running()
     stim = clinic.stims["stim-12"]
     clinic.pushes_stop()
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     clinic.latches()
     clinic.restarts()
     # A recording of an idle moment before the session is played to the fleet that has just started.
     recorded = stim.sample(seq=stim.seq - 5, phase=Phase.IDLE)
-    assert clinic.says("stim-12", recorded) == ["SessionAdvanced stopping"]
-    assert clinic.shows("stim-12") == ["StopConfirmed stim-12 telemetry"]
+    assert clinic.says("stim-12", recorded) == []
+    assert clinic.shows("stim-12") == ["StopConfirmed stim-12 telemetry", "SessionAdvanced stopping"]
 
 
 def test_a_stop_goes_on_over_a_restart_of_the_fleet() -> None:
     clinic = Clinic()
     clinic.running()
     clinic.pushes_stop()
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     clinic.restarts()
     assert clinic.after(0.01) == ["! stop stim-12 emergency_stop hold"]
     assert clinic.shows("stim-12") == []
@@ -205,7 +188,7 @@ def test_a_reboot_of_the_device_confirms_by_its_own_zero() -> None:
     clinic = Clinic()
     clinic.running()
     clinic.pushes_stop()
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     stim = clinic.stims["stim-12"]
     stim.boot_n, stim.seq = 8, 3
     clinic.latches(cause=Cause.REBOOT)
@@ -224,7 +207,7 @@ def test_an_idle_device_is_stopped_too_and_opens_no_a01() -> None:
         "! stop stim-12 emergency_stop hold",
         "> ordered",
     ]
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     clinic.now_s += 2.0
     assert clinic.after(0.0) == []  # quiet devices are told every 5 s
     assert clinic.after(3.0) == ["! stop stim-12 emergency_stop hold"]
@@ -235,7 +218,7 @@ def test_measured_output_makes_a_stop_urgent_without_a_session() -> None:
     clinic.ready("stim-12")
     clinic.shows("stim-12", amplitude_ma=3.0, frequency_hz=1.0)
     clinic.pushes_stop()
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     assert "StopUnconfirmed room-4 stim-12" not in clinic.after(1.98)
     assert "StopUnconfirmed room-4 stim-12" in clinic.after(0.1)
 
@@ -260,7 +243,7 @@ def test_a_stop_for_a_device_that_nobody_knows_goes_out_and_is_not_followed_for_
     ]
     # Until the broker has it, it is sent again; after that the hold waits there.
     assert clinic.after(0.31) == ["! stop stim-99 emergency_stop hold"]
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     assert clinic.after(60.0) == []
 
 
@@ -308,7 +291,7 @@ def test_stop_all_reaches_every_device_and_follows_each() -> None:
         "> ordered",
     ]
     assert not any(session.live and not session.withheld for session in clinic.state.open_sessions())
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     clinic.latches("stim-7", Cause.EMERGENCY_STOP)
     assert clinic.shows("stim-7") == ["StopConfirmed stim-7 telemetry", "SessionAdvanced stopping"]
     assert clinic.shows("stim-12") == []
@@ -323,182 +306,10 @@ def test_stop_all_waits_for_no_device_that_was_lost_and_not_live() -> None:
     clinic = Clinic()
     clinic.ready("stim-7")
     clinic.pushes_stop(None)
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     clinic.shows("stim-7")
-    assert list(clinic.state.durable.stops[open_stop(clinic)].pursuits) == ["stim-12"]
+    assert list(clinic.state.durable.stops[clinic.open_stop()].pursuits) == ["stim-12"]
     assert clinic.after(6.0) == []  # stim-12 was never heard of: it comes up into the retained hold
-
-
-# --- holds ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_birth_that_lacks_the_hold_gets_it_again() -> None:
-    clinic = Clinic()
-    clinic.running()
-    stopped(clinic)
-    stim = clinic.stims["stim-12"]
-    assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn"]
-    stim.holds = Holds()
-    assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn", "! stop stim-12 emergency_stop hold"]
-    # A device with more than it can list may well have it.
-    stim.holds = Holds(more=True)
-    assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn"]
-
-
-def test_a_birth_that_lacks_the_site_s_hold_gets_it_again() -> None:
-    clinic = Clinic()
-    clinic.pushes_stop(None)
-    stim = clinic.stims["stim-7"]
-    assert "! stop all emergency_stop hold" not in clinic.says("stim-7", stim.birth())  # its id is not known yet
-    clinic.sent(open_stop(clinic), ONE)
-    assert clinic.says("stim-7", stim.birth()) == ["DeviceBorn", "! stop all emergency_stop hold"]
-    stim.holds = Holds(all=(ONE,))
-    assert clinic.says("stim-7", stim.birth()) == ["DeviceBorn"]
-
-
-def test_while_a_hold_lasts_nothing_is_authorised_there() -> None:
-    clinic = Clinic()
-    clinic.ready("stim-12")
-    stopped(clinic)
-    asked = clinic.asks()
-    assert asked == ["SessionRefused", "> refused device_latched, device_held, device_not_idle, device_held"]
-
-
-def test_a_hold_is_lifted_by_a_person_and_the_device_is_told_until_it_does_not_list_it() -> None:
-    clinic = Clinic()
-    clinic.running()
-    stopped(clinic)
-    stim = clinic.stims["stim-12"]
-    assert clinic.releases() == [
-        "HoldReleased",
-        "> clear stim-12",
-        f"> release stim-12 device {ONE}",
-        "> ordered",
-    ]
-    assert clinic.state.durable.holds == {}
-
-    # Told again every 2 s, in answer to its newest sample, under an id of its own each time.
-    assert clinic.shows("stim-12") == []
-    clinic.now_s += 1.5
-    decision = clinic.decides(inputs.Received("stim-12", stim.sample(), clinic.now_s, clinic.wall_s))
-    (again,) = decision.after_commit
-    assert isinstance(again, SendRelease)
-    assert (again.message.answers, again.message.boot_n, again.message.issued_by) == (stim.seq, 7, "ada")
-    clinic.now_s += 2.0
-    decision = clinic.decides(inputs.Received("stim-12", stim.sample(), clinic.now_s, clinic.wall_s))
-    (third,) = decision.after_commit
-    assert isinstance(third, SendRelease)
-    assert third.message.command_id != again.message.command_id
-
-    # Lifted: the latch is still there, and waits for a person.
-    stim.holds = Holds()
-    assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn", "HoldLifted stim-12"]
-    assert clinic.state.device("stim-12").releases == ()
-    assert clinic.asks(request_id="request-2")[-1].startswith("> refused ")
-
-
-def test_a_hold_is_not_lifted_before_zero_was_measured() -> None:
-    clinic = Clinic()
-    clinic.running()
-    clinic.pushes_stop()
-    assert clinic.releases() == ["> refused stop_unconfirmed"]
-    clinic.sent(open_stop(clinic), ONE)
-    assert clinic.releases() == ["> refused stop_unconfirmed"]
-
-
-def test_there_is_nothing_to_lift() -> None:
-    clinic = Clinic()
-    clinic.ready()
-    assert clinic.releases() == ["> refused no_hold"]
-    assert clinic.releases(None, Scope.ALL) == ["> refused no_hold"]
-    assert clinic.releases(scope=Scope.SERVICE) == ["> refused no_hold"]
-
-
-def test_a_hold_that_somebody_else_set_is_lifted_as_well() -> None:
-    clinic = Clinic()
-    stim = clinic.stims["stim-12"]
-    stim.holds = Holds(device=(TWO,))
-    clinic.ready("stim-12")
-    assert clinic.releases() == [
-        "HoldReleased",
-        "> clear stim-12",
-        f"> release stim-12 device {TWO}",
-        "> ordered",
-    ]
-
-
-def test_lifting_for_the_site_tells_those_that_list_it_and_waits_for_those_that_are_away() -> None:
-    clinic = Clinic()
-    clinic.ready("stim-7", "stim-12")
-    clinic.pushes_stop(None)
-    clinic.sent(open_stop(clinic), ONE)
-    for name in ("stim-7", "stim-12"):
-        clinic.latches(name, Cause.EMERGENCY_STOP)
-        clinic.shows(name)
-    clinic.stims["stim-7"].holds = Holds(all=(ONE,))
-    clinic.says("stim-7", clinic.stims["stim-7"].birth())
-    for _ in range(8):
-        clinic.after(4.0)
-        clinic.shows("stim-7")
-    assert clinic.state.device("stim-12").lost
-    assert clinic.releases(None, Scope.ALL) == [
-        "HoldReleased",
-        "> clear all",
-        f"> release stim-7 all {ONE}",
-        "> ordered",
-    ]
-    # stim-12 comes back with the hold on its disk, and is told as soon as it has shown itself.
-    clinic.stims["stim-12"].holds = Holds(all=(ONE,))
-    assert clinic.says("stim-12", clinic.stims["stim-12"].birth()) == ["DeviceBorn"]
-    assert clinic.shows("stim-12") == ["DeviceReturned", f"> release stim-12 all {ONE}"]
-
-
-def test_a_second_release_names_the_holds_of_the_first_too() -> None:
-    clinic = Clinic()
-    clinic.running()
-    stopped(clinic, ONE)
-    clinic.releases()
-    clinic.pushes_stop()
-    clinic.sent(open_stop(clinic), TWO)
-    stim = clinic.stims["stim-12"]
-    stim.holds = Holds(device=(ONE, TWO))
-    clinic.says("stim-12", stim.birth())
-    clinic.shows("stim-12")
-    assert clinic.releases()[2] == f"> release stim-12 device {ONE},{TWO}"
-    assert len(clinic.state.device("stim-12").releases) == 1
-
-
-def test_taken_out_of_service_and_put_back() -> None:
-    clinic = Clinic()
-    clinic.ready("stim-12")
-    stim = clinic.stims["stim-12"]
-    assert clinic.changes_device("stim-12", service_hold=True) == [
-        "RegistryAdopted",
-        "SettingsIssued",
-        "> settings stim-12 2",
-    ]
-    stim.settings_version, stim.holds = 2, Holds(service=True)
-    clinic.says("stim-12", stim.birth())
-    assert clinic.asks()[-1] == "> refused device_held, device_settings"
-    assert clinic.releases(scope=Scope.SERVICE) == ["> refused in_service_hold"]
-    clinic.changes_device("stim-12", service_hold=False)
-    assert clinic.releases(scope=Scope.SERVICE) == [
-        "HoldReleased",
-        "> release stim-12 service ",
-        "> ordered",
-    ]
-    stim.settings_version, stim.holds = 3, Holds()
-    assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn", "HoldLifted stim-12"]
-
-
-def test_the_hold_of_a_released_stop_that_follows_quiet_devices_only_is_over() -> None:
-    clinic = Clinic()
-    clinic.ready("stim-12", "stim-7")
-    clinic.pushes_stop()
-    clinic.sent(open_stop(clinic), ONE)
-    assert clinic.releases()[0] == "HoldReleased"
-    assert clinic.state.durable.stops == {}
-    assert clinic.after(20.0) == []
 
 
 def test_a_stop_withholds_whatever_was_live_when_it_was_pushed() -> None:
@@ -514,8 +325,44 @@ def test_a_stop_is_published_once_for_all_its_devices() -> None:
     clinic.pushes_stop(None)
     published = [event for event in clinic.journal if isinstance(event, StopPublished)]
     assert published == []
-    clinic.sent(open_stop(clinic), ONE)
+    clinic.sent(clinic.open_stop(), ONE)
     (event,) = [event for event in clinic.journal if isinstance(event, StopPublished)]
     assert event.hold_id == ONE
     assert clinic.state.durable.holds[ALL][0].hold_id == ONE
     assert clinic.hears(inputs.StopSent("c" * 32, TWO, clinic.now_s, clinic.wall_s)) == []
+
+
+# --- a device that does not speak any more --------------------------------------------------------------------------
+
+
+def off(clinic: Clinic, device: str = "stim-12") -> list[str]:
+    return clinic.hears(
+        inputs.ConfirmOff(request_id="r", device=device, issued_by="ada", now_s=clinic.now_s, wall_s=clinic.wall_s)
+    )
+
+
+def test_h22_a_person_at_the_wall_ends_what_cannot_be_measured_any_more() -> None:
+    clinic = Clinic()
+    clinic.running()
+    clinic.pushes_stop(None)
+    clinic.sent(clinic.open_stop(), ONE)
+    # While it speaks, its measurement counts and nobody's word.
+    assert off(clinic) == ["> refused device_speaks"]
+    clinic.now_s += 11.0
+    assert off(clinic) == ["> refused device_speaks"]
+    # Its agent is dead: nothing is heard, and the site cannot be released.
+    clinic.after(31.0)
+    assert clinic.releases(None, Scope.ALL) == ["> refused stop_unconfirmed"]
+    clinic.pushes_stop("stim-7")
+    assert off(clinic) == ["StopConfirmed stim-12 person", "SessionEnded aborted None", "> ordered"]
+    assert clinic.releases(None, Scope.ALL)[0] == "HoldReleased"
+    assert off(clinic) == ["> refused nothing_open"]
+    assert off(clinic, "stim-7") == ["StopConfirmed stim-7 person", "> ordered"]
+
+
+def test_what_somebody_is_called_never_holds_up_a_stop() -> None:
+    clinic = Clinic()
+    for called, shown in (("", "-"), ("x" * 80, "x" * 64), ("a\nda", "a da")):
+        effect = clinic.decides(replace(clinic.push(), issued_by=called)).at_once[0]
+        assert isinstance(effect, SendStop)
+        assert effect.message.issued_by == shown

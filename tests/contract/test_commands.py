@@ -1,0 +1,164 @@
+"""The broker's commands as they are typed: what they do, and what they say when they do not."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from broker.commands import add_commands
+from broker.mosquitto.local import LocalMosquitto
+from broker.pki.registry import load_registry
+from broker.wire.asyncapi import document
+from broker.wire.vectors import vectors
+
+
+class Shell:
+    """Types commands in a folder and reads what they print."""
+
+    def __init__(self, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+        self.folder = folder
+        self._capsys = capsys
+
+    def __call__(self, line: str) -> tuple[int, str, str]:
+        parser = argparse.ArgumentParser(prog="stimfleet")
+        add_commands(parser.add_subparsers(required=True))
+        args = parser.parse_args(line.split())
+        status = args.run(args)
+        printed = self._capsys.readouterr()
+        return status, printed.out, printed.err
+
+
+@pytest.fixture
+def shell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Shell:
+    monkeypatch.chdir(tmp_path)
+    return Shell(tmp_path, capsys)
+
+
+@pytest.fixture
+def site(shell: Shell) -> Shell:
+    assert shell("provision site north --time-zone Europe/Vienna --host mqtt.clinic --broker-port 18883")[0] == 0
+    assert shell("provision device stim-1 --room room-1 --serial s1 --model generic --out stim-1")[0] == 0
+    return shell
+
+
+def test_a_clinic_is_set_up_by_four_commands(site: Shell) -> None:
+    status, out, _ = site("provision operator ana --instructed generic=2027-01-31 --instructed rehastim2=2027-06-30")
+    assert (status, out) == (0, "Operator ana is instructed on generic until 2027-01-31, rehastim2 until 2027-06-30.\n")
+    registry = load_registry(site.folder / "site")
+    assert (registry.site, registry.time_zone, registry.broker_port) == ("north", "Europe/Vienna", 18883)
+    assert (list(registry.devices), list(registry.operators)) == (["stim-1"], ["ana"])
+    assert (site.folder / "stim-1" / "device.key").exists()
+    assert "user stim-1\n" in (site.folder / "site" / "broker" / "acl").read_text()
+
+
+def test_a_device_is_told_where_its_folder_goes(site: Shell) -> None:
+    status, out, err = site("provision device stim-2 --room room-1 --serial s2 --model generic --out stim-2")
+    assert (status, err) == (0, "")
+    assert "hand stim-2 to it and keep no copy" in out
+    assert "No broker of this site runs on this machine" in out
+
+
+def test_revoking_takes_the_device_off_the_list(site: Shell) -> None:
+    status, out, _ = site("provision revoke stim-1")
+    assert (status, out.splitlines()[0]) == (0, "Device stim-1 is struck off, for good.")
+    assert "stim-1" not in (site.folder / "site" / "broker" / "acl").read_text()
+
+
+def test_revoking_is_obeyed_by_a_broker_that_runs_here(site: Shell) -> None:
+    with LocalMosquitto(site.folder / "site"):
+        assert site("provision revoke stim-1")[1].splitlines()[1] == "The broker on this machine obeys the new list."
+
+
+def test_renewing_a_device_its_key_and_the_end_of_the_overlap(site: Shell) -> None:
+    assert site("provision renew stim-1 --out renewed")[0] == 0
+    assert site("provision renew stim-1 --out renewed --new-key")[0] == 0
+    assert len(load_registry(site.folder / "site").devices["stim-1"].public_keys) == 2
+    status, out, _ = site("provision renew stim-1 --finish")
+    assert (status, "Only the newest key of stim-1" in out) == (0, True)
+    assert len(load_registry(site.folder / "site").devices["stim-1"].public_keys) == 1
+
+
+@pytest.mark.parametrize("identity", ["fleet-intake", "fleet-safety", "server"])
+def test_renewing_a_service(site: Shell, identity: str) -> None:
+    status, out, _ = site(f"provision renew {identity}")
+    assert (status, out.startswith(f"New certificate of {identity}: ")) == (0, True)
+
+
+def test_a_missing_service_certificate(site: Shell) -> None:
+    (site.folder / "site" / "services" / "fleet-intake.crt").unlink()
+    status, out, _ = site("provision service fleet-intake")
+    assert (status, out) == (0, "Certificate of fleet-intake: site/services/fleet-intake.crt\n")
+
+
+def test_rotating_the_site_key(site: Shell) -> None:
+    status, out, _ = site("provision rotate")
+    assert (status, "Give site/site.pub to every device" in out) == (0, True)
+    assert site("provision rotate --finish") == (0, "The old site key is good no more.\n", "")
+
+
+@pytest.mark.parametrize(
+    ("line", "words"),
+    [
+        ("provision site north", "already holds a site"),
+        ("provision device stim-1 --room r --serial s9 --model generic --out x", "is provisioned already; renew it"),
+        ("provision device all --room r --serial s9 --model generic --out x", "is reserved"),
+        (
+            "provision device stim-2 --room r --serial s9 --model g --out x --ca-dir gone",
+            "The CA folder gone cannot be",
+        ),
+        ("provision service fleet-intake", "already has a certificate"),
+        ("provision renew stim-1", "Name the folder for the device's new papers with --out"),
+        ("provision renew stim-9 --out x", "has no device stim-9"),
+        ("provision rotate --finish", "no rotation is under way"),
+        ("provision revoke stim-9", "has no device stim-9"),
+        ("provision revoke stim-1 --site-dir nowhere", "holds no site"),
+        ("broker --site-dir nowhere", "The registry nowhere cannot be read"),
+        ("provision device stim-2 --room r --serial s9 --model g --out site/registry.json", "cannot be used"),
+    ],
+)
+def test_what_cannot_be_done_is_one_sentence_on_stderr(site: Shell, line: str, words: str) -> None:
+    status, out, err = site(line)
+    assert (status, out) == (1, "")
+    assert words in err
+    assert len(err.splitlines()) == 1
+
+
+@pytest.mark.parametrize("instructed", ["generic", "generic=soon", "=2027-02-30"])
+def test_a_day_that_is_none_is_refused_with_an_example(
+    site: Shell, instructed: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        site(f"provision operator ana --instructed {instructed}")
+    assert "2027-01-31" in capsys.readouterr().err
+
+
+def test_the_brokers_configuration_can_be_had_without_running_it(site: Shell) -> None:
+    status, out, _ = site("broker --configure-only --bind 0.0.0.0 --port 28883 --user mosquitto")
+    text = (site.folder / "site" / "broker" / "mosquitto.conf").read_text()
+    assert (status, "mosquitto.conf" in out) == (0, True)
+    assert "listener 28883 0.0.0.0\n" in text
+    assert "user mosquitto\n" in text
+    for line in ("allow_anonymous false", "require_certificate true", "use_identity_as_username true"):
+        assert f"{line}\n" in text
+
+
+@pytest.mark.parametrize(("command", "expected"), [("asyncapi", document), ("vectors", vectors)])
+def test_the_documents_are_printed_or_written(shell: Shell, command: str, expected: object) -> None:
+    assert callable(expected)
+    status, out, _ = shell(command)
+    assert (status, json.loads(out)) == (0, expected())
+    assert shell(f"{command} --out file.json") == (0, "Written to file.json.\n", "")
+    assert (shell.folder / "file.json").read_text() == out
+
+
+def test_help_loads_nothing_heavy() -> None:
+    program = (
+        "import argparse, sys; from broker.commands import add_commands\n"
+        "add_commands(argparse.ArgumentParser().add_subparsers())\n"
+        "print(sorted({'cryptography', 'pydantic', 'paho', 'gmqtt', 'sqlalchemy'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", program], check=True, capture_output=True, text=True)
+    assert done.stdout == "[]\n"

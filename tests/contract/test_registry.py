@@ -1,0 +1,167 @@
+"""The registry is read strictly: anything wrong is one sentence that names the place."""
+
+import json
+from dataclasses import replace
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from broker.pki.registry import BadRegistry, Device, Operator, Registry, load_registry, save_registry
+
+POINT = "04" + "ab" * 64
+REGISTRY = Registry(
+    site="north",
+    time_zone="Europe/Vienna",
+    broker_host="mqtt.clinic",
+    broker_port=8883,
+    clinic_limits={"peak_ma_max": 80.0, "ramp_up_s_min": 1.0},
+    devices={
+        "stim-1": Device("stim-1", "room-1", "s1", "generic", (POINT,), date(2028, 1, 31)),
+        "stim-2": Device("stim-2", "room-1", "s2", "generic", (POINT, POINT), date(2028, 1, 31), struck_off=True),
+    },
+    operators={"ana": Operator("ana", {"generic": date(2027, 1, 31)})},
+)
+
+
+@pytest.fixture
+def document(tmp_path: Path) -> dict[str, Any]:
+    save_registry(tmp_path, REGISTRY)
+    document: dict[str, Any] = json.loads((tmp_path / "registry.json").read_text())
+    return document
+
+
+def loaded(tmp_path: Path, document: Any) -> Registry:
+    (tmp_path / "registry.json").write_text(json.dumps(document))
+    return load_registry(tmp_path)
+
+
+def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
+    save_registry(tmp_path, REGISTRY)
+    assert load_registry(tmp_path) == load_registry(tmp_path / "registry.json") == REGISTRY
+
+
+def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
+    save_registry(tmp_path, REGISTRY)
+    with pytest.raises(BadRegistry, match=r"cannot be written: the registry\.broker_port is 0"):
+        save_registry(tmp_path, replace(REGISTRY, broker_port=0))
+    assert load_registry(tmp_path) == REGISTRY
+
+
+def test_active_are_those_that_are_not_struck_off() -> None:
+    assert [device.id for device in REGISTRY.active_devices] == ["stim-1"]
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "words"),
+    [
+        (("site",), "North", "site is 'North'"),
+        (("site",), 7, "site is 7"),
+        (("time_zone",), "Mars/Olympus", "does not know as a time zone"),
+        (("time_zone",), "../../etc/passwd", "time_zone"),
+        (("broker_port",), 0, "no port"),
+        (("broker_port",), True, "no port"),
+        (("broker_port",), "8883", "no port"),
+        (("broker_host",), "a b", "broker_host"),
+        (("devices",), {}, "devices is no list"),
+        (("devices", 0), "stim-1", r"devices\[0\] is no object"),
+        (("devices", 0, "id"), "fleet", r"devices\[0\].id is 'fleet', which is reserved"),
+        (("devices", 0, "id"), "stim-2", "has 'stim-2' twice"),
+        (("devices", 1, "room"), "Room 1", r"devices\[1\].room"),
+        (("devices", 0, "serial"), "", r"devices\[0\].serial"),
+        (("devices", 0, "serial"), "s\n1", r"devices\[0\].serial"),
+        (("devices", 0, "public_keys"), [], "public_keys is empty"),
+        (("devices", 0, "public_keys"), ["04ab"], r"public_keys\[0\]"),
+        (("devices", 0, "public_keys"), ["05" + "ab" * 64], r"public_keys\[0\]"),
+        (("devices", 0, "struck_off"), 0, "neither true nor false"),
+        (("devices", 0, "certificate_until"), "2028-02-30", "no day"),
+        (("devices", 0, "certificate_until"), "20280130", "certificate_until"),
+        (("devices", 0, "colour"), "red", "has 'colour', which is unknown"),
+        (("clinic_limits",), [], "clinic_limits is no object"),
+        (("clinic_limits", "volume_max"), 11, "names 'volume_max', which is no limit"),
+        (("clinic_limits", "peak_ma_max"), True, "no number"),
+        (("clinic_limits", "peak_ma_max"), -1, "no number"),
+        (("clinic_limits", "peak_ma_max"), 130.1, "looser than the envelope's 130.0"),
+        (("clinic_limits", "ramp_up_s_min"), 0.4, "looser than the envelope's 0.5"),
+        (("operators", 0, "instructed_until"), [], "instructed_until is no object"),
+        (("operators", 0, "instructed_until", "generic"), "soon", "instructed_until.generic"),
+        (("operators", 0, "id"), "Ana", r"operators\[0\].id"),
+    ],
+)
+def test_what_is_wrong_is_named_in_one_sentence(
+    tmp_path: Path, document: dict[str, Any], path: tuple[str | int, ...], value: Any, words: str
+) -> None:
+    place: Any = document
+    for part in path[:-1]:
+        place = place[part]
+    place[path[-1]] = value
+    with pytest.raises(BadRegistry, match=words) as bad:
+        loaded(tmp_path, document)
+    assert str(bad.value).endswith(".")
+
+
+@pytest.mark.parametrize("name", ["site", "devices", "operators", "clinic_limits", "time_zone"])
+def test_a_missing_field_is_named(tmp_path: Path, document: dict[str, Any], name: str) -> None:
+    del document[name]
+    with pytest.raises(BadRegistry, match=f"has no '{name}'"):
+        loaded(tmp_path, document)
+
+
+@pytest.mark.parametrize("limit", [130.0, 130, 0.0])
+def test_a_limit_equal_to_the_envelopes_or_below_is_a_limit(
+    tmp_path: Path, document: dict[str, Any], limit: float
+) -> None:
+    document["clinic_limits"] = {"peak_ma_max": limit}
+    assert loaded(tmp_path, document).clinic_limits == {"peak_ma_max": float(limit)}
+
+
+@pytest.mark.parametrize(
+    ("content", "words"),
+    [
+        (b"", "is not JSON"),
+        (b"{", "is not JSON"),
+        (b"[]", "the registry is no object"),
+        (b"null", "the registry is no object"),
+        (b"\xff\xfe", "is not UTF-8"),
+        (b"[" * 100_000, "nested too deeply"),
+        (b'{"site": "a", "site": "b"}', "'site' is there twice"),
+        (b'{"site": NaN}', "NaN is no number"),
+        (b'{"site": -Infinity}', "-Infinity is no number"),
+    ],
+)
+def test_what_is_no_registry_at_all_is_said(tmp_path: Path, content: bytes, words: str) -> None:
+    (tmp_path / "registry.json").write_bytes(content)
+    with pytest.raises(BadRegistry, match=words):
+        load_registry(tmp_path)
+
+
+def test_a_missing_registry_is_said(tmp_path: Path) -> None:
+    with pytest.raises(BadRegistry, match="cannot be read: No such file"):
+        load_registry(tmp_path)
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=6,
+)
+
+
+@given(st.data(), json_values)
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture], deadline=None)
+def test_whatever_stands_in_a_field_it_is_read_or_refused_and_crashes_nothing(
+    tmp_path: Path, data: st.DataObject, value: Any
+) -> None:
+    save_registry(tmp_path, REGISTRY)
+    document = json.loads((tmp_path / "registry.json").read_text())
+    target = data.draw(st.sampled_from([document, document["devices"][0], document["operators"][0]]))
+    target[data.draw(st.sampled_from(sorted(target)))] = value
+    try:
+        registry = loaded(tmp_path, document)
+    except BadRegistry:
+        return
+    save_registry(tmp_path, registry)
+    assert load_registry(tmp_path) == registry

@@ -1,0 +1,205 @@
+"""The fold and its snapshot: every event has its place, survives JSON, and leads to the same state."""
+
+from dataclasses import replace
+from typing import Any, get_args
+
+import pytest
+from pydantic import TypeAdapter, ValidationError
+
+from broker.contract.causes import Cause
+from broker.contract.messages import Ack as AckMessage
+from broker.contract.messages import AckStatus, EventKind, HoldChanged, Holds, Phase, Scope
+from fleet.core import inputs
+from fleet.core.decide import decide
+from fleet.core.effects import AfterCommit, AtOnce, When
+from fleet.core.events import (
+    Event,
+    HoldReleased,
+    SessionAuthorised,
+    SessionCancelled,
+    SessionEnded,
+    SessionState,
+    StopOrdered,
+)
+from fleet.core.evolve import FOLDS, evolve
+from fleet.core.fold_sessions import SESSIONS_KEPT
+from fleet.core.fold_stops import HOLDS_KEPT
+from fleet.core.sessions import STATE_OF_PHASE, TRANSITIONS
+from fleet.core.state import SENDINGS_KEPT, Durable, State, restored, snapshot
+from tests.core.clinic import WALL, Clinic
+
+DURABLE = TypeAdapter(Durable)
+
+
+@pytest.fixture(scope="module")
+def long_day() -> Clinic:
+    """A clinic in which every kind of event has happened."""
+    clinic = Clinic()
+    stim = clinic.stims["stim-12"]
+    clinic.asks()  # refused
+    clinic.running()
+    clinic.shows("stim-12", boot_n=3)
+    clinic.shows("stim-12", amplitude_ma=60.0)
+    command_id = next(iter(clinic.state.durable.stops))
+    clinic.after(5.0)
+    clinic.sent(command_id, "a" * 16)
+    clinic.says("stim-12", AckMessage(7, command_id, AckStatus.RECEIVED, None, None, WALL))
+    clinic.latches(cause=Cause.RULE_STOP)
+    stim.holds = Holds(device=("a" * 16,))
+    clinic.says("stim-12", stim.birth())
+    clinic.shows("stim-12")
+    clinic.says("stim-12", stim.ended(Cause.RULE_STOP, clinic.session_on().session_id))
+    held = stim.event(EventKind.HOLD_SET, None, HoldChanged(Scope.DEVICE, "a" * 16))
+    clinic.says("stim-12", held)
+    clinic.hears(inputs.Unreadable("stim-12", None, 40, "9" * 64, clinic.now_s, clinic.wall_s))
+    clinic.releases()
+    stim.holds, stim.latched, stim.phase, stim.oldest_n, stim.fleet_n = Holds(), None, Phase.IDLE, 9, 30
+    clinic.says("stim-12", stim.birth())
+    clinic.shows("stim-12")
+    clinic.authorised(request_id="r3")
+    cancel = inputs.CancelSession(
+        request_id="r4",
+        session_id=clinic.session_on().session_id,
+        issued_by="ada",
+        now_s=clinic.now_s,
+        wall_s=clinic.wall_s,
+    )
+    clinic.hears(cancel)
+    stim.phase, stim.session_id = Phase.IDLE, None
+    clinic.shows("stim-12")
+    clinic.asks(request_id="r5")
+    declined = clinic.session_on().authorisation.command_id
+    clinic.says("stim-12", AckMessage(7, declined, AckStatus.REFUSED, None, None, WALL))
+    clinic.shows("stim-12")
+    clinic.asks(request_id="r6")
+    clinic.now_s += 200.0
+    clinic.after(0.0)
+    clinic.now_s += 5.0
+    clinic.running("stim-7", client="c-4712", request_id="r7")
+    for _ in range(10):
+        clinic.shows("stim-7", amplitude_ma=20.0, impedance_ohm=700.0)
+    clinic.after(40.0)
+    clinic.pushes_stop("stim-9")
+    clinic.shows("stim-12", amplitude_ma=9.0)
+    clinic.now_s += 3.0
+    clinic.shows("stim-12", amplitude_ma=9.0)
+    clinic.hears(inputs.Drain(request_id="r8", issued_by="ada", now_s=clinic.now_s, wall_s=clinic.wall_s))
+    stim.event_n = 50
+    latched = stim.event(EventKind.LATCHED)
+    clinic.says("stim-12", latched)
+    clinic.says("stim-12", replace(latched, event_id="e" * 32))
+    return clinic
+
+
+def test_every_event_has_a_place_in_the_fold_and_a_version() -> None:
+    assert set(FOLDS) == set(get_args(Event))
+    assert {event.version for event in get_args(Event)} == {1}
+
+
+def test_the_long_day_has_every_event(long_day: Clinic) -> None:
+    missing = set(get_args(Event)) - {type(event) for event in long_day.journal}
+    assert {event.__name__ for event in missing} == set()
+
+
+def test_every_event_survives_json_strictly(long_day: Clinic) -> None:
+    for event in long_day.journal:
+        adapter: TypeAdapter[Any] = TypeAdapter(type(event))
+        assert adapter.validate_json(adapter.dump_json(event)) == event
+    adapter = TypeAdapter(SessionEnded)
+    ended = next(event for event in long_day.journal if isinstance(event, SessionEnded))
+    with pytest.raises(ValidationError):
+        adapter.validate_json(adapter.dump_json(ended).replace(b'"session_id"', b'"surprise":1,"session_id"'))
+
+
+def test_a_snapshot_survives_json_and_later_events_lead_on_from_it(long_day: Clinic) -> None:
+    for cut in range(0, len(long_day.journal), 7):
+        early = State()
+        for event in long_day.journal[:cut]:
+            evolve(early, event)
+        back = restored(DURABLE.validate_json(DURABLE.dump_json(early.durable)))
+        assert back.durable == early.durable
+        for event in long_day.journal[cut:]:
+            evolve(back, event)
+        assert back.durable == long_day.state.durable
+
+
+def test_a_snapshot_does_not_change_with_the_state() -> None:
+    clinic = Clinic()
+    clinic.running()
+    taken = snapshot(clinic.state)
+    before = DURABLE.dump_json(taken)
+    clinic.pushes_stop()
+    clinic.changes_device("stim-7", room="room-9")
+    assert DURABLE.dump_json(taken) == before
+    back = restored(taken)
+    evolve(back, clinic.journal[-1])
+    assert DURABLE.dump_json(taken) == before
+
+
+def test_the_same_inputs_make_the_same_decisions() -> None:
+    journals = []
+    for _ in range(2):
+        clinic = Clinic()
+        clinic.running()
+        clinic.pushes_stop(None)
+        journals.append(clinic.journal)
+    assert journals[0] == journals[1]
+
+
+def test_ids_are_never_used_twice(long_day: Clinic) -> None:
+    ids = [made for event in long_day.journal for made in _made_ids(event)]
+    assert len(ids) == len(set(ids))
+    assert all(len(made) == 32 for made in ids)
+
+
+def _made_ids(event: Event) -> list[str]:
+    match event:
+        case SessionAuthorised(authorisation=authorisation):
+            return [authorisation.session_id, authorisation.command_id]
+        case StopOrdered(stop=stop):
+            return [stop.command_id]
+        case HoldReleased(command_id=command_id) | SessionCancelled(command_id=command_id):
+            return [command_id]
+        case _:
+            return []
+
+
+def test_every_effect_says_when() -> None:
+    assert {effect.when for effect in get_args(AtOnce)} == {When.AT_ONCE}
+    assert {effect.when for effect in get_args(AfterCommit)} == {When.AFTER_COMMIT}
+
+
+def test_sessions_that_are_over_are_forgotten_oldest_first_and_open_ones_never() -> None:
+    clinic = Clinic()
+    clinic.running("stim-7", client="c-4712", request_id="r7")
+    kept = clinic.session_on("stim-7").session_id
+    clinic.ready("stim-12")
+    for n in range(SESSIONS_KEPT + 1):
+        decide(clinic.state, clinic.request(request_id=f"request-{n}"))
+        command_id = clinic.session_on().authorisation.command_id
+        refused = AckMessage(7, command_id, AckStatus.REFUSED, None, None, WALL)
+        decide(clinic.state, inputs.Received("stim-12", refused, clinic.now_s, clinic.wall_s))
+    assert len(clinic.state.durable.sessions) == SESSIONS_KEPT
+    assert kept in clinic.state.durable.sessions
+
+
+def test_holds_of_a_scope_are_bounded_as_at_the_agents() -> None:
+    clinic = Clinic()
+    for _ in range(HOLDS_KEPT + 2):
+        clinic.pushes_stop()
+    assert len(clinic.state.durable.holds["stim-12"]) == HOLDS_KEPT
+
+
+def test_what_was_sent_is_remembered_within_bounds() -> None:
+    state = State()
+    for n in range(SENDINGS_KEPT + 5):
+        state.fleeting.note_sent(f"stop/{n}", float(n))
+    assert len(state.fleeting.sent_s) == SENDINGS_KEPT
+    assert next(iter(state.fleeting.sent_s)) == "stop/5"
+
+
+def test_every_state_of_a_session_has_its_transitions() -> None:
+    assert set(TRANSITIONS) == set(SessionState)
+    assert set(STATE_OF_PHASE) == {Phase.AUTHORISED, Phase.ARMED, Phase.RUNNING, Phase.PAUSED, Phase.STOPPING}
+    over = {SessionState.REFUSED, SessionState.EXPIRED, SessionState.CANCELLED, SessionState.COMPLETED}
+    assert all(not TRANSITIONS[state] for state in over)

@@ -1,0 +1,178 @@
+"""The bench as a process: its socket, its real time, and what is left of it when somebody speaks nonsense to it."""
+
+import asyncio
+import signal
+import socket
+import time
+from pathlib import Path
+
+import pytest
+
+from agents.drivers import bench_lines
+from agents.drivers.bench import BenchStimulator
+from agents.drivers.port import ZERO, Drive, DriverLost
+from agents.simulation.stimulator import HOST_WATCHDOG_S
+from agents.simulation.trace import read_trace
+from broker.contract.limits import GENERIC_PROFILE
+from tests.agents_shell.clinic import boottime_s
+from tests.agents_shell.processes import Process, bench, run
+from tests.simulation.test_stimulator import output
+
+
+def host(folder: Path) -> BenchStimulator:
+    return BenchStimulator(folder / "bench" / "stim-01.sock")
+
+
+def feed(stimulator: BenchStimulator, drive: Drive, for_s: float) -> float:
+    """Speak every 20 ms; returns the boot time of the last word."""
+    until_s = boottime_s() + for_s
+    while True:
+        said_s = boottime_s()
+        stimulator.exchange(drive)
+        if said_s >= until_s:
+            return said_s
+        time.sleep(0.02)
+
+
+async def test_the_driver_identifies_drives_and_reads(tmp_path: Path) -> None:
+    async with bench(tmp_path):
+        stimulator = host(tmp_path)
+        identity = stimulator.identify()
+        assert (identity.serial, identity.model, identity.profile) == ("stim-01", "bench-ems-2", GENERIC_PROFILE)
+        assert stimulator.self_test() is None
+        feed(stimulator, output(20.0), 0.4)
+        reading = stimulator.exchange(output(20.0))
+        assert reading.amplitude_ma == pytest.approx(20.0, abs=1.5)
+        assert stimulator.tell(do="truth")["true_ma"] == 20.0
+        stimulator.exchange(ZERO)
+        assert stimulator.tell(do="truth")["true_ma"] == 0.0
+        stimulator.close()
+    assert read_trace(tmp_path / "trace" / "stim-01.csv").peak(0.0, boottime_s()) == 20.0
+
+
+async def test_a_host_that_dies_leaves_it_on_its_own_watchdog(tmp_path: Path) -> None:
+    async with bench(tmp_path):
+        stimulator = host(tmp_path)
+        last_s = feed(stimulator, output(20.0), 0.3)
+        stimulator.close()
+        await asyncio.sleep(HOST_WATCHDOG_S + 0.3)
+        zero_since_s = read_trace(tmp_path / "trace" / "stim-01.csv").zero_since()
+        assert zero_since_s is not None
+        assert HOST_WATCHDOG_S <= zero_since_s - last_s < HOST_WATCHDOG_S + 0.1
+        again = host(tmp_path)
+        assert again.exchange(ZERO).watchdog_tripped
+        again.close()
+
+
+async def test_a_bench_that_was_held_up_decides_by_time(tmp_path: Path) -> None:
+    """Stopped for a second, it ends output when its watchdog would have, not when it woke up."""
+    async with bench(tmp_path) as process:
+        stimulator = host(tmp_path)
+        last_s = feed(stimulator, output(20.0), 0.3)
+        process.send(signal.SIGSTOP)
+        with pytest.raises(DriverLost, match="does not answer"):
+            stimulator.exchange(output(20.0))
+        await asyncio.sleep(0.8)
+        process.send(signal.SIGCONT)
+        await asyncio.sleep(0.2)
+        zero_since_s = read_trace(tmp_path / "trace" / "stim-01.csv").zero_since()
+        assert zero_since_s is not None
+        assert zero_since_s - last_s == pytest.approx(HOST_WATCHDOG_S, abs=0.05)
+        stimulator.close()
+
+
+async def test_faults_come_and_go_at_a_word(tmp_path: Path) -> None:
+    async with bench(tmp_path):
+        stimulator = host(tmp_path)
+        device = ("stimulators", "--dir", str(tmp_path / "bench"), "--device", "stim-01")
+        assert await run(*device, "--tell", "electrode_lifts") == (0, "")
+        feed(stimulator, output(20.0), 0.2)
+        assert stimulator.exchange(output(20.0)).impedance_ohm is None
+        assert await run(*device, "--heal", "electrode_lifts") == (0, "")
+        feed(stimulator, output(20.0), 0.2)
+        assert stimulator.exchange(output(20.0)).impedance_ohm is not None
+        status, said = await run(*device, "--tell", "catches_fire")
+        assert status == 1
+        assert "unknown kind of fault" in said
+        stimulator.close()
+
+
+async def test_a_silent_stimulator_is_lost_and_found_again(tmp_path: Path) -> None:
+    async with bench(tmp_path, {"stim-01": [{"kind": "driver_silent", "at_s": 0, "for_s": 1.0}]}):
+        stimulator = host(tmp_path)
+        with pytest.raises(DriverLost, match="does not answer"):
+            stimulator.exchange(ZERO)
+        await asyncio.sleep(1.0)
+        assert stimulator.exchange(ZERO).amplitude_ma is not None
+        stimulator.close()
+
+
+@pytest.mark.parametrize(
+    "nonsense",
+    [
+        b"hello\n",
+        b"[]\n",
+        b"{}\n",
+        b'{"do": "explode"}\n',
+        b'{"do": "exchange"}\n',
+        b'{"do": "exchange", "drive": {"enabled": true}}\n',
+        b'{"do": "fault", "fault": {"kind": 7}}\n',
+        b'{"do": "heal"}\n',
+        b"[" * 9000 + b"\n",
+        b"\xff\xff\n",
+    ],
+)
+async def test_nonsense_is_answered_and_changes_nothing(tmp_path: Path, nonsense: bytes) -> None:
+    async with bench(tmp_path):
+        with socket.socket(socket.AF_UNIX) as rude:
+            rude.settimeout(2.0)
+            rude.connect(str(tmp_path / "bench" / "stim-01.sock"))
+            rude.sendall(nonsense)
+            assert b'"error"' in rude.recv(4096)
+        polite = host(tmp_path)
+        assert polite.exchange(ZERO).amplitude_ma is not None
+        polite.close()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"setting_ma": float("nan")},
+        {"setting_ma": -1.0},
+        {"setting_ma": "20"},
+        {"enabled": 1},
+        {"pattern": {}},
+        {
+            "pattern": dict.fromkeys(
+                ("pulse_width_us", "frequency_hz", "on_s", "off_s", "ramp_up_s", "ramp_down_s"), 0.0
+            )
+        },
+    ],
+)
+def test_a_drive_that_no_hardware_could_be_told_is_none(change: dict[str, object]) -> None:
+    described = bench_lines.parsed(bench_lines.drive_line(output(20.0)))["drive"]
+    assert bench_lines.drive_from(described) == output(20.0)
+    with pytest.raises(bench_lines.BadLine):
+        bench_lines.drive_from({**described, **change})
+
+
+async def test_a_bench_refuses_faults_for_strangers(tmp_path: Path) -> None:
+    with pytest.raises(AssertionError, match="not on the bench: stim-99"):
+        async with bench(tmp_path, {"stim-99": [{"kind": "overheats"}]}):
+            pass
+
+
+async def test_two_stimulators_share_a_bench_and_nothing_else(tmp_path: Path) -> None:
+    process = await Process.started(
+        tmp_path / "bench.log",
+        *("stimulators", "--dir", str(tmp_path / "bench")),
+        *("--device", "stim-01=SN-1", "--device", "stim-02=SN-2,other-model"),
+    )
+    one, two = (BenchStimulator(tmp_path / "bench" / f"stim-0{number}.sock") for number in (1, 2))
+    assert (one.identify().serial, two.identify().serial, two.identify().model) == ("SN-1", "SN-2", "other-model")
+    feed(one, output(30.0), 0.2)
+    assert one.tell(do="truth")["true_ma"] == 30.0
+    assert two.tell(do="truth")["zero_since_s"] is None
+    for stimulator in (one, two):
+        stimulator.close()
+    assert await process.end() == 0
