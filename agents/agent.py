@@ -22,11 +22,12 @@ from pathlib import Path
 from typing import Final, assert_never
 
 from agents.clocks import Clocks
+from agents.connection import Endpoint
 from agents.control import Control
 from agents.drivers.bench import BenchStimulator
 from agents.drivers.port import DriverLost
 from agents.latch import LatchFile
-from agents.link import Endpoint, Link
+from agents.link import Link
 from agents.panel import Panel
 from agents.settings import Settings
 from agents.spool import Happened, Stamp, corrupt_spool, open_spool

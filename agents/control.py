@@ -28,6 +28,7 @@ from dataclasses import dataclass
 from typing import NoReturn, Protocol
 
 from agents.drivers.port import ZERO, Drive, DriverLost, Identity, Reading, Stimulator
+from agents.faults import number
 from agents.queues import Inbox, Outbox
 from agents.session import begin, step
 from agents.state import State, conditions
@@ -263,7 +264,7 @@ class Control:
             settings=durable.settings,
             setting_ma=session.setting_ma if session is not None else 0.0,
             elapsed_s=session.numbers.elapsed_s if session is not None else 0.0,
-            lease_margin_s=session.permission.margin_s(self._boottime_s()) if session is not None else None,
+            lease_margin_s=number(session.permission.margin_s(self._boottime_s())) if session is not None else None,
             lease_margin_least_s=session.margin_least_s if session is not None else None,
             leases_refused=state.leases_refused,
             reading=state.watch.reading,
@@ -285,7 +286,7 @@ class Control:
                 self._loop(self._running())
             finally:
                 self._order_zero()
-        except Exception as error:  # noqa: BLE001 - whatever it was ends the process
+        except Exception as error:  # noqa: BLE001  # whatever it was, the process ends
             self._has_failed = True
             self._die(error)
 
@@ -320,6 +321,6 @@ class Control:
                     self._inbox.put_first(Written(self._boottime_s(), output.write_n))
                 else:
                     self._deliver(output)
-        except Exception as error:  # noqa: BLE001 - the control thread ends output, then the process
+        except Exception as error:  # noqa: BLE001  # the control thread ends output, then the process
             self._disk_error = error
             self._inbox.wake()

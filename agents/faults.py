@@ -55,6 +55,7 @@ class Watch:
     peak_read_s: float = -math.inf  # when a peak was last read
     zero_seen_s: float = -math.inf  # when a peak below ZERO_MA was last read
     zero_measured: bool = False  # since zero was ordered, over a whole window
+    silent_s: float = -math.inf  # when the stimulator last did not answer: it may not have heard the order either
     driven: tuple[tuple[float, float], ...] = ()  # (until, setting_ma) of what was driven lately, newest last
     raw_amplitude: int | None = None
     raw_n: int = -1
@@ -80,7 +81,7 @@ def watched(watch: Watch, now_s: float, reading: Reading | None, drive: Drive) -
         driven = (*driven, (now_s, drive.setting_ma))
     watch = replace(watch, reading=reading, driven=driven)
     if reading is None:
-        return replace(watch, flowing_s=None)
+        return replace(watch, flowing_s=None, silent_s=now_s)
     return _pulses_watched(_peak_watched(watch, now_s, reading, drive), now_s, reading, drive)
 
 
@@ -100,7 +101,8 @@ def _peak_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) ->
         return watch
     if not peak < ZERO_MA:
         return replace(watch, peak_read_s=now_s, zero_measured=False)
-    confirmed = not drive.enabled and reading.taken_s - watch.window_s >= watch.zero_ordered_s
+    since_s = max(watch.zero_ordered_s, watch.silent_s)
+    confirmed = not drive.enabled and reading.taken_s - watch.window_s >= since_s
     return replace(
         watch,
         peak_read_s=now_s,

@@ -4,9 +4,6 @@
 
 Lanes run side by side, so that none waits for another: acks, live samples, late samples, births, events from the
 spool, receipts. What the fleet says is heard in the socket's own callback: no queue, so nothing can be ahead of a stop.
-Known of aiomqtt 2.5: it does not reconnect; a publish that timed out is still sent when the same client object
-connects again; a publish that the broker's ACL refused raises nothing (here it is counted); a cancellation may get
-lost in it (`_heed_cancellation`).
 
     MqttError              the connection is lost or not made: tried again after a jittered pause
     anything else          a bug: it ends the process
@@ -16,37 +13,28 @@ import asyncio
 import contextlib
 import logging
 import random
-import socket
-import ssl
 from collections import Counter, deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from concurrent.futures import Executor
-from dataclasses import dataclass
 from functools import partial
 from typing import Any, Final, TypeVar
 
 import aiomqtt
-from paho.mqtt.packettypes import PacketTypes
-from paho.mqtt.properties import Properties
-from paho.mqtt.reasoncodes import ReasonCode
 
 from agents.clocks import Clocks
+from agents.connection import Endpoint, bytes_of, forget_cancellation, heed_cancellation, new_client, publish, subscribe
 from agents.control import Snapshot
 from agents.downlink import Downlink, Hears
 from agents.spool import Receipted, Spool
 from agents.steps import Acknowledge, Sample
 from agents.uplink import Outbox, birth_of
 from broker.contract.messages import CommandRefused, Event, Message, Presence, Receipt
-from broker.contract.topics import ALL, DOWNLINKS, Channel, topic_for
-from broker.wire.mac import LinkKeys
 from broker.wire.sealed import Packet, pack
 
 _log = logging.getLogger(__name__)
 R = TypeVar("R")
 
-KEEPALIVE_S: Final = 5
 PUBLISH_S: Final = 5.0  # without an acknowledgement for so long the connection is given up
-CONNECT_S: Final = 3.0
 BACKOFF_LEAST_S: Final = 0.2
 BACKOFF_MOST_S: Final = 5.0
 SETTLED_S: Final = 10.0  # a connection that held so long was a good one: the next pause is short again
@@ -56,47 +44,8 @@ WINDOW: Final = 64  # events told and not yet receipted
 RESEND_LEAST_S: Final = 5.0
 RESEND_MOST_S: Final = 60.0
 
-_TCP_THIN_LINEAR_TIMEOUTS: Final = 16  # linux/tcp.h: a thin stream retransmits without exponential back-off
-_SOCKET_OPTIONS: Final = (
-    (socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),
-    (socket.IPPROTO_TCP, _TCP_THIN_LINEAR_TIMEOUTS, 1),
-    # Sent and unacknowledged for so long: a half-open link. A blackout of 2 s must survive it, a lease must not.
-    (socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, 5_000),
-)
-
-
-@dataclass(frozen=True, slots=True)
-class Endpoint:
-    """Who this is, and the broker it speaks to."""
-
-    site: str
-    device: str
-    keys: dict[str, LinkKeys]  # by kid; the first seals
-    host: str
-    port: int
-    tls: ssl.SSLContext
-
-
-class Refused(aiomqtt.MqttError):
-    """The broker does not let this device hear what is meant for it: struck off, or an ACL that does not know it."""
-
-
 class _Farewell(Exception):
     """The agent ends, and has said so."""
-
-
-class _Client(aiomqtt.Client):
-    """Counts publishes that the broker denied, which aiomqtt reports as success."""
-
-    def __init__(self, on_denied: Callable[[], None], *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **kwargs)
-        self._on_denied = on_denied
-        self._client.connect_timeout = CONNECT_S
-
-    def _on_publish(self, client: Any, userdata: Any, mid: int, reason_code: ReasonCode, properties: Any) -> None:
-        if reason_code.is_failure:
-            self._on_denied()
-        super()._on_publish(client, userdata, mid, reason_code, properties)
 
 
 class Link:
@@ -171,7 +120,7 @@ class Link:
                 _log.warning("no connection to %s:%d: %s", self._endpoint.host, self._endpoint.port, _reasons(lost))
             finally:
                 self.connected = False
-            _forget_cancellation()
+            forget_cancellation()
             failures = 1 if self._clocks.boottime_s() - began_s >= SETTLED_S else failures + 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._backoff_s(failures)):
@@ -184,9 +133,9 @@ class Link:
 
     async def _connection(self) -> None:
         will = self._packet(Presence(self._snapshot().boot_n, online=False))
-        async with self._new_client(will) as client:
-            _heed_cancellation()
-            await self._subscribe(client)
+        async with new_client(self._endpoint, will, self._hear, self._denied) as client:
+            heed_cancellation()
+            await subscribe(client, self._endpoint)  # hear before speaking: what answers a birth finds an open ear
             self._birth_changed.clear()
             await self._publish(client, await self._birth())
             await self._publish(client, Presence(self._snapshot().boot_n, online=True))
@@ -208,54 +157,12 @@ class Link:
             lanes.create_task(self._send_late(client), name="link: late samples")
             lanes.create_task(self._say_farewell(client), name="link: farewell")
 
-    def _new_client(self, will: Packet) -> aiomqtt.Client:
-        connect = Properties(PacketTypes.CONNECT)  # type: ignore[no-untyped-call]  # paho's
-        connect.SessionExpiryInterval = 0
-        return _Client(
-            self._denied,
-            self._endpoint.host,
-            self._endpoint.port,
-            identifier=self._endpoint.device,
-            protocol=aiomqtt.ProtocolVersion.V5,
-            clean_start=True,
-            properties=connect,
-            will=aiomqtt.Will(
-                will.topic, will.payload, will.qos, will.retain, _properties(will, PacketTypes.WILLMESSAGE)
-            ),
-            tls_context=self._endpoint.tls,
-            keepalive=KEEPALIVE_S,
-            timeout=CONNECT_S,
-            socket_options=_SOCKET_OPTIONS,
-            queue_type=self._ear(),
-        )
-
-    async def _subscribe(self, client: aiomqtt.Client) -> None:
-        """Hear before speaking: whatever answers a birth finds an open ear."""
-        site, device = self._endpoint.site, self._endpoint.device
-        topics = [(topic_for(site, ALL, Channel.STOP), 1)]
-        topics += [(topic_for(site, device, row.channel), row.qos) for row in DOWNLINKS]
-        granted: Iterable[ReasonCode | int] = await client.subscribe(topics)
-        _heed_cancellation()
-        denied = [topic for (topic, _), code in zip(topics, granted, strict=True) if _is_failure(code)]
-        if denied:
-            raise Refused(f"the broker refuses to let us hear {', '.join(denied)}")
-
     # --- hearing ----------------------------------------------------------------------------------------------------
-
-    def _ear(self) -> type[asyncio.Queue[aiomqtt.Message]]:
-        """aiomqtt puts what arrives into a queue of a given class; this one hears it at once and keeps nothing."""
-        hear = self._hear
-
-        class Ear(asyncio.Queue[aiomqtt.Message]):
-            def put_nowait(self, item: aiomqtt.Message) -> None:
-                hear(item)
-
-        return Ear
 
     def _hear(self, message: aiomqtt.Message) -> None:
         try:
             properties = getattr(message.properties, "UserProperty", ())
-            self.downlink.hear(message.topic.value, _bytes(message.payload), properties, retained=message.retain)
+            self.downlink.hear(message.topic.value, bytes_of(message.payload), properties, retained=message.retain)
         except BaseException as bug:  # aiomqtt would take it for a lost connection
             if not self._bug.done():
                 self._bug.set_exception(bug)
@@ -352,23 +259,14 @@ class Link:
     async def _all_said(self) -> None:
         """Acks and samples sent, the spool receipted."""
         # Several queues at once, one of them on disk, for at most FAREWELL_S: asked rather than awaited.
-        while len(self.outbox.acks) + len(self.outbox.live) > 0 or await self._on_disk(self._events_left):  # noqa: ASYNC110
+        while not self.outbox.is_told or await self._on_disk(self._events_left):  # noqa: ASYNC110
             await asyncio.sleep(0.02)
 
     def _events_left(self) -> bool:
         return self._spool.oldest_n < self._spool.next_n
 
     async def _publish(self, client: aiomqtt.Client, message: Message) -> None:
-        packet = self._packet(message)
-        await client.publish(
-            packet.topic,
-            packet.payload,
-            packet.qos,
-            packet.retain,
-            _properties(packet, PacketTypes.PUBLISH),
-            timeout=PUBLISH_S,
-        )
-        _heed_cancellation()
+        await publish(client, self._packet(message), PUBLISH_S)
 
     def _packet(self, message: Message) -> Packet:
         keys = next(iter(self._endpoint.keys.values()))
@@ -384,41 +282,6 @@ class Link:
 
     async def _on_disk(self, work: Callable[[], R]) -> R:
         return await self._loop.run_in_executor(self._disk, work)
-
-
-def _heed_cancellation() -> None:
-    """After every call of aiomqtt, which waits with `asyncio.wait_for`: until Python 3.12 that swallows a cancellation
-    that comes in the same turn as what it waits for, and the lane would go on for ever (seen in a test).
-
-    Raises:
-        asyncio.CancelledError: this task was told to end.
-    """
-    task = asyncio.current_task()
-    if task is not None and task.cancelling() > 0:
-        raise asyncio.CancelledError
-
-
-def _forget_cancellation() -> None:
-    """After a task group has failed: until Python 3.13 the request by which it ended its own task stays counted."""
-    task = asyncio.current_task()
-    while task is not None and task.cancelling() > 0:
-        task.uncancel()
-
-
-def _properties(packet: Packet, kind: int) -> Properties:
-    properties = Properties(kind)  # type: ignore[no-untyped-call]  # paho's
-    properties.UserProperty = list(packet.user_properties)
-    return properties
-
-
-def _bytes(payload: object) -> bytes:
-    if not isinstance(payload, bytes | bytearray):
-        raise AssertionError("paho delivers bytes")
-    return bytes(payload)
-
-
-def _is_failure(code: ReasonCode | int) -> bool:
-    return code.is_failure if isinstance(code, ReasonCode) else code >= 0x80
 
 
 def _reasons(lost: BaseExceptionGroup[Any]) -> str:

@@ -5,9 +5,9 @@ from collections import deque
 
 from agents.steps import HeardStop, Input, Output, Sample
 
-INBOX_MAX = 256
+INBOX_MAX = 64  # what a tick can judge without coming late
 OUTBOX_MAX = 1024
-STOPS_MAX = 1024
+STOPS_MAX = 64
 
 
 class OutboxFull(RuntimeError):
@@ -18,7 +18,7 @@ class Inbox:
     """What the control thread hears, from any thread. What may not wait or be lost has a lane of its own.
 
     The first lane takes stops, the stop of the person at the device, and the confirmations of the thread's own
-    writes, of which the outbox bounds the number. Where a thousand stops already wait, one more says nothing new.
+    writes, of which the outbox bounds the number. Where 64 stops already wait, one more says nothing new.
     """
 
     def __init__(self, limit: int = INBOX_MAX) -> None:

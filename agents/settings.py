@@ -43,7 +43,8 @@ def load_settings(**given: object) -> Settings:
         if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known:
             raise SettingsRefused(f"{name} in the environment is no setting of the agent.")
     try:
-        return Settings(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type] # checked right here
+        named = {name: value for name, value in given.items() if value is not None}
+        return Settings(**named)  # type: ignore[arg-type] # checked right here
     except ValidationError as refused:
         error = refused.errors(include_url=False)[0]
         field = ".".join(str(part) for part in error["loc"])

@@ -123,7 +123,7 @@ class Spool:
         """
         with self._transaction():
             numbered = tuple(self._insert(event) for event in events)
-            if self._kept > self._events_max:
+            while self._kept > self._events_max:
                 self._drop_oldest()
         return numbered
 

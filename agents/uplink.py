@@ -88,6 +88,11 @@ class Outbox:
         return replace(sample.telemetry, at=self._clocks.wall_time_of(sample.sent_s), late=late)
 
     @property
+    def is_told(self) -> bool:
+        """Whether nothing waits but what is late."""
+        return len(self.acks) + len(self.live) == 0
+
+    @property
     def shed_count(self) -> int:
         """What never leaves: late samples and acks that gave way."""
         return self.late.shed + self.acks.shed

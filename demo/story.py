@@ -141,12 +141,12 @@ class _Story:
         true_ma = float(self._clinic.truth("stim-01")["true_ma"])
         return true_ma if true_ma > above_ma else None
 
-    def _press_when_taken(self, device: str, button: str) -> None:
+    def _press_when_taken(self, device: str, button: str, step_ma: float | None = None) -> None:
         """A person presses again while the device says "not yet"."""
 
         def press() -> bool:
             try:
-                self._clinic.press(device, button)
+                self._clinic.press(device, button, step_ma)
             except Refused as refused:
                 self._not_yet = str(refused)
                 return False
@@ -156,7 +156,7 @@ class _Story:
 
     def _raise(self, device: str, to_ma: float) -> None:
         for _ in range(round(to_ma / STEP_MA)):
-            self._press_when_taken(device, "raise")
+            self._press_when_taken(device, "raise", STEP_MA)
 
     @contextmanager
     def _narrated(self) -> Iterator[None]:

@@ -75,9 +75,9 @@ class Desk:
             return _error("busy", f"{WAITING_MAX} requests wait already.")
         waiting: asyncio.Future[effects.Reply] = asyncio.get_running_loop().create_future()
         self._waiting.setdefault(request_id, []).append(waiting)
-        if not self._inbox.urgent(self._input(request_id, request)):
-            return _error("busy", "The fleet service cannot take any more requests.")
         try:
+            if not self._inbox.urgent(self._input(request_id, request)):
+                return _error("busy", "The fleet service cannot take any more requests.")
             async with asyncio.timeout(ANSWER_S_MAX):
                 return _document(request_id, await waiting)
         except TimeoutError:

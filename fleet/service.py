@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY, Channel
-from broker.pki.link import site_links
+from broker.pki.link import Links, site_links
 from broker.pki.registry import FILE_NAME, BadRegistry, Registry, load_registry
 from broker.pki.site import SERVICES_FOLDER
 from broker.wire import codec
@@ -78,14 +78,15 @@ def run_fleet(settings: Settings, alive: Alive = lambda ready: None) -> int:
 
     `alive(ready)` is called several times a second from the turns of the owner, once both connections carry with True.
     """
-    settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     try:
+        settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         registry = load_registry(settings.site_dir)
-        with one_instance(settings.lock_path, lambda: log.warning("another fleet instance runs here: waiting")):
-            return asyncio.run(_Service(settings, registry, alive).run())
-    except BadRegistry as bad:
-        log.error("%s", bad)  # a sentence for people, who are not helped by a traceback
+        keyring = Keyring(_links(settings.site_dir, registry))
+    except (BadRegistry, OSError, ValueError) as bad:
+        log.error("the site cannot be used: %s", bad)
         return EXIT_REFUSED
+    with one_instance(settings.lock_path, lambda: log.warning("another fleet instance runs here: waiting")):
+        return asyncio.run(_Service(settings, registry, keyring, alive).run())
 
 
 @dataclass(slots=True)
@@ -111,9 +112,10 @@ class _Ended(Exception):
 class _Service:
     """The parts of one running service."""
 
-    def __init__(self, settings: Settings, registry: Registry, alive: Alive) -> None:
+    def __init__(self, settings: Settings, registry: Registry, keyring: Keyring, alive: Alive) -> None:
         self._settings = settings
         self._registry = registry
+        self._keyring = keyring
         self._alive = alive
         self._failure: BaseException | None = None
         self._up = asyncio.Event()
@@ -147,7 +149,7 @@ class _Service:
     async def _serve(self, journal: FleetJournal) -> None:
         settings, registry = self._settings, self._registry
         inbox = Inbox(settings.inbox_items_max)
-        keyring = Keyring(site_links(settings.site_dir, registry))
+        keyring = self._keyring
         clocks: dict[str, Any] = {"boottime": boottime_s, "walltime": walltime_s}
         downlink = Downlink(
             registry.site, keyring, _Reports(inbox), boottime=boottime_s, items_max=settings.outbox_items_max
@@ -204,9 +206,9 @@ class _Service:
             known = stamps
             try:
                 registry = load_registry(site_dir)
-                links = site_links(site_dir, registry)
+                links = _links(site_dir, registry)
             except (BadRegistry, OSError, ValueError) as error:
-                log.error("the registry stays as it was: %s", error)  # noqa: TRY400
+                log.error("the registry stays as it was: %s", error)
                 continue
             keyring.exchange(links)
             self._adopt(owner, registry)
@@ -260,9 +262,20 @@ class _Service:
             "journal_refusing": journal.refusing,
             "draining": owner.state.durable.draining,
             "outbox": downlink.waiting,
-            "refused": _counts(intake.counts.items()) | _counts(owner.counts.items()),
+            "refused": _counts(intake.counts.items()),
+            "refused_by_core": _counts(owner.counts.items()),
             "undelivered": _counts(downlink.counts.items()),
         }
+
+
+def _links(site_dir: Path, registry: Registry) -> Links:
+    """Every device's keys.
+
+    Raises:
+        OSError, ValueError: the site key is missing, or is none.
+    """
+    with (site_dir / "site.key").open("rb"):  # without it nobody could be heard, and that is no site without devices
+        return site_links(site_dir, registry)
 
 
 def _counts(counted: Iterable[tuple[tuple[Channel | None, str], int]]) -> dict[str, int]:

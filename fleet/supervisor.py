@@ -61,7 +61,8 @@ class _Worker:
     pipe: int
     started_s: float
     heard_s: float
-    ready: bool = False
+    ready: bool = False  # its turns turn
+    carries: bool = False  # both connections carry: samples are answered
 
     def close(self) -> None:
         os.close(self.pidfd)
@@ -124,10 +125,12 @@ class _Supervisor:
     def _hear(self, worker: _Worker, now_s: float) -> None:
         said = os.read(worker.pipe, 4096)
         worker.heard_s = now_s
-        if b"R" in said and not worker.ready:
+        if not worker.ready:
             worker.ready = self.was_ready = True
-            notify(os.environ, "READY=1", "STATUS=both connections carry")
-            log.info("the fleet service is ready %.2f s after its start", now_s - worker.started_s)
+            notify(os.environ, "READY=1", "STATUS=running")
+        if b"R" in said and not worker.carries:
+            worker.carries = True
+            log.info("the fleet service answers samples %.2f s after its start", now_s - worker.started_s)
 
     def _end(self, worker: _Worker, now_s: float) -> None:
         os.read(self.signals, 4096)

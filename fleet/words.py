@@ -37,10 +37,18 @@ def _stop_confirmed(body: Body) -> str:
 
 def _reported(body: Body) -> str:
     event = body["event"]
-    detail = ", ".join(f"{name} {_short(value)}" for name, value in (event["detail"] or {}).items())
-    cause = f" ({event['cause']})" if event["cause"] else ""
     said = str(event["kind"]).replace("_", " ")
-    return f"{body['device']}: {said}{cause}" + (f": {detail}" if detail else "")
+    cause = f" ({event['cause']})" if event["cause"] and event["cause"] != event["kind"] else ""
+    detail = _detail(event["detail"] or {})
+    return f"{body['device']}: {said}{cause}" + (f", {detail}" if detail else "")
+
+
+def _detail(detail: Body) -> str:
+    if "quantity" in detail:  # a reading and the bound it was judged by
+        value = "no reading" if detail["value"] is None else _short(detail["value"])
+        bound = "" if detail["limit"] is None else f" against {_short(detail['limit'])}"
+        return f"{detail['quantity']} {value}{bound}"
+    return ", ".join(f"{name} {_short(value)}" for name, value in detail.items() if value is not None)
 
 
 def _short(value: object) -> str:

@@ -31,8 +31,9 @@ LONG_MODULES: Final = {
 """Modules over LINES lines: path to the reason why they are one idea all the same."""
 
 COMPOSITION_ROOTS: Final = {
-    "agents/simulation/bench.py": "the bench of simulated stimulators is a process of its own",
+    "agents/commandline.py": "the processes of the agent and of the simulated stimulators begin here",
     "broker/commands.py": "certificates begin at the time of the command that issues them",
+    "fleet/service.py": "the composition root of the fleet service",
     "broker/mosquitto/local.py": "how long to wait for a broker that it starts, nothing that the fleet decides",
 }
 """Shipped modules that may read a clock: path to the reason. Everything else is given its clocks."""

@@ -39,8 +39,8 @@ class Cable:
             return
         with contextlib.suppress(ConnectionError):
             async with asyncio.TaskGroup() as ways:
-                ways.create_task(self._carry_one_way(agent_in, broker_out))
-                ways.create_task(self._carry_one_way(broker_in, agent_out))
+                ways.create_task(self._carry_one_way(agent_in, broker_out), name="cable: to the broker")
+                ways.create_task(self._carry_one_way(broker_in, agent_out), name="cable: to the agent")
 
     async def _carry_one_way(self, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         try:

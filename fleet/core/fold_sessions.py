@@ -8,7 +8,7 @@ from fleet.core.events import SessionState
 from fleet.core.fold_devices import heard_up_to
 from fleet.core.state import Device, Durable, Session
 
-SESSIONS_KEPT = 512  # over ones, for people who ask; the journal has them all
+SESSIONS_KEPT = 256  # over ones, for people who ask; the journal has them all
 
 
 def _change(durable: Durable, session_id: str, **changes: Any) -> None:

@@ -23,8 +23,7 @@ class StopTarget(Strict):
     """A device that a stop is followed on until zero is measured.
 
     `urgent`: it had a live session or measured output, so A01 follows if zero is not. `pulse_period_s`: of its train.
-    `after_seq`: its newest sample when the stop was ordered (-1: none); zero counts in later ones of `boot_n` or of a
-    later boot.
+    `boot_n` and `after_seq`: its newest sample when the stop was ordered (-1: none); only later ones can show zero.
     """
 
     device: str

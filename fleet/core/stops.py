@@ -129,18 +129,17 @@ def sent(turn: Turn, heard: StopSent) -> None:
 
 
 def seen(turn: Turn, name: str, sample: Telemetry) -> None:
-    """A newest sample may show zero. Before a stop was sent it shows nothing about it."""
+    """A newest sample may show zero. It is newer than all before the order: `heard_up_to` keeps that over a restart.
+
+    Before a stop was sent it shows nothing about it.
+    """
     amplitude_ma = sample.amplitude_ma
     if sample.phase in LIVE_PHASES or amplitude_ma is None or not amplitude_ma < ZERO_MA:
         return
     for stop in list(turn.state.durable.stops.values()):
         pursuit = stop.pursuits.get(name)
-        if pursuit is not None and stop.sent_s is not None and _after(pursuit.target, sample):
+        if pursuit is not None and stop.sent_s is not None:
             _confirm(turn, stop, pursuit, ConfirmedBy.TELEMETRY, amplitude_ma)
-
-
-def _after(target: StopTarget, sample: Telemetry) -> bool:
-    return sample.boot_n > target.boot_n or (sample.boot_n == target.boot_n and sample.seq > target.after_seq)
 
 
 def acknowledged(turn: Turn, name: str, ack: Ack) -> None:

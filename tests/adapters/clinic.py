@@ -9,6 +9,7 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -112,6 +113,7 @@ class WireDevice:
         self.settings_version = 0
         self.elapsed_s = 0.0
         self.n = itertools.count(1)
+        self.acknowledged = 0  # publishes at QoS 1 that the broker has answered
         self._clinic = clinic
         self._papers = clinic.papers(name)
         self._links = device_links(self._papers)
@@ -119,9 +121,14 @@ class WireDevice:
         self.connection: Connection
 
     async def connect(self) -> None:
-        self.connection = await Connection.open(self._clinic.endpoint(self.name), hear=self._hear)
+        self.connection = await Connection.open(
+            self._clinic.endpoint(self.name), hear=self._hear, acknowledged=self._acknowledge
+        )
         topics = [(topic_for(SITE, self.name, row.channel), row.qos) for row in DOWNLINKS]
         await self.connection.subscribe([*topics, (topic_for(SITE, ALL, Channel.STOP), 1)])
+
+    def _acknowledge(self, _packet_id: int, _reason: int) -> None:
+        self.acknowledged += 1
 
     async def _hear(self, arrived: Arrived) -> None:
         opened = self._opener.open(arrived.topic, arrived.payload, arrived.user_properties)
@@ -129,6 +136,10 @@ class WireDevice:
         if isinstance(opened, sealed.Received) and isinstance(opened.message, Settings):
             self.settings_version = opened.message.version
             self.say(self.birth())
+
+    async def has_acknowledged(self, publishes: int) -> None:
+        """Wait until the broker has answered so many."""
+        await eventually(lambda: self.acknowledged >= publishes)
 
     def messages(self, kind: type[Any]) -> list[Any]:
         """Every authentic message of one type so far."""
@@ -241,7 +252,7 @@ class WireDevice:
         for status in (AckStatus.RECEIVED, AckStatus.DONE):
             self.say(Ack(self.boot_n, authorisation.command_id, status, None, None, at()))
         for phase in (Phase.ARMED, Phase.RUNNING):
-            before = len(self.messages(Lease))
+            before_s = time.clock_gettime(time.CLOCK_BOOTTIME)
             self.phase = phase
-            await eventually(lambda before=before: len(self.messages(Lease)) > before)
+            await eventually(partial(self.leased_since, before_s + 0.05))  # what was under way has arrived
         return authorisation

@@ -49,14 +49,12 @@ class Instance:
         ring = Keyring(site_links(clinic.site_dir, load_registry(clinic.site_dir)))
         self.downlink = Downlink(SITE, ring, self.ends, boottime=time.monotonic, items_max=100)
         self.echo = Echo(f"instance-{fleet_n}", lambda: fleet_n)
-        intake = Intake(
-            SITE, ring, self.ends, heard_echo=self.echo.heard, boottime=time.monotonic, walltime=time.time
-        )
+        intake = Intake(SITE, ring, self.ends, heard_echo=self.echo.heard, boottime=time.monotonic, walltime=time.time)
         self.up = asyncio.Event()
-        endpoints = [clinic.endpoint(identity) for identity in (FLEET_INTAKE, FLEET_SAFETY)]
+        incoming, outgoing = clinic.endpoint(FLEET_INTAKE), clinic.endpoint(FLEET_SAFETY)
         if port is not None:
-            endpoints = [replace(endpoint, port=port) for endpoint in endpoints]
-        self.connections = Connections(SITE, *endpoints, intake, self.downlink, self.echo, self.up)
+            incoming, outgoing = replace(incoming, port=port), replace(outgoing, port=port)
+        self.connections = Connections(SITE, incoming, outgoing, intake, self.downlink, self.echo, self.up)
 
     @asynccontextmanager
     async def running(self) -> AsyncIterator[asyncio.Task[None]]:
@@ -196,7 +194,7 @@ async def test_a_certificate_that_does_not_fit_is_tried_again(clinic: Clinic) ->
     intake.certificate.write_bytes(b"half a certific")
     instance = Instance(clinic, 1)
     async with instance.running() as task:
-        await asyncio.sleep(0.5)  # several tries
+        await asyncio.sleep(0.5)  # time for several tries, each of which fails
         assert not instance.up.is_set()
         assert not task.done()
         intake.certificate.write_bytes(good)
@@ -233,7 +231,8 @@ def test_an_old_echo_heard_late_is_no_sign_of_life_now() -> None:
 
 
 @pytest.mark.parametrize(
-    ("instance", "fleet_n", "taken"), [("b", 5, True), ("a0", 4, True), ("0", 4, False), ("b", 3, False), ("a", 9, False)]
+    ("instance", "fleet_n", "taken"),
+    [("b", 5, True), ("a0", 4, True), ("0", 4, False), ("b", 3, False), ("a", 9, False)],
 )
 def test_who_is_the_younger_of_two(instance: str, fleet_n: int, taken: bool) -> None:
     ours, theirs = Echo("a", lambda: 4), Echo(instance, lambda: fleet_n)

@@ -1,4 +1,4 @@
-"""What the fleet sends: sealed, in order, stops first, never dropped in silence. Some of it against a real Mosquitto."""
+"""What the fleet sends: sealed, in order, stops first, never dropped in silence; some of it to a real Mosquitto."""
 
 import hashlib
 import os
@@ -15,7 +15,7 @@ from broker.contract.messages import Cancel, Lease, Receipt, Release, Scope, Set
 from broker.contract.topics import ALL, FLEET_SAFETY, Channel
 from broker.pki.link import site_links
 from broker.pki.registry import load_registry
-from broker.wire import sealed
+from broker.wire.codec import encode
 from fleet.adapters.downlink import Downlink, StopTaken, Undelivered
 from fleet.keyring import Keyring
 from fleet.mqtt import Connection
@@ -160,7 +160,11 @@ def test_clearing_a_hold_never_undoes_a_stop_that_came_after_it(office: Office) 
     office.downlink.clear_stop(DEVICE)
     office.downlink.send(DEVICE, stop(1))
     office.downlink.attach(office.wire)
-    assert [(sent.payload != b"", sent.retain) for sent in office.wire.sent] == [(True, True), (False, True), (True, True)]
+    assert [(sent.payload != b"", sent.retain) for sent in office.wire.sent] == [
+        (True, True),
+        (False, True),
+        (True, True),
+    ]
 
 
 def test_what_was_not_acknowledged_goes_out_again_first_and_in_order(office: Office) -> None:
@@ -174,7 +178,7 @@ def test_what_was_not_acknowledged_goes_out_again_first_and_in_order(office: Off
     office.downlink.send(DEVICE, stop(2))
     again = Wire()
     office.downlink.attach(again)
-    assert [sent.payload for sent in again.sent[:2]] == [office.wire.sent[1].payload, sealed.encode(stop(2))]
+    assert [sent.payload for sent in again.sent[:2]] == [office.wire.sent[1].payload, encode(stop(2))]
     assert again.channels == [f"{DEVICE}/{c}" for c in ("stop", "stop", "cancel", "cancel")]
     office.downlink.acknowledged(99, 0)  # an answer to the connection before: nobody's
     assert office.downlink.waiting == 4

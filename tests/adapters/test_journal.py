@@ -76,7 +76,7 @@ def open_journal(
 async def eventually(condition: Any, within_s: float = 10.0) -> None:
     """Another thread makes it true: the only signal there is its effect."""
     async with asyncio.timeout(within_s):
-        while not condition():
+        while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # polls an effect of the writing thread, which cannot be awaited
 
 
@@ -93,7 +93,7 @@ async def test_what_was_appended_comes_back_in_order(tmp_path: Path) -> None:
 
 async def test_a_restart_folds_only_what_came_after_the_snapshot(tmp_path: Path) -> None:
     journal = open_journal(tmp_path / "j.db")
-    journal.append(AT, [Counted(1)] * 50)
+    _ = journal.append(AT, [Counted(1)] * 50)
     journal.snapshot(Tally(50))
     await journal.append(AT, [Counted(7)])
     journal.close()
@@ -131,7 +131,7 @@ async def test_a_snapshot_holds_exactly_what_the_fold_would(tmp_path: Path) -> N
     """Appends go on while the snapshot is written; with it or without it the state is the same."""
     journal, state = open_journal(tmp_path / "j.db"), Tally()
     for n in range(200):
-        journal.append(AT, [Counted(n)])
+        _ = journal.append(AT, [Counted(n)])
         state = evolve(state, Counted(n))
         if n % 7 == 0:
             journal.snapshot(state)
@@ -213,7 +213,7 @@ def test_verifying_what_is_not_there_or_no_journal(tmp_path: Path) -> None:
 async def test_an_event_that_would_not_read_back_is_not_written(tmp_path: Path, event: object) -> None:
     journal = open_journal(tmp_path / "j.db")
     with pytest.raises(Unstorable):
-        journal.append(AT, [Counted(1), event])
+        _ = journal.append(AT, [Counted(1), event])
     await journal.append(AT, [Counted(8)])
     journal.close()
     assert open_journal(tmp_path / "j.db").restored.state == Tally(8)
@@ -266,7 +266,7 @@ async def test_closing_on_a_disk_that_refuses_says_what_was_not_written(tmp_path
     journal = open_journal(path, disk)
     other = sqlite3.connect(path, isolation_level=None)
     other.execute("BEGIN EXCLUSIVE")
-    journal.append(AT, [Counted(10)])
+    _ = journal.append(AT, [Counted(10)])
     await eventually(lambda: len(disk.changes) == 1)
     with pytest.raises(JournalUnwritable, match="1 rows were not written"):
         journal.close()
@@ -306,10 +306,10 @@ asyncio.run(main())
 
 
 def test_kill_9_loses_nothing_that_was_reported_durable(tmp_path: Path) -> None:
-    """Five times in a row, in the middle of writing, with snapshots; then the sum of all rows is computed by hand."""
+    """Three times in a row, in the middle of writing, with snapshots; then the sum of all rows is computed by hand."""
     path = tmp_path / "j.db"
     reported = 0
-    for kill in range(5):
+    for kill in range(3):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, str(path)], stdout=subprocess.PIPE, text=True, env={**os.environ}
         )

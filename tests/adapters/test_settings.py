@@ -72,9 +72,9 @@ def test_so_is_what_the_file_says(site: Path, tmp_path: Path, text: str, named: 
 
 def test_a_misspelt_variable_is_found_out(site: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STIMFLEET_FLEET_LEASE_TTL", "6000")
-    with pytest.raises(SettingsRefused, match="STIMFLEET_FLEET_LEASE_TTL in the environment is no setting"):
+    with pytest.raises(SettingsRefused, match=r"STIMFLEET_FLEET_LEASE_TTL in the environment is no setting"):
         load_settings(site, tmp_path)
     monkeypatch.delenv("STIMFLEET_FLEET_LEASE_TTL")
     monkeypatch.setenv("STIMFLEET_FLEET_LEASE_TTL_MS", "x")
-    with pytest.raises(SettingsRefused, match="^lease_ttl_ms cannot be 'x'"):
+    with pytest.raises(SettingsRefused, match=r"^lease_ttl_ms cannot be 'x'"):
         load_settings(site, tmp_path)

@@ -16,7 +16,7 @@ class PowerCut(Exception):
 
 
 @dataclass
-class _File:
+class File:
     content: bytes
     synced: bytes | None = None  # None: nothing of it is safe
 
@@ -27,9 +27,9 @@ class CutDisk:
 
     cut_at: int | None = None
     calls: int = 0
-    names: dict[Path, _File] = field(default_factory=dict)
-    safe_names: dict[Path, _File] = field(default_factory=dict)
-    folder_changes: list[tuple[Path, Path | None, _File]] = field(default_factory=list)  # (new name, old name, file)
+    names: dict[Path, File] = field(default_factory=dict)
+    safe_names: dict[Path, File] = field(default_factory=dict)
+    folder_changes: list[tuple[Path, Path | None, File]] = field(default_factory=list)  # (new name, old name, file)
 
     def _call(self) -> bool:
         """True: the power goes during this call."""
@@ -45,7 +45,7 @@ class CutDisk:
         dies = self._call()
         file = self.names.get(path)
         if file is None:
-            file = self.names[path] = _File(b"")
+            file = self.names[path] = File(b"")
             self.folder_changes.append((path, None, file))
         file.content = content[: len(content) // 2] if dies else content
         if dies:
@@ -80,11 +80,11 @@ class CutDisk:
                     if old is not None:
                         names.pop(old, None)
             for contents in product(*(_may_hold(file) for file in names.values())):
-                files = {path: _File(content, content) for path, content in zip(names, contents, strict=True)}
+                files = {path: File(content, content) for path, content in zip(names, contents, strict=True)}
                 yield CutDisk(names=dict(files), safe_names=dict(files))
 
 
-def _may_hold(file: _File) -> list[bytes]:
+def _may_hold(file: File) -> list[bytes]:
     if file.synced == file.content:
         return [file.content]
     lost = file.content

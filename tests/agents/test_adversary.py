@@ -118,7 +118,7 @@ class Adversary(RuleBasedStateMachine):
             self.tick(after_s=0.05, peak=0.0, fault=0)
             self.lease_newest()
 
-    # --- the fleet, true and false --------------------------------------------------------------------------------------
+    # --- the fleet, true and false ------------------------------------------------------------------------------------
 
     @rule(
         change=st.sampled_from(["", "", "", "", "boot", "answers", "room", "plan"]),
@@ -226,7 +226,7 @@ class Adversary(RuleBasedStateMachine):
             self.holds -= {(scope, each) for each in (ids if scope is not Scope.SERVICE else ("",))}
         assert before.enabled or not self.drive.enabled, "lifting starts nothing"
 
-    # --- disk and people ------------------------------------------------------------------------------------------------
+    # --- disk and people ----------------------------------------------------------------------------------------------
 
     @precondition(lambda self: self.unwritten)
     @rule()
@@ -267,7 +267,7 @@ class Adversary(RuleBasedStateMachine):
                 self.write()
             self.quiet(ticks=15)
 
-    # --- what must hold ---------------------------------------------------------------------------------------------------
+    # --- what must hold -----------------------------------------------------------------------------------------------
 
     @invariant()
     def output_only_with_everything(self) -> None:

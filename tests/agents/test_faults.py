@@ -164,6 +164,16 @@ def test_once_at_zero_a_driver_that_falls_silent_is_no_stuck_output() -> None:
     assert causes(flows, now_s + 60.0, ZERO) == [Cause.OUTPUT_STUCK]
 
 
+def test_an_order_that_was_not_answered_may_not_have_been_heard() -> None:
+    """The line was dead while zero was ordered: a whole window after it answers again has to be zero."""
+    watch, now_s = flowing()
+    watch = ordered(watch, now_s, ON, ZERO)
+    watch = watched(watch, now_s + 0.2, None, ZERO)
+    early = watched(watch, now_s + 0.25, replace(RESTING, taken_s=now_s + 0.25), ZERO)
+    assert not early.zero_measured
+    assert watched(early, now_s + 0.35, replace(RESTING, taken_s=now_s + 0.35), ZERO).zero_measured
+
+
 # --- sensor -----------------------------------------------------------------------------------------------------------
 
 

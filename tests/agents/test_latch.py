@@ -1,5 +1,6 @@
 """The durable record through power cuts at every system call, kill -9, and damage of every kind."""
 
+import hashlib
 import signal
 import subprocess
 import sys
@@ -19,9 +20,10 @@ from broker.contract.causes import Cause, ResetBy
 from broker.contract.limits import GENERIC_PROFILE
 from broker.contract.messages import EventKind, Holds
 from tests.agents.clinic import SESSION, SETTINGS, Clinic
-from tests.agents.power import CutDisk, PowerCut
+from tests.agents.power import CutDisk, File, PowerCut
 
 PATH = Path("/var/lib/agent/latch")
+NEW = Path("/var/lib/agent/latch.new")
 NEW_DEVICE = Durable(boot_n=0)
 FULL = Durable(
     boot_n=41,
@@ -45,10 +47,12 @@ LIFE = (
 )
 
 
+Save = Callable[[CutDisk, Durable], None]
+
 # --- power ------------------------------------------------------------------------------------------------------------
 
 
-def prove(save: Callable[[CutDisk, Durable], None], life: tuple[Durable, ...] = LIFE) -> int:
+def prove(save: Save) -> int:
     """Cut at every call of every save: what is found is the record last saved, or the one being saved.
 
     And again during the first save after that, from everything that may have been found. Returns how many disks.
@@ -57,7 +61,7 @@ def prove(save: Callable[[CutDisk, Durable], None], life: tuple[Durable, ...] = 
     for cut_at in range(1, 200):
         disk, saved, saving = CutDisk(cut_at=cut_at), NEW_DEVICE, NEW_DEVICE
         try:
-            for saving in life:
+            for saving in LIFE:
                 save(disk, saving)
                 saved = saving
         except PowerCut:
@@ -70,9 +74,7 @@ def prove(save: Callable[[CutDisk, Durable], None], life: tuple[Durable, ...] = 
     raise AssertionError("a save has no end")
 
 
-def _prove_second_cut(
-    save: Callable[[CutDisk, Durable], None], found: CutDisk, allowed: tuple[Durable, Durable]
-) -> int:
+def _prove_second_cut(save: Save, found: CutDisk, allowed: tuple[Durable, Durable]) -> int:
     record = _load(found)
     assert record in allowed, f"{record} was neither saved nor being saved"
     disks, booted = 0, replace(record, boot_n=record.boot_n + 1)
@@ -90,8 +92,8 @@ def _prove_second_cut(
     raise AssertionError("a save has no end")
 
 
-def _copied(disk: CutDisk) -> dict[Path, object]:  # type: ignore[type-arg]
-    return {path: type(file)(file.content, file.synced) for path, file in disk.names.items()}
+def _copied(disk: CutDisk) -> dict[Path, File]:
+    return {path: File(file.content, file.synced) for path, file in disk.names.items()}
 
 
 def _load(disk: CutDisk) -> Durable:
@@ -100,54 +102,68 @@ def _load(disk: CutDisk) -> Durable:
     return record
 
 
+def save_as_the_agent_does(disk: CutDisk, durable: Durable) -> None:
+    LatchFile(PATH, disk).save(durable)
+
+
 def test_a_power_cut_at_any_call_leaves_the_old_record_or_the_new_one() -> None:
-    assert prove(lambda disk, durable: LatchFile(PATH, disk).save(durable)) > 1000
+    assert prove(save_as_the_agent_does) > 1000
 
 
-def test_a_record_that_was_saved_is_never_lost() -> None:
+def prove_lasting(save: Save) -> None:
     """Cut right after each save returned: exactly that record is found, whatever the file system does."""
     for count in range(1, len(LIFE) + 1):
         disk = CutDisk()
         for durable in LIFE[:count]:
-            LatchFile(PATH, disk).save(durable)
+            save(disk, durable)
         found = [_load(each) for each in disk.after_the_cut()]
         assert found
         assert set(found) == {LIFE[count - 1]}
 
 
-@pytest.mark.parametrize("careless", ["no sync of the file", "no sync of the folder", "in place", "other order"])
-def test_the_proof_finds_what_is_careless(careless: str) -> None:
-    """The proof itself is proven: it refuses four usual ways of getting this wrong."""
+def test_a_record_that_was_saved_is_never_lost() -> None:
+    prove_lasting(save_as_the_agent_does)
 
-    def save(disk: CutDisk, durable: Durable) -> None:
-        new = PATH.with_name("latch.new")
-        if careless == "in place":
-            disk.write(PATH, encoded(durable))
-            disk.sync(PATH)
-            disk.sync_folder(PATH.parent)
-            return
-        disk.write(new, encoded(durable))
-        if careless in {"no sync of the folder", "other order"}:
-            pass
-        if careless == "no sync of the folder":
-            disk.sync(new)
-        disk.rename(new, PATH)
-        if careless == "other order":
-            disk.sync(PATH)
-        if careless != "no sync of the folder":
-            disk.sync_folder(PATH.parent)
 
+def in_place(disk: CutDisk, durable: Durable) -> None:
+    disk.write(PATH, encoded(durable))
+    disk.sync(PATH)
+    disk.sync_folder(PATH.parent)
+
+
+def without_sync_of_the_file(disk: CutDisk, durable: Durable) -> None:
+    disk.write(NEW, encoded(durable))
+    disk.rename(NEW, PATH)
+    disk.sync_folder(PATH.parent)
+
+
+def synced_after_the_rename(disk: CutDisk, durable: Durable) -> None:
+    disk.write(NEW, encoded(durable))
+    disk.rename(NEW, PATH)
+    disk.sync(PATH)
+    disk.sync_folder(PATH.parent)
+
+
+def without_sync_of_the_folder(disk: CutDisk, durable: Durable) -> None:
+    disk.write(NEW, encoded(durable))
+    disk.sync(NEW)
+    disk.rename(NEW, PATH)
+
+
+@pytest.mark.parametrize("careless", [in_place, without_sync_of_the_file, synced_after_the_rename])
+def test_the_proof_finds_what_may_tear(careless: Save) -> None:
+    """The proof itself is proven: it refuses three usual ways of getting this wrong."""
     with pytest.raises(AssertionError):
-        prove(save)
-        for count in range(1, len(LIFE)):
-            disk = CutDisk()
-            for durable in LIFE[:count]:
-                save(disk, durable)
-            assert {_load(each) for each in disk.after_the_cut()} == {LIFE[count - 1]}
+        prove(careless)
+
+
+def test_the_proof_finds_what_may_be_lost() -> None:
+    with pytest.raises(AssertionError):
+        prove_lasting(without_sync_of_the_folder)
 
 
 def live(clinic: Clinic) -> None:
-    """Booted, armed, running, stopped by the fleet, released, reset, armed and running again, stopped by the patient."""
+    """Armed, running, stopped by the fleet, released, reset, armed and running again, stopped by the patient."""
     clinic.until_running(6.0)
     clinic.stop_from_fleet()
     clinic.run(0.5)
@@ -161,7 +177,7 @@ def live(clinic: Clinic) -> None:
 
 
 def test_power_cut_at_every_write_of_the_agents_life() -> None:
-    """Agent and stimulator lose power at every call: it comes up latched where current had flowed or a latch was told."""
+    """Power goes at every call: the agent comes up latched where current had flowed or a latch was told."""
     cuts = latched = 0
     for cut_at in range(1, 200):
         disk = CutDisk(cut_at=cut_at)
@@ -288,8 +304,6 @@ def test_a_record_that_cannot_be_read(tmp_path: Path) -> None:
 
 
 def signed(body: bytes) -> bytes:
-    import hashlib
-
     return hashlib.sha256(body).hexdigest().encode() + b"\n" + body
 
 
@@ -301,7 +315,6 @@ def signed(body: bytes) -> bytes:
         b"null",
         b"not json",
         encoded(FULL).partition(b"\n")[2].replace(b'"format": 1', b'"format": 2'),
-        encoded(FULL).partition(b"\n")[2].replace(b'"over_limit", "live', b'"no_such_cause", "live'),
         encoded(FULL).partition(b"\n")[2].replace(b'"boot_n"', b'"boots"'),
         encoded(FULL).partition(b"\n")[2].replace(b'"peak_ma_max"', b'"peak"'),
         encoded(FULL).partition(b"\n")[2].replace(b'"latch": "over_limit"', b'"latch": "no_such_cause"'),
@@ -320,8 +333,30 @@ def test_the_format_is_the_one_that_is_written() -> None:
     assert decoded(encoded(FULL)) == FULL
 
 
-def test_a_short_write_is_an_error(tmp_path: Path) -> None:
-    """A full disk: the save fails loudly, the record before it stays."""
+SHORT_WRITER = """
+import resource, sys
+from pathlib import Path
+from agents.latch import LatchFile
+from agents.steps import Durable
+
+resource.setrlimit(resource.RLIMIT_FSIZE, (100, 100))
+try:
+    LatchFile(Path(sys.argv[1])).save(Durable(boot_n=6))
+except OSError as error:
+    print(error)
+"""
+
+
+def test_a_write_that_was_cut_short_is_an_error(tmp_path: Path) -> None:
+    LatchFile(tmp_path / "latch").save(Durable(boot_n=5))
+    script = [sys.executable, "-c", SHORT_WRITER, str(tmp_path / "latch")]
+    said = subprocess.run(script, capture_output=True, text=True, check=True, cwd=Path.cwd())
+    assert "short write" in said.stdout
+    assert LatchFile(tmp_path / "latch").load() == (Durable(boot_n=5), None)
+
+
+def test_a_full_disk_is_an_error(tmp_path: Path) -> None:
+    """The save fails loudly, the record before it stays."""
     full = Path("/dev/full")
     if not full.exists():
         raise AssertionError("this test needs Linux")

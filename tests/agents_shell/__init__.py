@@ -1,0 +1,1 @@
+"""The agent against the world: disk, panel, broker, processes that are killed."""

@@ -6,6 +6,7 @@ answers every live sample of a session, with `receipts` on every event.
 
 import asyncio
 import contextlib
+import socket
 import ssl
 import time
 from collections.abc import AsyncIterator, Callable
@@ -93,7 +94,7 @@ class Clinic:
         context.load_cert_chain(key.with_suffix(".crt"), key)
         return context
 
-    def service(self, name: str, **options: object) -> aiomqtt.Client:
+    def service(self, name: str) -> aiomqtt.Client:
         tls = self.tls(self.site_dir / SERVICES_FOLDER / f"{name}.key")
         return aiomqtt.Client(
             self.mosquitto.host,
@@ -104,7 +105,7 @@ class Clinic:
             tls_context=tls,
             keepalive=5,
             timeout=5,
-            **options,  # type: ignore[arg-type]  # handed through
+            socket_options=((socket.IPPROTO_TCP, socket.TCP_NODELAY, 1),),
         )
 
 
@@ -146,6 +147,9 @@ class ScriptedFleet:
                 self._news.notify_all()
             if isinstance(opened, Received):
                 await self._answer(opened.address.device, opened.message)
+            task = asyncio.current_task()
+            if task is not None and task.cancelling() > 0:  # aiomqtt swallows it: agents.link
+                return
 
     async def _answer(self, device: str, message: Message) -> None:
         match message:
@@ -174,8 +178,8 @@ class ScriptedFleet:
         past: int = 0,
     ) -> M:
         """The first one looked for of a kind, heard already or still to come; the first `past` of the kind are over."""
-        async with self._news:
-            await asyncio.wait_for(self._news.wait_for(lambda: any(map(which, self.of(kind, device)[past:]))), within_s)
+        async with asyncio.timeout(within_s), self._news:
+            await self._news.wait_for(lambda: any(map(which, self.of(kind, device)[past:])))
         return next(message for message in self.of(kind, device)[past:] if which(message))
 
     async def hear_new(self, kind: type[M], which: Callable[[M], bool] = lambda _: True, device: str = "stim-01") -> M:

@@ -15,10 +15,11 @@ from pathlib import Path
 import pytest
 
 from agents.clocks import Clocks
+from agents.connection import Endpoint
 from agents.control import Snapshot
 from agents.downlink import ToControl
 from agents.drivers.port import Identity
-from agents.link import Endpoint, Link
+from agents.link import Link
 from agents.spool import Happened, Spool, Stamp, open_spool
 from agents.steps import Acknowledge, Sample
 from broker.contract import messages
@@ -152,11 +153,13 @@ async def device(clinic: Clinic, folder: Path, name: str = "stim-01") -> AsyncIt
     with ThreadPoolExecutor(1) as disk:
         link = Link(endpoint, ears, lambda: snapshot[0], spool, disk, CLOCKS, refused.append)
         running = asyncio.create_task(link.run())
+        one = Device(link, spool, ears, refused, running, snapshot)
         try:
-            yield Device(link, spool, ears, refused, running, snapshot)
+            yield one
         finally:
             link.end()
-            await asyncio.wait_for(running, 10.0)
+            async with asyncio.timeout(10.0):
+                await one.running
     spool.close()
 
 
@@ -442,6 +445,19 @@ async def test_a_stop_overtakes_everything(clinic: Clinic, tmp_path: Path) -> No
         _log.info("%s: %s", "max_ms", round(max(latencies_s) * 1e3, 1))
         assert sorted(latencies_s)[10] < 0.1
         assert max(latencies_s) < 1.0
+
+
+async def test_a_bug_in_the_ear_ends_the_link_and_is_no_lost_connection(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with connected(clinic, tmp_path) as (one, fleet):
+        monkeypatch.setattr(one.ears, "hear", lambda *_: 1 / 0)
+        await fleet.say("stim-01", lease(1))
+        with pytest.raises(ExceptionGroup) as raised:
+            async with asyncio.timeout(5.0):
+                await asyncio.shield(one.running)
+        assert raised.group_contains(ZeroDivisionError)
+        one.running = asyncio.create_task(asyncio.sleep(0))
 
 
 # --- losing the broker ----------------------------------------------------------------------------------------------

@@ -39,6 +39,10 @@ def test_a_lease_allows_until_its_time_after_the_sending_of_its_sample() -> None
     assert permission.margin_s(103.0) == 2.0
 
 
+def test_the_very_first_sample_of_a_boot_may_be_number_zero() -> None:
+    assert granted(extended(NONE_YET, Sent(0, 100.0, SESSION), SESSION, 5000, 100.1)).answered_seq == 0
+
+
 @pytest.mark.parametrize(
     ("ttl_ms", "lease_ttl_ms", "expected_s"),
     [(5000, 5000, 5.0), (250, 5000, 0.25), (9000, 4000, 4.0), (10_000, 10_000, 10.0), (60_000, 60_000, 10.0)],
@@ -114,6 +118,7 @@ def test_however_fast_samples_come_their_number_is_bounded() -> None:
     for seq in range(10):
         samples = samples.noted(Sent(seq, 100.0, None))
     assert [sample.seq for sample in samples.samples] == [7, 8, 9]
+    assert SentSamples().count_max == 1024  # 30 s of a sample every 50 ms are 600
 
 
 @pytest.mark.parametrize(

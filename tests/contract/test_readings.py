@@ -1,13 +1,16 @@
 """What may be raised, what a reading may be off, what an impedance says: domain.md's boundary cases."""
 
 import math
+from dataclasses import replace
 
 import pytest
 
+from broker.contract import limits
 from broker.contract.limits import (
     GENERIC_PROFILE,
     Contact,
     Layer,
+    Limit,
     contact,
     over_limit_threshold_ma,
     setting_step_max_ma,
@@ -18,6 +21,8 @@ from broker.contract.plan import EXCLUDED_SITES
 @pytest.mark.parametrize(("setting_ma", "step_ma"), [(0.0, 2.0), (19.9, 2.0), (20.0, 1.0), (60.0, 1.0)])
 def test_a_raise_is_2_ma_below_20_ma_and_1_ma_from_there(setting_ma: float, step_ma: float) -> None:
     assert setting_step_max_ma(setting_ma, GENERIC_PROFILE) == step_ma
+    coarse = replace(GENERIC_PROFILE, setting_step_ma_max=Limit(9.0, Layer.MODEL))
+    assert setting_step_max_ma(setting_ma, coarse) == step_ma
     gentle = GENERIC_PROFILE.tightened_by(Layer.CLINIC, setting_step_ma_max=0.5)
     assert setting_step_max_ma(setting_ma, gentle) == 0.5
 
@@ -64,3 +69,12 @@ def test_the_sites_that_are_never_treated() -> None:
         "reproductive_organs",
         "wound_or_damaged_skin",
     }
+
+
+def test_the_fixed_figures_are_domain_mds() -> None:
+    """Zero below 1 mA; start from 20 % battery, end at 5 %; 10 min of pause; ten identical readings or none for 1 s."""
+    assert limits.ZERO_MA == 1.0
+    assert (limits.BATTERY_START_PCT, limits.BATTERY_END_PCT) == (20.0, 5.0)
+    assert limits.OVER_TEMPERATURE_C == 60.0
+    assert (limits.SESSION_S_MIN, limits.PAUSE_TOTAL_S) == (300.0, 600.0)
+    assert (limits.FROZEN_READINGS, limits.NO_READING_S) == (10, 1.0)

@@ -146,6 +146,12 @@ def test_a_payload_above_8_kib_is_not_even_hashed() -> None:
     assert refused.reason is RefusedFor.TOO_LARGE
 
 
+def test_a_payload_of_exactly_8_kib_is_read() -> None:
+    presence = encode(EXAMPLES[Channel.PRESENCE])
+    received = FLEET.open(*sealed_bytes(Channel.PRESENCE, presence.rjust(8192)))
+    assert received == Received(Address(SITE, DEVICE, Channel.PRESENCE), EXAMPLES[Channel.PRESENCE])
+
+
 @pytest.mark.parametrize("channel", ["birth", "presence", "settings"])
 def test_an_empty_message_where_one_is_retained_says_nothing(channel: str) -> None:
     topic = f"stim/v1/north/stim-12/{channel}"

@@ -11,7 +11,10 @@ from broker.contract.messages import Lease, Telemetry
 from broker.contract.topics import (
     CHANNEL_OF,
     CHANNELS,
+    DOWNLINKS,
+    PAYLOAD_BYTES_MAX,
     RESERVED_IDS,
+    UPLINKS,
     Address,
     Channel,
     Direction,
@@ -122,8 +125,16 @@ def test_commands_expire_after_30_seconds() -> None:
 
 
 def test_a_silent_device_is_stale_before_it_is_lost() -> None:
+    """Idle devices speak every 5 s: after two missed it is stale, after six lost; the echo goes round every 0.5 s."""
     row = CHANNELS[Channel.TELEMETRY]
-    assert row.period_s is not None
-    assert row.stale_after_s is not None
-    assert row.lost_after_s is not None
-    assert row.period_s < row.stale_after_s < row.lost_after_s
+    assert (row.period_s, row.stale_after_s, row.lost_after_s) == (5.0, 12.0, 30.0)
+    assert CHANNELS[Channel.ECHO].period_s == 0.5
+
+
+def test_a_payload_is_at_most_8_kib() -> None:
+    assert PAYLOAD_BYTES_MAX == 8192
+
+
+def test_uplinks_and_downlinks_are_all_but_the_echo() -> None:
+    assert [row.channel.value for row in UPLINKS] == ["birth", "presence", "telemetry", "event", "ack"]
+    assert {row.channel for row in (*UPLINKS, *DOWNLINKS)} == set(Channel) - {Channel.ECHO}

@@ -316,3 +316,36 @@ def test_while_a_stop_for_the_device_is_open_there_is_no_lease() -> None:
     clinic.stims["stim-12"].phase = Phase.ARMED
     assert clinic.shows("stim-12") == ["! cancel stim-12"]
     assert session.session_id == clinic.session_on().session_id
+
+
+def test_each_session_is_judged_by_its_own_plan(clinic: Clinic) -> None:
+    stim = clinic.stims["stim-12"]
+    clinic.says("stim-12", stim.ended(Cause.COMPLETED))
+    stim.phase, stim.session_id, stim.shown = Phase.IDLE, None, {}
+    clinic.running(plan=replace(PLAN, setting_ma_max=30.0), request_id="r2")
+    clinic.now_s += 2.0
+    assert clinic.shows("stim-12", amplitude_ma=34.0) == [lease(clinic)]
+    assert clinic.shows("stim-12", amplitude_ma=34.01) == ["LimitExceeded amplitude_ma", *STOPPED]
+
+
+@pytest.mark.parametrize("shown", [{"pulse_width_us": 0.0}, {"frequency_hz": 0.0}])
+def test_a_pulse_that_is_none_is_judged_while_current_flows_from_1_ma_on(clinic: Clinic, shown: dict[str, Any]) -> None:
+    assert clinic.shows("stim-12", amplitude_ma=0.99, **shown) == [lease(clinic)]
+    assert clinic.shows("stim-12", amplitude_ma=1.0, **shown)[0].startswith("LimitExceeded")
+
+
+def test_current_flows_from_1_ma_on_for_the_electrode_and_for_the_sensor(clinic: Clinic) -> None:
+    assert clinic.shows("stim-12", amplitude_ma=0.99, impedance_ohm=None) == [lease(clinic)]
+    assert clinic.shows("stim-12", amplitude_ma=1.0, impedance_ohm=None) == ["! count electrode_open"]
+    for _ in range(9):
+        assert clinic.shows("stim-12", amplitude_ma=1.0, impedance_ohm=700.0) == [lease(clinic)]
+    assert clinic.shows("stim-12", amplitude_ma=1.0, impedance_ohm=700.0)[0] == "SensorFlatlined"
+
+
+def test_output_in_a_pause_is_a_breach_3_s_after_it_began(clinic: Clinic) -> None:
+    clinic.stims["stim-12"].phase = Phase.PAUSED
+    clinic.shows("stim-12", amplitude_ma=20.0)
+    clinic.now_s += 2.49
+    assert clinic.shows("stim-12", amplitude_ma=20.0) == [lease(clinic)]
+    clinic.now_s = clinic.session_on().since_s + 2.5
+    assert clinic.shows("stim-12", amplitude_ma=20.0)[0] == "LimitExceeded amplitude_ma"

@@ -257,3 +257,25 @@ def test_devices_known_from_before_are_lost_30_s_after_a_take_over() -> None:
 def test_the_same_registry_again_changes_nothing() -> None:
     clinic = Clinic()
     assert clinic.changes_registry() == []
+
+
+def test_a_device_that_has_seen_this_fleet_raises_no_number() -> None:
+    clinic = Clinic()
+    stim = clinic.stims["stim-12"]
+    stim.fleet_n = 1
+    assert "FleetNumberRaised" not in clinic.says("stim-12", stim.birth())
+    stim.fleet_n = 1_000_001
+    assert "FleetNumberRaised" in clinic.says("stim-12", stim.birth())
+    assert clinic.state.fleet_n == 1_000_002
+
+
+def test_what_the_journal_knows_to_be_old_is_old_after_a_restart() -> None:
+    clinic = Clinic()
+    clinic.armed()
+    stim = clinic.stims["stim-12"]
+    stim.phase = Phase.RUNNING
+    started = stim.sample()
+    assert clinic.says("stim-12", started)[0] == "SessionAdvanced running"
+    clinic.restarts()
+    assert clinic.says("stim-12", started) == []
+    assert clinic.shows("stim-12") == [f"! lease stim-12 {stim.seq}"]

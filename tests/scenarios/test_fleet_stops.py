@@ -350,6 +350,8 @@ def test_h22_a_person_at_the_wall_ends_what_cannot_be_measured_any_more() -> Non
     assert off(clinic) == ["> refused device_speaks"]
     clinic.now_s += 11.0
     assert off(clinic) == ["> refused device_speaks"]
+    clinic.now_s += 0.98
+    assert off(clinic) == ["> refused device_speaks"]
     # Its agent is dead: nothing is heard, and the site cannot be released.
     clinic.after(31.0)
     assert clinic.releases(None, Scope.ALL) == ["> refused stop_unconfirmed"]
@@ -366,3 +368,31 @@ def test_what_somebody_is_called_never_holds_up_a_stop() -> None:
         effect = clinic.decides(replace(clinic.push(), issued_by=called)).at_once[0]
         assert isinstance(effect, SendStop)
         assert effect.message.issued_by == shown
+
+
+def test_a_session_is_urgent_by_the_journal_too_when_no_sample_has_come_yet() -> None:
+    clinic = Clinic()
+    clinic.running()
+    clinic.restarts()
+    clinic.pushes_stop()
+    clinic.sent(clinic.open_stop(), ONE)
+    assert "StopUnconfirmed room-4 stim-12" in clinic.after(2.0)
+
+
+def test_a_waiting_authorisation_opens_no_a01_and_1_ma_does() -> None:
+    clinic = Clinic()
+    clinic.authorised()
+    clinic.pushes_stop()
+    assert "StopUnconfirmed room-4 stim-12" not in clinic.after(3.0)
+    clinic = Clinic()
+    clinic.ready("stim-12")
+    clinic.shows("stim-12", amplitude_ma=1.0)
+    clinic.pushes_stop()
+    assert "StopUnconfirmed room-4 stim-12" in clinic.after(3.0)
+
+
+def test_a_person_s_word_counts_once_the_device_has_been_silent_for_12_s() -> None:
+    clinic = Clinic()
+    clinic.running()
+    clinic.now_s += 12.0
+    assert off(clinic) == ["SessionEnded aborted None", "> ordered"]

@@ -1,0 +1,1 @@
+"""The simulated stimulator: physics, faults, and its life as a process of its own."""

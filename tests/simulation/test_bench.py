@@ -4,6 +4,8 @@ import asyncio
 import signal
 import socket
 import time
+from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -19,8 +21,11 @@ from tests.agents_shell.processes import Process, bench, run
 from tests.simulation.test_stimulator import output
 
 
-def host(folder: Path) -> BenchStimulator:
-    return BenchStimulator(folder / "bench" / "stim-01.sock")
+@pytest.fixture
+def stimulator(tmp_path: Path) -> Iterator[BenchStimulator]:
+    """A host's connection to stim-01; it connects when it first speaks."""
+    with closing(BenchStimulator(tmp_path / "bench" / "stim-01.sock")) as connection:
+        yield connection
 
 
 def feed(stimulator: BenchStimulator, drive: Drive, for_s: float) -> float:
@@ -34,9 +39,8 @@ def feed(stimulator: BenchStimulator, drive: Drive, for_s: float) -> float:
         time.sleep(0.02)
 
 
-async def test_the_driver_identifies_drives_and_reads(tmp_path: Path) -> None:
+async def test_the_driver_identifies_drives_and_reads(tmp_path: Path, stimulator: BenchStimulator) -> None:
     async with bench(tmp_path):
-        stimulator = host(tmp_path)
         identity = stimulator.identify()
         assert (identity.serial, identity.model, identity.profile) == ("stim-01", "bench-ems-2", GENERIC_PROFILE)
         assert stimulator.self_test() is None
@@ -46,28 +50,23 @@ async def test_the_driver_identifies_drives_and_reads(tmp_path: Path) -> None:
         assert stimulator.tell(do="truth")["true_ma"] == 20.0
         stimulator.exchange(ZERO)
         assert stimulator.tell(do="truth")["true_ma"] == 0.0
-        stimulator.close()
     assert read_trace(tmp_path / "trace" / "stim-01.csv").peak(0.0, boottime_s()) == 20.0
 
 
-async def test_a_host_that_dies_leaves_it_on_its_own_watchdog(tmp_path: Path) -> None:
+async def test_a_host_that_dies_leaves_it_on_its_own_watchdog(tmp_path: Path, stimulator: BenchStimulator) -> None:
     async with bench(tmp_path):
-        stimulator = host(tmp_path)
         last_s = feed(stimulator, output(20.0), 0.3)
         stimulator.close()
         await asyncio.sleep(HOST_WATCHDOG_S + 0.3)
         zero_since_s = read_trace(tmp_path / "trace" / "stim-01.csv").zero_since()
         assert zero_since_s is not None
         assert HOST_WATCHDOG_S <= zero_since_s - last_s < HOST_WATCHDOG_S + 0.1
-        again = host(tmp_path)
-        assert again.exchange(ZERO).watchdog_tripped
-        again.close()
+        assert stimulator.exchange(ZERO).watchdog_tripped
 
 
-async def test_a_bench_that_was_held_up_decides_by_time(tmp_path: Path) -> None:
+async def test_a_bench_that_was_held_up_decides_by_time(tmp_path: Path, stimulator: BenchStimulator) -> None:
     """Stopped for a second, it ends output when its watchdog would have, not when it woke up."""
     async with bench(tmp_path) as process:
-        stimulator = host(tmp_path)
         last_s = feed(stimulator, output(20.0), 0.3)
         process.send(signal.SIGSTOP)
         with pytest.raises(DriverLost, match="does not answer"):
@@ -78,33 +77,30 @@ async def test_a_bench_that_was_held_up_decides_by_time(tmp_path: Path) -> None:
         zero_since_s = read_trace(tmp_path / "trace" / "stim-01.csv").zero_since()
         assert zero_since_s is not None
         assert zero_since_s - last_s == pytest.approx(HOST_WATCHDOG_S, abs=0.05)
-        stimulator.close()
 
 
-async def test_faults_come_and_go_at_a_word(tmp_path: Path) -> None:
+async def test_faults_come_and_go_at_a_word(tmp_path: Path, stimulator: BenchStimulator) -> None:
     async with bench(tmp_path):
-        stimulator = host(tmp_path)
         device = ("stimulators", "--dir", str(tmp_path / "bench"), "--device", "stim-01")
         assert await run(*device, "--tell", "electrode_lifts") == (0, "")
         feed(stimulator, output(20.0), 0.2)
         assert stimulator.exchange(output(20.0)).impedance_ohm is None
         assert await run(*device, "--heal", "electrode_lifts") == (0, "")
+        stimulator.exchange(ZERO)  # meanwhile the watchdog has ended output
         feed(stimulator, output(20.0), 0.2)
         assert stimulator.exchange(output(20.0)).impedance_ohm is not None
         status, said = await run(*device, "--tell", "catches_fire")
         assert status == 1
         assert "unknown kind of fault" in said
-        stimulator.close()
 
 
-async def test_a_silent_stimulator_is_lost_and_found_again(tmp_path: Path) -> None:
-    async with bench(tmp_path, {"stim-01": [{"kind": "driver_silent", "at_s": 0, "for_s": 1.0}]}):
-        stimulator = host(tmp_path)
+async def test_a_silent_stimulator_is_lost_and_found_again(tmp_path: Path, stimulator: BenchStimulator) -> None:
+    async with bench(tmp_path):
+        stimulator.tell(do="fault", fault={"kind": "driver_silent", "for_s": 1.0})
         with pytest.raises(DriverLost, match="does not answer"):
             stimulator.exchange(ZERO)
         await asyncio.sleep(1.0)
         assert stimulator.exchange(ZERO).amplitude_ma is not None
-        stimulator.close()
 
 
 @pytest.mark.parametrize(
@@ -122,16 +118,16 @@ async def test_a_silent_stimulator_is_lost_and_found_again(tmp_path: Path) -> No
         b"\xff\xff\n",
     ],
 )
-async def test_nonsense_is_answered_and_changes_nothing(tmp_path: Path, nonsense: bytes) -> None:
+async def test_nonsense_is_answered_and_changes_nothing(
+    tmp_path: Path, stimulator: BenchStimulator, nonsense: bytes
+) -> None:
     async with bench(tmp_path):
         with socket.socket(socket.AF_UNIX) as rude:
             rude.settimeout(2.0)
             rude.connect(str(tmp_path / "bench" / "stim-01.sock"))
             rude.sendall(nonsense)
             assert b'"error"' in rude.recv(4096)
-        polite = host(tmp_path)
-        assert polite.exchange(ZERO).amplitude_ma is not None
-        polite.close()
+        assert stimulator.exchange(ZERO).amplitude_ma is not None
 
 
 @pytest.mark.parametrize(
@@ -173,6 +169,6 @@ async def test_two_stimulators_share_a_bench_and_nothing_else(tmp_path: Path) ->
     feed(one, output(30.0), 0.2)
     assert one.tell(do="truth")["true_ma"] == 30.0
     assert two.tell(do="truth")["zero_since_s"] is None
-    for stimulator in (one, two):
-        stimulator.close()
+    for connection in (one, two):
+        connection.close()
     assert await process.end() == 0

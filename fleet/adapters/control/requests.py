@@ -111,14 +111,14 @@ def parse(line: bytes) -> Request:
         error = refused.errors(include_url=False, include_input=False)[0]
     except RecursionError:
         raise BadRequest("The request is nested too deeply.") from None
+    field = ".".join(str(part) for part in error["loc"][1:])
     match error["type"]:
-        case "json_invalid":
-            raise BadRequest("The request is not one JSON object.")
         case "union_tag_not_found" | "union_tag_invalid":
             raise BadRequest(f"The request's op must be one of: {OPS}.")
-        case _:
-            field = ".".join(str(part) for part in error["loc"][1:]) or "it"
+        case _ if field:
             raise BadRequest(f"The request's {field}: {error['msg']}.")
+        case _:
+            raise BadRequest("The request is not one JSON object.")
 
 
 def render(answer: dict[str, Any]) -> bytes:

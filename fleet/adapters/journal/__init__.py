@@ -1,7 +1,6 @@
 """The append-only, hash-chained record from which the fleet's state is rebuilt.
 
 JournalError
-├── JournalLocked        another fleet instance has this data folder
 ├── JournalUnwritable    the disk refuses: kept in memory and tried again, nothing is confirmed meanwhile
 ├── JournalCorrupt       a row that is not what was written, or is missing
 ├── UnknownStored        a name or version that this program does not know

@@ -5,10 +5,6 @@ class JournalError(Exception):
     """The journal cannot do what was asked."""
 
 
-class JournalLocked(JournalError):
-    """Another fleet instance has this data folder."""
-
-
 class JournalUnwritable(JournalError):
     """The disk refuses. What was appended is kept, in order, and tried again."""
 

@@ -1,0 +1,103 @@
+"""The commands as people give them, the agent's settings, and what systemd is told."""
+
+import asyncio
+import socket
+from pathlib import Path
+
+import pytest
+
+from agents.settings import SettingsRefused, load_settings
+from agents.systemd import notify, watchdog_period_s
+from tests.agents_shell.clinic import Clinic
+from tests.agents_shell.processes import room, run
+
+DEVICE = {"device_dir": Path("d"), "data_dir": Path("x"), "stimulator": Path("s")}
+
+
+async def test_a_therapist_asks_and_presses_at_the_device(clinic: Clinic, tmp_path: Path) -> None:
+    async with room(tmp_path, clinic) as one:
+        data_dir = ("--data-dir", str(one.data_dir))
+        status, said = await run("device", "status", *data_dir)
+        assert status == 0
+        assert "serial stim-01" in said
+        assert "idle: no session" in said
+        status, said = await run("device", "arm", *data_dir)
+        assert (status, said != "") == (1, True), "refused, with a reason"
+        status, said = await run("device", "raise", *data_dir, "--by", "nan")
+        assert (status, said) == (1, "--by is a number of mA.\n")
+        pin = tmp_path / "pin"
+        pin.write_text("correct-horse\n")
+        assert await run("device", "engineer-pin", *data_dir, "--pin-file", str(pin)) == (
+            0,
+            "The engineer's PIN is set.\n",
+        )
+        assert (await run("device", "stop-button", *data_dir))[0] == 0
+        assert "latched at zero" in (await run("device", "status", *data_dir))[1]
+        status, said = await run("device", "reset", *data_dir, "--engineer", "--pin-file", str(tmp_path / "none"))
+        assert (status, "cannot be read" in said) == (1, True)
+        await asyncio.sleep(3.1)  # the cause must be gone for 3 s
+        assert (await run("device", "reset", *data_dir, "--engineer", "--pin-file", str(pin)))[0] == 0
+        assert "idle: no session" in (await run("device", "status", *data_dir))[1]
+
+
+async def test_without_an_agent_a_press_says_what_to_do(tmp_path: Path) -> None:
+    status, said = await run("device", "stop", "--data-dir", str(tmp_path))
+    assert status == 1
+    assert "switch it off at the wall" in said
+
+
+@pytest.mark.parametrize("broker", ["nonsense", ":1883", "host:", "host:x"])
+async def test_a_broker_that_is_none_is_refused(tmp_path: Path, broker: str) -> None:
+    status, said = await run("stimulators", "--dir", str(tmp_path), "--device", "stim-01", "--broker", broker)
+    assert status == 1
+    assert "HOST:PORT" in said
+
+
+# --- settings -------------------------------------------------------------------------------------------------------
+
+
+def test_settings_come_from_the_command_line_and_then_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STIMFLEET_AGENT_BROKER_PORT", "1234")
+    assert load_settings(**DEVICE).broker_port == 1234
+    assert load_settings(**DEVICE, broker_port=4321).broker_port == 4321
+    assert load_settings(**DEVICE, broker_host=None).broker_host is None
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({**DEVICE, "broker_port": 0}, "broker_port cannot be 0"),
+        ({**DEVICE, "broker_port": 70_000}, "broker_port cannot be 70000"),
+        ({**DEVICE, "spool_events_max": 1}, "spool_events_max cannot be 1"),
+        ({**DEVICE, "speed": 11}, "speed is no setting"),
+        ({}, "device_dir is missing"),
+    ],
+)
+def test_unknown_and_impossible_settings_are_refused_by_name(given: dict[str, object], words: str) -> None:
+    with pytest.raises(SettingsRefused, match=words):
+        load_settings(**given)
+
+
+def test_an_unknown_name_in_the_environment_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STIMFLEET_AGENT_BROKER_PROT", "1234")
+    with pytest.raises(SettingsRefused, match="STIMFLEET_AGENT_BROKER_PROT"):
+        load_settings(**DEVICE)
+
+
+# --- systemd --------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("name", ["{tmp_path}/notify", "@stimfleet-test-{tmp_path}"])
+def test_systemd_is_told(tmp_path: Path, name: str) -> None:
+    address = name.format(tmp_path=tmp_path)
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as supervisor:
+        supervisor.settimeout(2.0)
+        supervisor.bind(address.replace("@", "\0"))
+        notify("READY=1", {"NOTIFY_SOCKET": address})
+        assert supervisor.recv(100) == b"READY=1"
+
+
+def test_without_systemd_nobody_is_told() -> None:
+    notify("READY=1", {})
+    assert watchdog_period_s({}) is None
+    assert watchdog_period_s({"WATCHDOG_USEC": "3000000"}) == 1.5
