@@ -13,7 +13,7 @@ from importlib.metadata import version
 def _parser() -> argparse.ArgumentParser:
     # Imported here: `import stimfleet` is cheap, and the fleet's worker is forked from what is already loaded.
     import agents.commandline
-    import broker.commands
+    import broker.commandline
     import demo.commandline
     import fleet.commandline
 
@@ -24,7 +24,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"stimfleet {version('stimfleet')}")
     commands = parser.add_subparsers(metavar="COMMAND", required=True)
-    for room in (broker.commands, agents.commandline, fleet.commandline, demo.commandline):
+    for room in (broker.commandline, agents.commandline, fleet.commandline, demo.commandline):
         room.add_commands(commands)
     return parser
 

@@ -83,9 +83,7 @@ def new_client(
         protocol=aiomqtt.ProtocolVersion.V5,
         clean_start=True,
         properties=connect,
-        will=aiomqtt.Will(
-            will.topic, will.payload, will.qos, will.retain, _properties(will, PacketTypes.WILLMESSAGE)
-        ),
+        will=aiomqtt.Will(will.topic, will.payload, will.qos, will.retain, _properties(will, PacketTypes.WILLMESSAGE)),
         tls_context=endpoint.tls,
         keepalive=KEEPALIVE_S,
         timeout=CONNECT_S,

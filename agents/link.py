@@ -44,6 +44,7 @@ WINDOW: Final = 64  # events told and not yet receipted
 RESEND_LEAST_S: Final = 5.0
 RESEND_MOST_S: Final = 60.0
 
+
 class _Farewell(Exception):
     """The agent ends, and has said so."""
 

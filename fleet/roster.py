@@ -31,6 +31,7 @@ def core_registry(site: SiteRegistry, lease_ttl_ms: int) -> Registry:
         operator.id: Operator(
             operator=operator.id,
             instructed_until_wall_s={model: _end_of(day, zone) for model, day in operator.instructed_until.items()},
+            clinician=operator.clinician,
         )
         for operator in site.operators.values()
     }

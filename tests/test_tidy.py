@@ -32,7 +32,7 @@ LONG_MODULES: Final = {
 
 COMPOSITION_ROOTS: Final = {
     "agents/commandline.py": "the processes of the agent and of the simulated stimulators begin here",
-    "broker/commands.py": "certificates begin at the time of the command that issues them",
+    "broker/commandline.py": "certificates begin at the time of the command that issues them",
     "fleet/service.py": "the composition root of the fleet service",
     "broker/mosquitto/local.py": "how long to wait for a broker that it starts, nothing that the fleet decides",
 }

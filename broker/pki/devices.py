@@ -108,8 +108,10 @@ def strike_off(site_dir: Path, device: str) -> Device:
         return struck
 
 
-def provision_operator(site_dir: Path, operator: str, instructed_until: Mapping[str, date]) -> Operator:
-    """Add an operator, or add to what one is instructed on: model to last day."""
+def provision_operator(
+    site_dir: Path, operator: str, instructed_until: Mapping[str, date], *, clinician: bool = False
+) -> Operator:
+    """Add an operator, or add to what one is instructed on: model to last day. Once a clinician, always one."""
     if not re.fullmatch(OPERATOR_PATTERN, operator):
         raise ProvisioningRefused(f"The operator id {operator!r} must be 1 to 64 of a-z, 0-9, '.' and '-'.")
     for model in instructed_until:
@@ -117,7 +119,11 @@ def provision_operator(site_dir: Path, operator: str, instructed_until: Mapping[
     with changing(site_dir):
         registry = registry_of(site_dir)
         before = registry.operators.get(operator, Operator(operator))
-        known = replace(before, instructed_until={**before.instructed_until, **instructed_until})
+        known = replace(
+            before,
+            instructed_until={**before.instructed_until, **instructed_until},
+            clinician=before.clinician or clinician,
+        )
         save(site_dir, replace(registry, operators={**registry.operators, operator: known}))
         return known
 

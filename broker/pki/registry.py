@@ -50,10 +50,14 @@ class Device:
 
 @dataclass(frozen=True, slots=True)
 class Operator:
-    """A trained professional: the last day of the instruction, per model of stimulator."""
+    """A trained professional: the last day of the instruction, per model of stimulator.
+
+    Only a clinician may override a relative contraindication, by name and on record.
+    """
 
     id: str
     instructed_until: Mapping[str, date] = field(default_factory=dict)
+    clinician: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,6 +229,7 @@ _DEVICE: dict[str, _Read] = {
 _OPERATOR: dict[str, _Read] = {
     "id": partial(_string, OPERATOR_PATTERN),
     "instructed_until": _days_by_model,
+    "clinician": _flag,
 }
 
 

@@ -16,6 +16,7 @@ from broker.contract.messages import Downlink as DownlinkMessage
 from broker.contract.messages import Receipt, Stop
 from broker.contract.topics import ALL, CHANNEL_OF, Channel, topic_for
 from broker.wire import sealed
+from broker.wire.codec import encode
 from fleet.keyring import Keyring
 
 DENIED = 0x87
@@ -119,12 +120,11 @@ class Downlink:
         Raises:
             UnencodableMessage, NotATopic: a bug of the caller.
         """
-        keys = None if device == ALL else self._keyring.answering(device)
         channel = CHANNEL_OF[type(message)]
-        if keys is None and device != ALL:
+        packet = self._packed(device, channel, message)
+        if packet is None:
             self._failed(device, channel, Undelivered.NO_KEY)
             return
-        packet = sealed.pack(self._site, device, message, keys)
         if packet.qos == 0:
             self._send_now_or_never(device, channel, packet)
             return
@@ -168,6 +168,17 @@ class Downlink:
         self._flush()
 
     # --- the insides ------------------------------------------------------------------------------------------------
+
+    def _packed(self, device: str, channel: Channel, message: DownlinkMessage) -> sealed.Packet | None:
+        keys = None if device == ALL else self._keyring.answering(device)
+        if keys is not None or device == ALL:
+            return sealed.pack(self._site, device, message, keys)
+        if isinstance(
+            message, Stop
+        ):  # struck off a moment ago, perhaps under current: any bytes stop, also without MAC
+            topic = topic_for(self._site, device, channel)
+            return sealed.Packet(topic, encode(message), 1, message.hold, None, ())
+        return None
 
     def _send_now_or_never(self, device: str, channel: Channel, packet: sealed.Packet) -> None:
         if self._line is None or not self._line.drains:

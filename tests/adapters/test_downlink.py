@@ -222,11 +222,18 @@ def test_a_full_outbox_refuses_aloud(tmp_path: Path) -> None:
     ]
 
 
-def test_a_device_without_keys_is_sent_nothing(office: Office) -> None:
+def test_a_device_without_keys_is_sent_nothing_but_a_bare_stop(office: Office) -> None:
+    """It may have been struck off a moment ago, with current flowing: a stop needs no MAC to be obeyed."""
     office.downlink.attach(office.wire)
-    office.downlink.send("stim-99", stop(1))
+    office.downlink.send("stim-99", cancel(1))
+    office.downlink.send("stim-99", LEASE)
     assert office.wire.sent == []
-    assert office.heard.failed == [("stim-99", Channel.STOP, Undelivered.NO_KEY)]
+    assert office.heard.failed == [
+        ("stim-99", Channel.CANCEL, Undelivered.NO_KEY),
+        ("stim-99", Channel.LEASE, Undelivered.NO_KEY),
+    ]
+    office.downlink.send("stim-99", stop(1))
+    assert office.wire.sent == [Sent("stim-99/stop", encode(stop(1)), True, None)]
 
 
 @pytest.mark.parametrize(("code", "why"), [(0x87, Undelivered.DENIED), (0x97, Undelivered.REFUSED)])

@@ -171,9 +171,12 @@ def test_a_burst_of_forgeries_reaches_the_inbox_once_a_second_and_is_counted_in_
 
 
 def test_forgeries_under_ever_new_names_grow_nothing(desk: Desk) -> None:
-    for n in range(5_000):
-        topic = topic_for(SITE, f"x{n}", Channel.TELEMETRY)
-        desk.hears(sealed.Packet(topic, b"x", 0, False, None, ()))
+
+    async def flood() -> None:
+        for n in range(5_000):
+            await desk.intake.hear(Arrived(topic_for(SITE, f"x{n}", Channel.TELEMETRY), b"x", 0, False, ()))
+
+    asyncio.run(flood())
     assert len(desk.intake._rejected_s) == 4_096
     assert desk.intake.counts == {(Channel.TELEMETRY, "unknown_device"): 5_000}
 

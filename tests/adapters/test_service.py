@@ -98,9 +98,9 @@ class Fleet:
 
 
 @asynccontextmanager
-async def fleet_started(clinic: Clinic) -> AsyncIterator[Fleet]:
-    """A fleet service from its first moment; ended in order."""
-    command = [sys.executable, "-c", MAIN, str(clinic.site_dir), str(clinic.data_dir), str(clinic.mosquitto.port)]
+async def fleet_started(clinic: Clinic, bug: str = "") -> AsyncIterator[Fleet]:
+    """A fleet service from its first moment, with a `bug` put into it; ended in order."""
+    command = [sys.executable, "-c", bug + MAIN, str(clinic.site_dir), str(clinic.data_dir), str(clinic.mosquitto.port)]
     with subprocess.Popen(command) as process:  # noqa: ASYNC220 # forks at once; asyncio's own would add a thread
         try:
             yield Fleet(clinic, process)
@@ -334,6 +334,32 @@ async def test_whoever_is_taken_over_ends_and_is_not_started_again(clinic: Clini
         assert await asyncio.to_thread(first.process.wait, 20) == 75
         assert "fleet instance number 99 runs this site" in first.log()
         assert not other.done()
+
+
+BUG = """
+from fleet.desk import Desk
+
+async def answer(self, request):
+    if request.op == "drain":
+        return {}["a key that is not there"]
+    return await right(self, request)
+
+right, Desk.answer = Desk.answer, answer
+"""
+
+
+async def test_a_bug_anywhere_ends_the_process_and_the_next_one_starts(clinic: Clinic) -> None:
+    """Also in a task that nobody waits for, like that of a client at the control socket: nothing limps on."""
+    async with fleet_started(clinic, BUG) as fleet, live(clinic, "stim-01") as device:
+        await fleet.answers()
+        await fleet.session(device)
+        worker = fleet.worker
+        with pytest.raises(FleetUnreachable):
+            await fleet.ask(op="drain", issued_by="anna")
+        await eventually(lambda: fleet.worker != worker)
+        died_s = boottime_s()
+        await eventually(partial(device.leased_since, died_s))
+        assert "KeyError: 'a key that is not there'" in fleet.log()
 
 
 async def test_without_a_broker_people_are_answered_all_the_same(clinic: Clinic) -> None:

@@ -180,7 +180,7 @@ async def test_a_frozen_agent_loses_its_output_and_cannot_go_on_where_it_was(cli
         frozen_s = one.agent.send(signal.SIGSTOP)
         true_zero_s = await zero(one, 2.0)
         assert true_zero_s - frozen_s < HOST_WATCHDOG_S + PULSE_S
-        await asyncio.sleep(0.5)
+        await asyncio.sleep(0.5)  # frozen well past the watchdog
         one.agent.send(signal.SIGCONT)
         # Which of them is noticed first when it wakes up is chance.
         await latched(one, fleet, Cause.WATCHDOG_TRIPPED, Cause.LEASE_LOST, Cause.SENSOR_FROZEN)
@@ -227,7 +227,7 @@ async def test_a_short_cut_of_the_cable_ends_no_session_and_a_long_one_ends_it_w
 ) -> None:
     async with live_session(clinic, tmp_path) as (one, fleet, _):
         await one.tell_bench(do="fault", fault={"kind": "link_cut", "for_s": 1.5})
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(1.5)  # as long as the cut lasts
         await fleet.hear_new(Telemetry, lambda sample: not sample.late and (sample.lease_margin_s or 0.0) > 3.0)
         assert one.truth().zero_since() is None, "the session goes on"
         cut_s = boottime_s()  # nothing that was sent later has been answered
@@ -249,7 +249,7 @@ async def test_no_repeated_forged_foreign_or_unfounded_message_extends_or_starts
         last_good_s = boottime_s()
         while one.truth().zero_since() is None and boottime_s() < last_good_s + 9.0:
             await attack(fleet, session, good, fleet.of(Telemetry)[-1])
-            await asyncio.sleep(0.2)
+            await asyncio.sleep(0.2)  # five attacks a second
         true_zero_s = await zero(one, 0.1)
         assert true_zero_s - last_good_s < LEASE_S + TICK_S + RAMP_S + BUSY_MACHINE_S
         await latched(one, fleet, Cause.LEASE_LOST)

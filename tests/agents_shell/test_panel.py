@@ -15,7 +15,7 @@ from agents.panel_words import CAUSES, CONDITIONS, PHASES
 from agents.steps import Press, Reply
 from broker.contract.causes import Cause, ResetBy
 from broker.contract.messages import Condition, Holds, Phase
-from tests.agents_shell.test_link import SNAPSHOT
+from tests.agents_shell.devices import SNAPSHOT
 
 
 @dataclass
@@ -122,7 +122,7 @@ async def test_a_client_that_never_reads_holds_up_nobody(tmp_path: Path) -> None
     async with panel_on(tmp_path) as (panel, _):
         _, deaf = await asyncio.open_unix_connection(panel.path)
         deaf.write(b'{"do": "status"}\n' * 3000)  # the answers fill every buffer
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # time to fill the buffers
         assert (await ask(panel, {"do": "stop"}))[0]
         deaf.transport.abort()
 

@@ -6,7 +6,7 @@ from agents.clocks import Clocks
 from agents.steps import Acknowledge, Sample
 from agents.uplink import ACKS_MAX, LATE_MAX, LIVE_MAX, LIVE_S, Lane, Outbox
 from broker.contract.messages import AckStatus
-from tests.agents_shell.test_link import telemetry
+from tests.agents_shell.devices import telemetry
 
 
 class Time:
@@ -41,7 +41,7 @@ async def test_a_full_lane_gives_up_its_oldest_and_counts_it() -> None:
 async def test_who_waits_for_an_empty_lane_is_woken() -> None:
     lane: Lane[int] = Lane(2)
     waiting = asyncio.create_task(lane.head())
-    await asyncio.sleep(0)
+    await asyncio.sleep(0)  # a turn of the loop, for the other to wait
     lane.put(7)
     async with asyncio.timeout(1.0):
         assert await waiting == 7

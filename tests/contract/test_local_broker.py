@@ -175,7 +175,7 @@ def test_the_start_leaves_no_key_readable_by_others(mosquitto: LocalMosquitto) -
 def test_the_broker_command_becomes_the_broker(site_dir: Path) -> None:
     port = free_port()
     program = (
-        "import argparse, sys; from broker.commands import add_commands\n"
+        "import argparse, sys; from broker.commandline import add_commands\n"
         "parser = argparse.ArgumentParser(); add_commands(parser.add_subparsers())\n"
         "args = parser.parse_args(); sys.exit(args.run(args))"
     )

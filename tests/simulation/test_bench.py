@@ -36,7 +36,7 @@ def feed(stimulator: BenchStimulator, drive: Drive, for_s: float) -> float:
         stimulator.exchange(drive)
         if said_s >= until_s:
             return said_s
-        time.sleep(0.02)
+        time.sleep(0.02)  # the pace of a host
 
 
 async def test_the_driver_identifies_drives_and_reads(tmp_path: Path, stimulator: BenchStimulator) -> None:
@@ -57,7 +57,7 @@ async def test_a_host_that_dies_leaves_it_on_its_own_watchdog(tmp_path: Path, st
     async with bench(tmp_path):
         last_s = feed(stimulator, output(20.0), 0.3)
         stimulator.close()
-        await asyncio.sleep(HOST_WATCHDOG_S + 0.3)
+        await asyncio.sleep(HOST_WATCHDOG_S + 0.3)  # the watchdog runs in real time
         zero_since_s = read_trace(tmp_path / "trace" / "stim-01.csv").zero_since()
         assert zero_since_s is not None
         assert HOST_WATCHDOG_S <= zero_since_s - last_s < HOST_WATCHDOG_S + 0.1
@@ -71,9 +71,9 @@ async def test_a_bench_that_was_held_up_decides_by_time(tmp_path: Path, stimulat
         process.send(signal.SIGSTOP)
         with pytest.raises(DriverLost, match="does not answer"):
             stimulator.exchange(output(20.0))
-        await asyncio.sleep(0.8)
+        await asyncio.sleep(0.8)  # held up past the watchdog
         process.send(signal.SIGCONT)
-        await asyncio.sleep(0.2)
+        await asyncio.sleep(0.2)  # time to catch up
         zero_since_s = read_trace(tmp_path / "trace" / "stim-01.csv").zero_since()
         assert zero_since_s is not None
         assert zero_since_s - last_s == pytest.approx(HOST_WATCHDOG_S, abs=0.05)
@@ -99,7 +99,7 @@ async def test_a_silent_stimulator_is_lost_and_found_again(tmp_path: Path, stimu
         stimulator.tell(do="fault", fault={"kind": "driver_silent", "for_s": 1.0})
         with pytest.raises(DriverLost, match="does not answer"):
             stimulator.exchange(ZERO)
-        await asyncio.sleep(1.0)
+        await asyncio.sleep(1.0)  # as long as the fault lasts
         assert stimulator.exchange(ZERO).amplitude_ma is not None
 
 

@@ -57,6 +57,8 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
         "--instructed", action="append", default=[], type=_model_and_day, metavar="MODEL=YYYY-MM-DD", required=True
     )
 
+    operator.add_argument("--clinician", action="store_true", help="may override a relative contraindication")
+
     renew = _part(parts, "renew", "a new certificate for a device, a service or the broker (`server`)", _renew, ca=True)
     renew.add_argument("identity", help="device id, fleet-intake, fleet-safety or server")
     renew.add_argument("--out", type=Path, help="folder of a device's new papers")
@@ -140,9 +142,10 @@ def _service(args: argparse.Namespace) -> int:
 def _operator(args: argparse.Namespace) -> int:
     from broker.pki.devices import provision_operator
 
-    operator = provision_operator(args.site_dir, args.operator, dict(args.instructed))
+    operator = provision_operator(args.site_dir, args.operator, dict(args.instructed), clinician=args.clinician)
     until = ", ".join(f"{model} until {day}" for model, day in operator.instructed_until.items())
-    return _say(f"Operator {operator.id} is instructed on {until}.")
+    role = "Clinician" if operator.clinician else "Operator"
+    return _say(f"{role} {operator.id} is instructed on {until}.")
 
 
 def _renew(args: argparse.Namespace) -> int:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from broker.commands import add_commands
+from broker.commandline import add_commands
 from broker.mosquitto.local import LocalMosquitto
 from broker.pki.registry import load_registry
 from broker.wire.asyncapi import document
@@ -156,7 +156,7 @@ def test_the_documents_are_printed_or_written(shell: Shell, command: str, expect
 
 def test_help_loads_nothing_heavy() -> None:
     program = (
-        "import argparse, sys; from broker.commands import add_commands\n"
+        "import argparse, sys; from broker.commandline import add_commands\n"
         "add_commands(argparse.ArgumentParser().add_subparsers())\n"
         "print(sorted({'cryptography', 'pydantic', 'paho', 'gmqtt', 'sqlalchemy'} & set(sys.modules)))"
     )

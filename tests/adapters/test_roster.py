@@ -1,0 +1,64 @@
+"""The site's registry as the core gets it: days become moments, the clinic's limits tighten the envelope."""
+
+from datetime import UTC, date, datetime
+
+import pytest
+
+from broker.contract.limits import Layer, Limit
+from broker.pki.registry import Device, Operator, Registry
+from fleet.roster import core_registry
+
+POINT = "04" + "0" * 128
+
+
+def site(time_zone: str) -> Registry:
+    return Registry(
+        "north",
+        time_zone,
+        "127.0.0.1",
+        8883,
+        clinic_limits={"peak_ma_max": 80.0},
+        devices={
+            "stim-01": Device("stim-01", "room-1", "s-1", "model-a", (POINT,), date(2027, 3, 27)),
+            "stim-02": Device("stim-02", "room-2", "s-2", "model-b", (POINT,), date(2027, 3, 27), struck_off=True),
+        },
+        operators={"anna": Operator("anna", {"model-a": date(2027, 3, 27)})},
+    )
+
+
+@pytest.mark.parametrize(
+    ("time_zone", "end"),
+    [
+        ("UTC", datetime(2027, 3, 28, 0, 0, tzinfo=UTC)),
+        ("Europe/Berlin", datetime(2027, 3, 27, 23, 0, tzinfo=UTC)),  # the night of the clock change, before it
+        ("America/New_York", datetime(2027, 3, 28, 4, 0, tzinfo=UTC)),
+    ],
+)
+def test_a_day_is_good_to_its_end_in_the_clinics_time_zone(time_zone: str, end: datetime) -> None:
+    registry = core_registry(site(time_zone), 5_000)
+    assert registry.devices["stim-01"].due_wall_s == end.timestamp()
+    assert registry.operators["anna"].instructed_until_wall_s == {"model-a": end.timestamp()}
+
+
+def test_devices_operators_and_limits_are_all_there() -> None:
+    registry = core_registry(site("UTC"), 6_000)
+    assert registry.clinic.lease_ttl_ms == 6_000
+    assert registry.clinic.limits.peak_ma_max == Limit(80.0, Layer.CLINIC)
+    first, second = registry.devices["stim-01"], registry.devices["stim-02"]
+    assert (first.room, first.model, first.serial, first.struck_off) == ("room-1", "model-a", "s-1", False)
+    assert second.struck_off
+
+
+def test_a_renewed_key_is_no_new_enrolment_but_another_stimulator_is() -> None:
+    """A new enrolment forgets a device's boots, and so would end its session."""
+    before = site("UTC").devices["stim-01"]
+    renewed = Device("stim-01", "room-1", "s-1", "model-a", (POINT, "04" + "1" * 128), date(2028, 1, 1))
+    exchanged = Device("stim-01", "room-1", "s-9", "model-a", (POINT,), date(2027, 3, 27))
+
+    def enrolment(device: Device) -> str:
+        return (
+            core_registry(Registry("n", "UTC", "h", 1, devices={"stim-01": device}), 5_000).devices["stim-01"].enrolment
+        )
+
+    assert enrolment(renewed) == enrolment(before)
+    assert enrolment(exchanged) != enrolment(before)
