@@ -124,6 +124,8 @@ class _Supervisor:
 
     def _hear(self, worker: _Worker, now_s: float) -> None:
         said = os.read(worker.pipe, 4096)
+        if not said:  # its end of the pipe closed: it is about to be gone, which is no sign of life
+            return
         worker.heard_s = now_s
         if not worker.ready:
             worker.ready = self.was_ready = True

@@ -57,12 +57,11 @@ def _held(turn: Turn, where: str | None) -> tuple[Hold, ...]:
 
 
 def _candidates(turn: Turn, heard: ReleaseHold) -> list[str]:
-    """Devices that are or were on the list: the others have no record, and get none here."""
+    """Devices that are or were on the list: enrolling makes their record. Others have none, and get none here."""
     durable = turn.state.durable
     if heard.scope is Scope.ALL:
         return list(durable.devices)
-    known = heard.device in durable.devices or heard.device in durable.registry.devices
-    return [heard.device] if heard.device is not None and known else []
+    return [heard.device] if heard.device in durable.devices else []
 
 
 def _refusal(turn: Turn, heard: ReleaseHold, where: str | None, *, anything: bool) -> Refusal | None:

@@ -276,7 +276,7 @@ def test_h02_current_at_an_idle_device_is_output_without_permission() -> None:
     assert clinic.shows("stim-12", amplitude_ma=0.9) == []  # a ramp down: over
     assert clinic.shows("stim-12", amplitude_ma=12.0) == []
     clinic.now_s += 1.5
-    assert clinic.shows("stim-12", amplitude_ma=12.0) == [
+    assert clinic.shows("stim-12", amplitude_ma=1.0) == [
         "OutputUnpermitted",
         "StopOrdered stim-12 rule_stop",
         "! stop stim-12 rule_stop hold",
