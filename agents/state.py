@@ -1,8 +1,7 @@
 """What the session at the device knows: one frozen value, replaced as a whole by every step.
 
 Frozen because it is handed to other threads as it is (`Control.snapshot`), and because a test may go on from any
-state it has seen. A whole step takes 0.2 ms of a 50 ms tick (measured on
-a busy machine, with 600 samples remembered).
+state it has seen. A whole step takes 0.2 ms of a 50 ms tick (measured on a busy machine, with 600 samples kept).
 """
 
 import math

@@ -34,6 +34,10 @@ COMPOSITION_ROOTS: Final = {
     "agents/commandline.py": "the processes of the agent and of the simulated stimulators begin here",
     "broker/commandline.py": "certificates begin at the time of the command that issues them",
     "fleet/service.py": "the composition root of the fleet service",
+    "fleet/commandline.py": "the moment of a screening, and how long a person waits for an answer",
+    "demo/clinic.py": "a scripted person's clock",
+    "demo/processes.py": "how long to wait for what other processes do",
+    "demo/story.py": "when the story is told",
     "broker/mosquitto/local.py": "how long to wait for a broker that it starts, nothing that the fleet decides",
 }
 """Shipped modules that may read a clock: path to the reason. Everything else is given its clocks."""

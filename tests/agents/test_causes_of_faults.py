@@ -61,6 +61,10 @@ def test_sensor_frozen() -> None:
     clinic.run(1.0)
     assert clinic.state.durable.latch in {Cause.SENSOR_FROZEN, Cause.OUTPUT_STUCK}
     assert clinic.state.durable.reset_by is ResetBy.ENGINEER
+    reset(clinic, ResetBy.ENGINEER)
+    clinic.until_running(5.0)
+    clinic.run(10.0)
+    assert clinic.phase() is Phase.RUNNING, "mended, the next session begins with a fresh eye"
 
 
 def test_sensor_lost() -> None:

@@ -8,7 +8,7 @@ import pytest
 from agents.control import TICK_S
 from agents.simulation.faults import FaultKind
 from agents.state import conditions
-from agents.steps import Announce, Persist, Press, Pressed, Sample
+from agents.steps import Announce, Persist, Press, Pressed, Sample, Written
 from broker.contract.causes import ResetBy
 from broker.contract.limits import GENERIC_PROFILE, Layer
 from broker.contract.messages import (
@@ -74,6 +74,18 @@ def test_the_marker_is_on_disk_before_the_device_is_armed() -> None:
     clinic.run(0.1)
     assert clinic.phase() is Phase.ARMED
     assert clinic.reply(900).accepted
+
+
+def test_another_write_that_is_confirmed_is_not_the_marker() -> None:
+    clinic = Clinic()
+    clinic.authorise()
+    clinic.disk = False
+    clinic.hear(replace(SETTINGS, version=2))
+    clinic.stepper.feed(Pressed(clinic.now_s, 900, Press.ARM))
+    clinic.stepper.feed(Written(clinic.now_s, clinic.state.ordered_n - 1))
+    assert clinic.phase() is Phase.AUTHORISED
+    clinic.stepper.feed(Written(clinic.now_s, clinic.state.ordered_n))
+    assert clinic.phase() is Phase.ARMED
 
 
 def test_disarm_and_arm_again() -> None:
