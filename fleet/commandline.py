@@ -54,6 +54,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     stop.add_argument("device", help="device id, or all")
     stop.add_argument("--reason", default="pushed", help="a few words, no client data")
     stop.add_argument("--within-s", type=float, default=5.0, help="how long to wait for measured zero")
+    says = "at the device, you have seen that it is off: ends the stop of one whose agent is dead"
+    _command(commands, "confirm-off", says, _confirm_off).add_argument("device", help="device id")
     release = _command(commands, "release", "lift the hold of a stop; starts nothing", _release)
     release.add_argument("device", help="device id, or all")
     _command(commands, "drain", "authorise nothing new until the next start; running sessions go on", _drain)
@@ -184,6 +186,11 @@ def _stop(args: argparse.Namespace) -> int:
     from fleet.words import SWITCH_OFF
 
     return _fail(f"{', '.join(sorted(waiting or {args.device}))}: {SWITCH_OFF}.")
+
+
+def _confirm_off(args: argparse.Namespace) -> int:
+    answer = _ask(args, op="confirm_off", device=args.device, issued_by=_me())
+    return _say(f"Noted: {_me()} has seen that {args.device} is off.") if answer["ok"] else _refused(answer)
 
 
 def _release(args: argparse.Namespace) -> int:

@@ -64,9 +64,7 @@ class Desk:
 
     async def _ask_core(
         self,
-        request: (
-            requests.AskSession | requests.AskCancel | requests.AskStop | requests.AskRelease | requests.AskDrain
-        ),
+        request: requests.Decided,
     ) -> Document:
         request_id = getattr(request, "request_id", None) or secrets.token_hex(16)
         if isinstance(request, requests.AskSession) and self._status()["journal_refusing"]:
@@ -97,9 +95,7 @@ class Desk:
     def _input(
         self,
         request_id: str,
-        request: (
-            requests.AskSession | requests.AskCancel | requests.AskStop | requests.AskRelease | requests.AskDrain
-        ),
+        request: requests.Decided,
     ) -> inputs.Input:
         now_s, wall_s = self._boottime(), self._walltime()
         match request:
@@ -127,6 +123,10 @@ class Desk:
                     reason=reason,
                     now_s=now_s,
                     wall_s=wall_s,
+                )
+            case requests.AskConfirmOff(device=device, issued_by=issued_by):
+                return inputs.ConfirmOff(
+                    request_id=request_id, device=device, issued_by=issued_by, now_s=now_s, wall_s=wall_s
                 )
             case requests.AskRelease(device=device, issued_by=issued_by, scope=scope):
                 return inputs.ReleaseHold(

@@ -28,6 +28,8 @@ def _stop_ordered(body: Body) -> str:
 
 
 def _stop_confirmed(body: Body) -> str:
+    if body["amplitude_ma"] is None:
+        return f"{body['device']}: a person at the device has seen that it is off; nothing was measured"
     return (
         f"{body['device']}: sent after {milliseconds(body['cause_to_sent_s'])}, received after "
         f"{milliseconds(body['sent_to_received_s'])}, zero current measured ({body['amplitude_ma']:.2f} mA) after "
@@ -61,7 +63,20 @@ def _ended(body: Body) -> str:
     return f"{_session(body)} ended: {body['cause'] or 'cause unknown'}{counted}"
 
 
-# By event name. What is not in here (births, settings, baselines ...) is the machinery's own business.
+# The machinery's own business.
+QUIET = frozenset(
+    {
+        "FleetNumberRaised",
+        "RegistryAdopted",
+        "DeviceEnrolled",
+        "DeviceBorn",
+        "SettingsIssued",
+        "AuthorisationAccepted",
+        "BaselineMeasured",
+        "StopPublished",
+    }
+)
+# By event name.
 _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "FleetTookOver": lambda body: f"fleet instance {body['fleet_n']} is in charge",
     "DrainOrdered": lambda body: f"draining: nothing new is authorised ({body['issued_by']})",
@@ -129,6 +144,8 @@ _RULE_WORDS: dict[str, str] = {
     "room": "the device stands in another room",
     "client_in_session": "the client is in another session",
     "draining": "the fleet is draining: nothing new is authorised",
+    "device_speaks": "the device is heard: what it measures counts",
+    "nothing_open": "nothing is open there",
     "session_unknown": "there is no such session",
     "session_over": "the session is over",
     "session_running": "the session runs: stop it instead",
@@ -140,10 +157,9 @@ _RULE_WORDS: dict[str, str] = {
 
 def refusal_words(refusal: Body) -> str:
     """One refusal: the rule in words, its numbers, and who made it."""
-    quantity = str(refusal["quantity"] or "it").replace("_", " ")
-    words = _RULE_WORDS[refusal["rule"]].format(quantity=quantity)
-    value, limit = refusal["value"], refusal["limit"]
-    named = str(refusal["quantity"] or "")
-    numbers = "" if value is None else f": {named + ' ' if named not in words else ''}{_short(float(value))}"
+    named, value, limit = str(refusal["quantity"] or "it"), refusal["value"], refusal["limit"]
+    # A quantity with a number carries its unit (`peak_ma`); without one it names what was found (`implanted_device`).
+    words = _RULE_WORDS[refusal["rule"]].format(quantity=named if value is not None else named.replace("_", " "))
+    number = "" if value is None else f": {_short(float(value))}"
     bound = "" if limit is None else f" against {_short(float(limit))}"
-    return f"{words}{numbers}{bound} [{refusal['layer']}]"
+    return f"{words}{number}{bound} [{refusal['layer']}]"

@@ -198,6 +198,7 @@ def test_done_waits_for_the_disk() -> None:
     clinic.run(2.0)
     assert clinic.true_ma() == 0.0
     assert clinic.acks(stop.command_id) == []
+    assert [each.command_id for each in clinic.state.stops] == [stop.command_id], "not done, whatever is measured"
     clinic.disk = True
     clinic.run(0.3)
     assert clinic.acks(stop.command_id) == [("received", None), ("done", None)]

@@ -1,14 +1,12 @@
 """The fold and its snapshot: every event has its place, survives JSON, and leads to the same state."""
 
-from dataclasses import replace
 from typing import Any, get_args
 
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from broker.contract.causes import Cause
 from broker.contract.messages import Ack as AckMessage
-from broker.contract.messages import AckStatus, EventKind, HoldChanged, Holds, Phase, Scope
+from broker.contract.messages import AckStatus, Phase
 from fleet.core import inputs
 from fleet.core.decide import decide
 from fleet.core.effects import AfterCommit, AtOnce, When
@@ -26,69 +24,15 @@ from fleet.core.fold_sessions import SESSIONS_KEPT
 from fleet.core.fold_stops import HOLDS_KEPT
 from fleet.core.sessions import STATE_OF_PHASE, TRANSITIONS
 from fleet.core.state import SENDINGS_KEPT, Durable, State, restored, snapshot
-from tests.core.clinic import WALL, Clinic
+from tests.core.clinic import Clinic
+from tests.core.long_day import a_long_day
 
 DURABLE = TypeAdapter(Durable)
 
 
 @pytest.fixture(scope="module")
 def long_day() -> Clinic:
-    """A clinic in which every kind of event has happened."""
-    clinic = Clinic()
-    stim = clinic.stims["stim-12"]
-    clinic.asks()  # refused
-    clinic.running()
-    clinic.shows("stim-12", boot_n=3)
-    clinic.shows("stim-12", amplitude_ma=60.0)
-    command_id = next(iter(clinic.state.durable.stops))
-    clinic.after(5.0)
-    clinic.sent(command_id, "a" * 16)
-    clinic.says("stim-12", AckMessage(7, command_id, AckStatus.RECEIVED, None, None, WALL))
-    clinic.latches(cause=Cause.RULE_STOP)
-    stim.holds = Holds(device=("a" * 16,))
-    clinic.says("stim-12", stim.birth())
-    clinic.shows("stim-12")
-    clinic.says("stim-12", stim.ended(Cause.RULE_STOP, clinic.session_on().session_id))
-    held = stim.event(EventKind.HOLD_SET, None, HoldChanged(Scope.DEVICE, "a" * 16))
-    clinic.says("stim-12", held)
-    clinic.hears(inputs.Unreadable("stim-12", None, 40, "9" * 64, clinic.now_s, clinic.wall_s))
-    clinic.releases()
-    stim.holds, stim.latched, stim.phase, stim.oldest_n, stim.fleet_n = Holds(), None, Phase.IDLE, 9, 30
-    clinic.says("stim-12", stim.birth())
-    clinic.shows("stim-12")
-    clinic.authorised(request_id="r3")
-    cancel = inputs.CancelSession(
-        request_id="r4",
-        session_id=clinic.session_on().session_id,
-        issued_by="ada",
-        now_s=clinic.now_s,
-        wall_s=clinic.wall_s,
-    )
-    clinic.hears(cancel)
-    stim.phase, stim.session_id = Phase.IDLE, None
-    clinic.shows("stim-12")
-    clinic.asks(request_id="r5")
-    declined = clinic.session_on().authorisation.command_id
-    clinic.says("stim-12", AckMessage(7, declined, AckStatus.REFUSED, None, None, WALL))
-    clinic.shows("stim-12")
-    clinic.asks(request_id="r6")
-    clinic.now_s += 200.0
-    clinic.after(0.0)
-    clinic.now_s += 5.0
-    clinic.running("stim-7", client="c-4712", request_id="r7")
-    for _ in range(10):
-        clinic.shows("stim-7", amplitude_ma=20.0, impedance_ohm=700.0)
-    clinic.after(40.0)
-    clinic.pushes_stop("stim-9")
-    clinic.shows("stim-12", amplitude_ma=9.0)
-    clinic.now_s += 3.0
-    clinic.shows("stim-12", amplitude_ma=9.0)
-    clinic.hears(inputs.Drain(request_id="r8", issued_by="ada", now_s=clinic.now_s, wall_s=clinic.wall_s))
-    stim.event_n = 50
-    latched = stim.event(EventKind.LATCHED)
-    clinic.says("stim-12", latched)
-    clinic.says("stim-12", replace(latched, event_id="e" * 32))
-    return clinic
+    return a_long_day()
 
 
 def test_every_event_has_a_place_in_the_fold_and_a_version() -> None:

@@ -63,6 +63,15 @@ class AskStop(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskConfirmOff(Strict):
+    """A person standing at a silent device has seen to it that it is off."""
+
+    op: Literal["confirm_off"]
+    device: DeviceId
+    issued_by: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskRelease(Strict):
     """`device` is a device's id or `all`; `scope` None: what follows from it."""
 
@@ -88,8 +97,10 @@ class AskStatus(Strict):
     op: Literal["status"]
 
 
-Request = AskSession | AskCancel | AskList | AskShow | AskStop | AskRelease | AskDrain | AskDevices | AskStatus
-OPS = "session_request, session_cancel, session_list, session_show, stop, release, drain, devices, status"
+# What the core decides, and what is only read.
+Decided = AskSession | AskCancel | AskStop | AskConfirmOff | AskRelease | AskDrain
+Request = Decided | AskList | AskShow | AskDevices | AskStatus
+OPS = "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, devices, status"
 
 
 class BadRequest(ValueError):
