@@ -24,7 +24,7 @@ from fleet.core.fold_sessions import SESSIONS_KEPT
 from fleet.core.fold_stops import HOLDS_KEPT
 from fleet.core.sessions import STATE_OF_PHASE, TRANSITIONS
 from fleet.core.state import SENDINGS_KEPT, Durable, State, restored, snapshot
-from tests.core.clinic import Clinic
+from tests.core.clinic import WALL, Clinic
 from tests.core.long_day import a_long_day
 
 DURABLE = TypeAdapter(Durable)
