@@ -343,8 +343,7 @@ def test_the_setting_rises_no_faster_than_5_ma_a_second() -> None:
 def test_a_loop_that_was_held_up_does_not_jump() -> None:
     request = replace(RUNNING, setting_ma=60.0, driven_ma=10.0, driven_s=NOW_S - 60.0)
     assert judge(request).drive.setting_ma == pytest.approx(10.5)
-    backwards = replace(request, driven_s=NOW_S + 60.0)
-    assert judge(backwards).drive.setting_ma == 10.0
+    assert judge(replace(request, driven_s=NOW_S + 60.0)).drive.setting_ma == 10.0
 
 
 def test_lowering_is_at_once() -> None:
@@ -353,6 +352,7 @@ def test_lowering_is_at_once() -> None:
 
 def test_the_ramp_falls_in_a_straight_line_and_is_over_within_a_second() -> None:
     assert judge(RAMPING).drive.setting_ma == pytest.approx(15.0)  # half of 0.9 s is over
+    assert judge(replace(RAMPING, driven_ma=2.0)).drive.setting_ma == 2.0, "a ramp only falls"
     levels = []
     for tick in range(20):
         now_s = NOW_S + 0.05 * tick
