@@ -76,6 +76,7 @@ def _cancel(state: State, wanted: messages.Cancel) -> _Rows:
 
 
 def _release(state: State, wanted: messages.Release) -> _Rows:
+    yield CommandRefusal.OLD_FLEET, wanted.fleet_n < state.durable.fleet_n
     yield from _freshness(state, wanted.answers)
     yield CommandRefusal.UNKNOWN_HOLD, released(state.durable.holds, wanted) == state.durable.holds
 

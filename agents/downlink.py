@@ -30,6 +30,8 @@ class Hears(Protocol):
 
     def hear_stop(self, scope: Scope, stop: messages.Stop | None, hold_id: str, retained: bool = False) -> None: ...
 
+    def connected(self) -> None: ...
+
 
 @dataclass(slots=True)
 class _Burst:

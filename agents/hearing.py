@@ -88,7 +88,7 @@ def _obey(turn: Turn, command: commands.Command) -> None:
 def _release(turn: Turn, release: messages.Release) -> None:
     before = turn.state.durable.holds
     after = commands.released(before, release)
-    turn.change_durable(holds=after)
+    turn.change_durable(holds=after, fleet_n=release.fleet_n)
     turn.save()
     lifted: list[tuple[Scope, str | None]] = []
     lifted += [(Scope.DEVICE, each) for each in before.device if each not in after.device]

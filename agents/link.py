@@ -64,6 +64,7 @@ class Link:
         jitter: Callable[[float, float], float] = random.uniform,
     ) -> None:
         self._endpoint = endpoint
+        self._control = control
         self._snapshot = snapshot
         self._spool = spool
         self._disk = disk
@@ -141,6 +142,7 @@ class Link:
             await self._publish(client, await self._birth())
             await self._publish(client, Presence(self._snapshot().boot_n, online=True))
             self.connected = True
+            self._control.connected()
             self.counts["connections"] += 1
             _log.info("connected to %s:%d", self._endpoint.host, self._endpoint.port)
             await self._speak(client)

@@ -15,7 +15,7 @@ PHASES: Final[dict[Phase, str]] = {
     Phase.PAUSED: "paused: resume begins at 0 mA",
     Phase.STOPPING: "stopping",
     Phase.LATCHED: "latched at zero",
-    Phase.FAULT: "fault: no output",
+    Phase.FAULT: "fault, or not ready yet: no output",
 }
 CAUSES: Final[dict[Cause, str]] = {
     Cause.COMPLETED: "the session was completed",

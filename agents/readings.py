@@ -25,9 +25,10 @@ def read(turn: Turn, tick: Tick) -> None:
     settle(turn)
     _finish_stops(turn)
     _note_trouble(turn)
-    is_idle = turn.state.phase in {Phase.IDLE, Phase.FAULT}
-    if is_idle:
-        turn.change(phase=Phase.IDLE if is_answering(turn.state) else Phase.FAULT)
+    if turn.state.phase in {Phase.IDLE, Phase.FAULT}:
+        # Also for a second after a start: until zero has been measured nobody knows that it is fine.
+        is_fine = is_answering(turn.state) and turn.state.watch.zero_measured
+        turn.change(phase=Phase.IDLE if is_fine else Phase.FAULT)
 
 
 def _step_of_the_wall_clock(turn: Turn, tick: Tick) -> None:

@@ -22,6 +22,7 @@ from agents.faults import Watch
 from agents.state import Session, State, conditions, is_held, is_latched
 from agents.steps import (
     Announce,
+    Connected,
     Durable,
     Emit,
     Heard,
@@ -88,6 +89,8 @@ def step(state: State, given: Input) -> tuple[State, Outcome]:
             hand.press(turn, given)
         case Written():
             hand.confirm_write(turn, given)
+        case Connected():
+            telemetry.due_now(turn)
         case _:
             assert_never(given)
     _pass_time(turn)

@@ -29,7 +29,7 @@ class Durable:
     latch: Cause | None = None
     reset_by: ResetBy = ResetBy.NOBODY
     live_session_id: str | None = None
-    holds: messages.Holds = field(default_factory=messages.Holds)
+    holds: messages.Holds = field(default_factory=messages.Holds.of)
     fleet_n: int = 0
     settings: messages.Settings | None = None
     over_limit_wall_s: tuple[float, ...] = ()  # for "engineer at the second in 24 h"
@@ -101,7 +101,14 @@ class Written:
     write_n: int
 
 
-Input = Tick | Heard | HeardStop | Pressed | Written
+@dataclass(frozen=True, slots=True)
+class Connected:
+    """There is somebody to hear us: the next tick says how we are, whenever the next sample would be due."""
+
+    now_s: float
+
+
+Input = Tick | Heard | HeardStop | Pressed | Written | Connected
 
 
 # --- outputs --------------------------------------------------------------------------------------------------------

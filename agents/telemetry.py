@@ -13,6 +13,11 @@ from broker.contract.permission import Sent
 SAMPLE_SLACK_S = 0.025  # half a tick: a period is kept on the average
 
 
+def due_now(turn: Turn) -> None:
+    """Whatever the period: a fleet that has not heard an idle device yet waits 5 s for it otherwise."""
+    turn.change(sampled_s=-math.inf)
+
+
 def sample(turn: Turn, tick: Tick) -> None:
     """Send a sample where its period is over or the phase is another one. Sent when the measuring began."""
     state, session = turn.state, turn.state.session

@@ -7,7 +7,7 @@ missing reading is never a zero.
 
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import Annotated
+from typing import Annotated, Self
 
 from broker.contract.causes import Cause
 from broker.contract.limits import Limits
@@ -154,10 +154,22 @@ class Holds(Strict):
     settings set and only a release with scope service lifts.
     """
 
-    device: Annotated[tuple[HoldId, ...], AtMost(16)] = ()
-    all: Annotated[tuple[HoldId, ...], AtMost(16)] = ()
-    service: bool = False
-    more: bool = False
+    device: Annotated[tuple[HoldId, ...], AtMost(16)]
+    all: Annotated[tuple[HoldId, ...], AtMost(16)]
+    service: bool
+    more: bool
+
+    @classmethod
+    def of(
+        cls,
+        device: tuple[str, ...] = (),
+        all: tuple[str, ...] = (),  # noqa: A002 - the name of the scope
+        *,
+        service: bool = False,
+        more: bool = False,
+    ) -> Self:
+        """Holds of these scopes and of no other: on the wire nothing may be left out, here it may."""
+        return cls(device, all, service, more)
 
     def __bool__(self) -> bool:
         return bool(self.device or self.all or self.service or self.more)
@@ -406,6 +418,7 @@ class Stop(Strict):
 class Release(Strict):
     """Lifts the named holds of a scope. Starts nothing: the latch stays until a person resets it."""
 
+    fleet_n: Ordinal
     boot_n: Ordinal
     answers: Count
     command_id: HexId

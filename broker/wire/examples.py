@@ -122,7 +122,7 @@ EXAMPLES: dict[Channel, Message] = {
         capabilities=("late_telemetry",),
         settings_version=4,
         latched=None,
-        holds=Holds(device=(HOLD_ID,)),
+        holds=Holds.of(device=(HOLD_ID,)),
         conditions=(),
         session_id=None,
         at=AT,
@@ -169,6 +169,7 @@ EXAMPLES: dict[Channel, Message] = {
     Channel.CANCEL: Cancel(boot_n=BOOT_N, command_id=COMMAND_ID, session_id=SESSION_ID),
     Channel.STOP: Stop(command_id=COMMAND_ID, cause=Cause.EMERGENCY_STOP, hold=True, issued_by="ana", issued_at=AT),
     Channel.RELEASE: Release(
+        fleet_n=FLEET_N,
         boot_n=BOOT_N,
         answers=SEQ + 2400,
         command_id=COMMAND_ID,

@@ -112,6 +112,7 @@ def remind(turn: Turn, device: Device) -> None:
         sending = f"release/{pending.command_id}/{name}"
         if _still_there(pending, device.birth) and turn.due(sending, REPEAT_S):
             release = Release(
+                fleet_n=turn.state.fleet_n,
                 boot_n=seen.sample.boot_n,
                 answers=seen.sample.seq,
                 command_id=derived_id(f"{sending}/{seen.sample.seq}"),

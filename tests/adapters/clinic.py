@@ -195,7 +195,7 @@ class WireDevice:
                 capabilities=(),
                 settings_version=self.settings_version,
                 latched=None,
-                holds=Holds(),
+                holds=Holds.of(),
                 conditions=(),
                 session_id=self.session_id,
                 at=at(),

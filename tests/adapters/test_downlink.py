@@ -253,7 +253,7 @@ async def test_a_device_gets_what_was_sent_and_a_hold_stays_until_it_is_cleared(
         office.downlink.attach(safety)
         device = office.clinic.device(DEVICE)
         await device.connect()
-        release = Release(1, 5, "c" * 32, Scope.DEVICE, (), "anna")
+        release = Release(1, 1, 5, "c" * 32, Scope.DEVICE, (), "anna")
         for message in (LEASE, settings(1), receipt(3), release, stop(1)):
             office.downlink.send(DEVICE, message)
         await eventually(lambda: len(device.heard) == 5)

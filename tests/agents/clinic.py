@@ -187,7 +187,7 @@ class Clinic:
         return stop
 
     def release(self, *hold_ids: str, scope: Scope = Scope.DEVICE, **changed: object) -> None:
-        release = messages.Release(self.boot_n, self.last_seq, self.command_id(), scope, hold_ids, "op-1")
+        release = messages.Release(3, self.boot_n, self.last_seq, self.command_id(), scope, hold_ids, "op-1")
         self.hear(replace(release, **changed))  # type: ignore[arg-type]
 
     # --- the person at the device -----------------------------------------------------------------------------------

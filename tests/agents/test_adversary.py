@@ -217,7 +217,7 @@ class Adversary(RuleBasedStateMachine):
     def release(self, scope: Scope, ids: tuple[str, ...], fresh: bool) -> None:
         self.commands += 1
         answers = max(self.sent, default=0) if fresh else 3
-        release = Release(5, answers, f"{self.commands:032x}", scope, ids, "op-1")
+        release = Release(1, 5, answers, f"{self.commands:032x}", scope, ids, "op-1")
         before = self.drive
         state, outcome = step(self.state, Heard(self.now_s, release))
         self.state = state

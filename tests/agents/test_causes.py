@@ -177,7 +177,7 @@ def test_pushed_stop(cause: Cause) -> None:
     assert not clinic.press(Press.RESET).accepted, "a hold of the fleet is on the device"
     clinic.release("ab" * 8)
     assert clinic.phase() is Phase.LATCHED, "lifting starts nothing and resets nothing"
-    assert clinic.on_disk.holds == type(clinic.on_disk.holds)()
+    assert clinic.on_disk.holds == type(clinic.on_disk.holds).of()
     reset(clinic, ResetBy.THERAPIST)
 
 

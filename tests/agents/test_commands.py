@@ -156,7 +156,7 @@ def test_latched_or_held_nothing_is_authorised() -> None:
     latched = clinic.authorisation()
     clinic.hear(latched)
     assert only_ack(clinic, latched.command_id) == "latched"
-    held = Clinic(durable=Durable(boot_n=1, settings=SETTINGS, holds=Holds(service=True)))
+    held = Clinic(durable=Durable(boot_n=1, settings=SETTINGS, holds=Holds.of(service=True)))
     wanted = held.authorisation()
     held.hear(wanted)
     assert only_ack(held, wanted.command_id) == "held"

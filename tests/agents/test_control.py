@@ -18,6 +18,7 @@ from agents.steps import (
     Acknowledge,
     Durable,
     Emit,
+    Input,
     Output,
     Press,
     Reply,
@@ -310,6 +311,38 @@ def test_a_slow_line_is_counted_and_a_sample_is_dated_before_its_measuring(room:
     began_s = max(at_s for at_s, _ in room.stimulator.ordered if at_s <= sample.sent_s + 0.01)
     assert sample.sent_s <= began_s
     room.stimulator.slow_s = 0.0
+
+
+def test_after_a_freeze_the_stimulators_word_comes_before_what_was_heard_meanwhile(
+    room: Room, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    room.control.start()
+    room.until_running(4.0)
+    inbox, thawed = room.control._inbox, threading.Event()
+    take = inbox.take
+
+    def frozen_once(patience_s: float) -> list[Input]:
+        monkeypatch.setattr(inbox, "take", take)
+        snapshot = room.control.snapshot()
+        time.sleep(1.5)  # the whole process would be held up; the stimulator's watchdog needs 0.5 s
+        room.control.hear(messages.Lease(1, snapshot.boot_n, SESSION, snapshot.seq - 1, 4000))
+        thawed.set()
+        return take(0.0)
+
+    monkeypatch.setattr(inbox, "take", frozen_once)
+    assert thawed.wait(5.0)
+    await_true(lambda: room.phase() is Phase.LATCHED)
+    assert room.control.snapshot().latched is Cause.WATCHDOG_TRIPPED, "and not a sensor that fell silent"
+
+
+def test_once_connected_the_next_tick_sends_a_sample(room: Room) -> None:
+    room.control.start()
+    await_true(lambda: any(isinstance(each, Sample) for each in room.told))
+    before = sum(isinstance(each, Sample) for each in room.told)
+    began_s = boottime_s()
+    room.control.connected()
+    await_true(lambda: sum(isinstance(each, Sample) for each in room.told) > before)
+    assert boottime_s() - began_s < 1.0, "an idle device speaks every 5 s otherwise"
 
 
 def test_a_damaged_record_comes_up_latched(room: Room) -> None:

@@ -30,7 +30,7 @@ FULL = Durable(
     latch=Cause.OVER_LIMIT,
     reset_by=ResetBy.ENGINEER,
     live_session_id=SESSION,
-    holds=Holds(("0a" * 8, "0b" * 8), ("0c" * 8,), service=True, more=True),
+    holds=Holds.of(("0a" * 8, "0b" * 8), ("0c" * 8,), service=True, more=True),
     fleet_n=7,
     settings=replace(SETTINGS, capabilities=("late_samples",), limits=GENERIC_PROFILE),
     over_limit_wall_s=(1.79e9, 1.79e9 + 0.125),
@@ -39,7 +39,7 @@ FULL = Durable(
 LIFE = (
     Durable(boot_n=1),
     Durable(boot_n=1, live_session_id=SESSION),
-    Durable(boot_n=1, latch=Cause.EMERGENCY_STOP, reset_by=ResetBy.THERAPIST, holds=Holds(device=("0a" * 8,))),
+    Durable(boot_n=1, latch=Cause.EMERGENCY_STOP, reset_by=ResetBy.THERAPIST, holds=Holds.of(device=("0a" * 8,))),
     Durable(boot_n=1, latch=Cause.EMERGENCY_STOP, reset_by=ResetBy.THERAPIST),
     Durable(boot_n=1),
     Durable(boot_n=2, live_session_id=SESSION, fleet_n=9),

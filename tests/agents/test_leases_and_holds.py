@@ -222,18 +222,18 @@ def test_sixteen_holds_by_name_then_more() -> None:
     for scope in (Scope.DEVICE, Scope.ALL):
         for name in names:
             clinic.stop_from_fleet(scope=scope, hold_id=name)
-    assert clinic.on_disk.holds == Holds(tuple(names[:16]), tuple(names[:16]), service=False, more=True)
+    assert clinic.on_disk.holds == Holds.of(tuple(names[:16]), tuple(names[:16]), service=False, more=True)
     assert len(clinic.events(EventKind.HOLD_SET)) == 33, "each by name, and once that there are more"
     clinic.run(0.3)
     clinic.release(*names[:16])
-    assert clinic.on_disk.holds == Holds((), tuple(names[:16]), service=False, more=True)
+    assert clinic.on_disk.holds == Holds.of((), tuple(names[:16]), service=False, more=True)
     clinic.release(*names[:16], scope=Scope.ALL)
     assert not clinic.on_disk.holds, "the fleet sends again what it finds missing"
     assert len(clinic.events(EventKind.HOLD_LIFTED)) == 32
 
 
 def test_a_release_that_lifts_nothing() -> None:
-    clinic = Clinic()
+    clinic = Clinic(durable=Durable(boot_n=1, fleet_n=3, settings=SETTINGS))
     clinic.stop_from_fleet(hold_id="ab" * 8)
     for changed, reason in (
         ({"holds": ("ee" * 8,)}, "unknown_hold"),
@@ -241,6 +241,7 @@ def test_a_release_that_lifts_nothing() -> None:
         ({"scope": Scope.SERVICE}, "unknown_hold"),
         ({"boot_n": 1}, "other_boot"),
         ({"answers": 1}, "unknown_sample"),
+        ({"fleet_n": 2}, "old_fleet"),
     ):
         command_id = clinic.command_id()
         clinic.release("ab" * 8, command_id=command_id, **changed)

@@ -28,6 +28,7 @@ from broker.contract.messages import (
     Event,
     Lease,
     Message,
+    Phase,
     Receipt,
     Release,
     Scope,
@@ -218,8 +219,8 @@ class ScriptedFleet:
         await self.say(device, Settings(1, (), "room-1", 1.0, 0.2, ENVELOPE, service_hold=False))
 
     async def authorise(self, device: str = "stim-01", plan: Plan = PLAN) -> Authorisation:
-        """Authorise a session in answer to the newest sample of a device that has its settings."""
-        await self.hear(Telemetry, lambda sample: sample.settings_version > 0, device)
+        """Authorise a session in answer to the newest sample of a device that has its settings and is ready."""
+        await self.hear(Telemetry, lambda sample: sample.settings_version > 0 and sample.phase is Phase.IDLE, device)
         message = authorisation(self.of(Telemetry, device)[-1], plan)
         await self.say(device, message)
         return message
@@ -231,7 +232,7 @@ class ScriptedFleet:
 
     async def release(self, holds: tuple[str, ...], device: str = "stim-01", scope: Scope = Scope.DEVICE) -> Release:
         sample = await self.hear_new(Telemetry, lambda sample: not sample.late, device)
-        message = Release(sample.boot_n, sample.seq, fresh_id(), scope, holds, "test")
+        message = Release(1, sample.boot_n, sample.seq, fresh_id(), scope, holds, "test")
         await self.say(device, message)
         return message
 

@@ -49,7 +49,7 @@ SNAPSHOT = Snapshot(
     session_id=None,
     latched=None,
     reset_by=ResetBy.NOBODY,
-    holds=messages.Holds(),
+    holds=messages.Holds.of(),
     conditions=(),
     settings=None,
     setting_ma=0.0,
@@ -75,6 +75,9 @@ class Ears:
     def hear(self, message: ToControl, retained: bool = False) -> bool:
         self.heard.append((message, retained))
         return True
+
+    def connected(self) -> None:
+        """A control loop would say how it is."""
 
     def hear_stop(self, scope: Scope, stop: Stop | None, hold_id: str, retained: bool = False) -> None:
         self.stopped_at_s.append(time.perf_counter())

@@ -162,7 +162,7 @@ async def test_nothing_retained_is_believed_but_stops_and_settings(clinic: Clini
         Channel.LEASE: lease(7),
         Channel.AUTHORISATION: authorisation(telemetry(7)),
         Channel.CANCEL: messages.Cancel(3, fresh_id(), fresh_id()),
-        Channel.RELEASE: messages.Release(3, 7, fresh_id(), Scope.DEVICE, (), "test"),
+        Channel.RELEASE: messages.Release(1, 3, 7, fresh_id(), Scope.DEVICE, (), "test"),
     }
     async with scripted_fleet(clinic) as fleet:
         for message in retained.values():

@@ -146,7 +146,7 @@ async def test_status_says_everything_in_plain_words(tmp_path: Path) -> None:
         phase=Phase.LATCHED,
         latched=Cause.OUTPUT_STUCK,
         reset_by=ResetBy.ENGINEER,
-        holds=Holds(device=("0" * 16,), service=True),
+        holds=Holds.of(device=("0" * 16,), service=True),
         conditions=(Condition.OUTPUT_STUCK,),
         lease_margin_s=3.21,
     )

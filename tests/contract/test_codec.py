@@ -99,7 +99,7 @@ def test_the_largest_event_and_birth_fit_into_8_kib() -> None:
     birth = altered(
         Channel.BIRTH,
         capabilities=tuple(f"{'c' * 30}{n:02}" for n in range(32)),
-        holds=Holds(device=("f" * 16,) * 16, all=("0" * 16,) * 16, more=True),
+        holds=Holds.of(device=("f" * 16,) * 16, all=("0" * 16,) * 16, more=True),
         serial="\U0001f9be" * 64,
         model="\U0001f9be" * 64,
         firmware="\U0001f9be" * 64,
@@ -161,6 +161,13 @@ def test_a_missing_an_unknown_and_a_repeated_key_are_each_refused(channel: Chann
     assert reason(channel, json.dumps({**document, unknown: 1})) is Malformed.UNKNOWN_KEY
     twice = json.dumps(document)[:-1] + f", {json.dumps(key)}: {json.dumps(document[key])}}}"
     assert reason(channel, twice) is Malformed.DUPLICATE_KEY
+
+
+@pytest.mark.parametrize("key", ["device", "all", "service", "more"])
+def test_nothing_may_be_left_out_of_the_holds_of_a_birth(key: str) -> None:
+    document = json.loads(encode(EXAMPLES[Channel.BIRTH]))
+    del document["holds"][key]
+    assert reason(Channel.BIRTH, json.dumps(document)) is Malformed.MISSING_KEY
 
 
 def reason(channel: Channel, text: str) -> Malformed:
@@ -282,11 +289,11 @@ def test_the_echo_carries_no_message() -> None:
 @pytest.mark.parametrize(
     ("holds", "holding"),
     [
-        (Holds(), False),
-        (Holds(device=("9f86d081884c7d65",)), True),
-        (Holds(all=("9f86d081884c7d65",)), True),
-        (Holds(service=True), True),
-        (Holds(more=True), True),
+        (Holds.of(), False),
+        (Holds.of(device=("9f86d081884c7d65",)), True),
+        (Holds.of(all=("9f86d081884c7d65",)), True),
+        (Holds.of(service=True), True),
+        (Holds.of(more=True), True),
     ],
 )
 def test_any_hold_holds(holds: Holds, holding: bool) -> None:

@@ -60,7 +60,7 @@ class Stimulator:
     phase: Phase = Phase.IDLE
     session_id: str | None = None
     latched: Cause | None = None
-    holds: messages.Holds = field(default_factory=messages.Holds)
+    holds: messages.Holds = field(default_factory=messages.Holds.of)
     profile: Limits = GENERIC_PROFILE
     shown: dict[str, Any] = field(default_factory=dict)
 
@@ -240,7 +240,7 @@ class Clinic:
         self.sent(self.open_stop(), hold_id)
         self.latches(cause=Cause.EMERGENCY_STOP)
         stim = self.stims["stim-12"]
-        stim.holds = messages.Holds(device=(*stim.holds.device, hold_id))
+        stim.holds = messages.Holds.of(device=(*stim.holds.device, hold_id))
         self.says("stim-12", stim.birth())
         self.shows("stim-12")
 

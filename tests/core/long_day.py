@@ -22,7 +22,7 @@ def a_long_day() -> Clinic:
     clinic.sent(command_id, "a" * 16)
     clinic.says("stim-12", AckMessage(7, command_id, AckStatus.RECEIVED, None, None, WALL))
     clinic.latches(cause=Cause.RULE_STOP)
-    stim.holds = Holds(device=("a" * 16,))
+    stim.holds = Holds.of(device=("a" * 16,))
     clinic.says("stim-12", stim.birth())
     clinic.shows("stim-12")
     clinic.says("stim-12", stim.ended(Cause.RULE_STOP, clinic.session_on().session_id))
@@ -30,7 +30,7 @@ def a_long_day() -> Clinic:
     clinic.says("stim-12", held)
     clinic.hears(inputs.Unreadable("stim-12", None, 40, "9" * 64, clinic.now_s, clinic.wall_s))
     clinic.releases()
-    stim.holds, stim.latched, stim.phase, stim.oldest_n, stim.fleet_n = Holds(), None, Phase.IDLE, 9, 30
+    stim.holds, stim.latched, stim.phase, stim.oldest_n, stim.fleet_n = Holds.of(), None, Phase.IDLE, 9, 30
     clinic.says("stim-12", stim.birth())
     clinic.shows("stim-12")
     clinic.authorised(request_id="r3")

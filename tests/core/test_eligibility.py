@@ -314,7 +314,7 @@ def silent(seconds: float) -> Callable[[Clinic], None]:
         (shown(battery_pct=None), ["device_battery"]),
         (shown(settings_version=0), ["device_settings"]),
         (born(latched=Cause.PATIENT_STOP), ["device_latched"]),
-        (born(holds=Holds(service=True)), ["device_held"]),
+        (born(holds=Holds.of(service=True)), ["device_held"]),
         (shown(boot_n=8), ["device_not_fresh"]),
     ],
 )

@@ -13,10 +13,10 @@ def test_a_birth_that_lacks_the_hold_gets_it_again() -> None:
     clinic.stopped()
     stim = clinic.stims["stim-12"]
     assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn"]
-    stim.holds = Holds()
+    stim.holds = Holds.of()
     assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn", "! stop stim-12 emergency_stop hold"]
     # A device with more than it can list may well have it.
-    stim.holds = Holds(more=True)
+    stim.holds = Holds.of(more=True)
     assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn"]
 
 
@@ -27,7 +27,7 @@ def test_a_birth_that_lacks_the_site_s_hold_gets_it_again() -> None:
     assert "! stop all emergency_stop hold" not in clinic.says("stim-7", stim.birth())  # its id is not known yet
     clinic.sent(clinic.open_stop(), ONE)
     assert clinic.says("stim-7", stim.birth()) == ["DeviceBorn", "! stop all emergency_stop hold"]
-    stim.holds = Holds(all=(ONE,))
+    stim.holds = Holds.of(all=(ONE,))
     assert clinic.says("stim-7", stim.birth()) == ["DeviceBorn"]
 
 
@@ -66,7 +66,7 @@ def test_a_hold_is_lifted_by_a_person_and_the_device_is_told_until_it_does_not_l
     assert third.message.command_id != again.message.command_id
 
     # Lifted: the latch is still there, and waits for a person.
-    stim.holds = Holds()
+    stim.holds = Holds.of()
     assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn", "HoldLifted stim-12"]
     assert clinic.state.device("stim-12").releases == ()
     assert clinic.asks(request_id="request-2")[-1].startswith("> refused ")
@@ -92,7 +92,7 @@ def test_there_is_nothing_to_lift() -> None:
 def test_a_hold_that_somebody_else_set_is_lifted_as_well() -> None:
     clinic = Clinic()
     stim = clinic.stims["stim-12"]
-    stim.holds = Holds(device=(TWO,))
+    stim.holds = Holds.of(device=(TWO,))
     clinic.ready("stim-12")
     assert clinic.releases() == [
         "HoldReleased",
@@ -110,7 +110,7 @@ def test_lifting_for_the_site_tells_those_that_list_it_and_waits_for_those_that_
     for name in ("stim-7", "stim-12"):
         clinic.latches(name, Cause.EMERGENCY_STOP)
         clinic.shows(name)
-    clinic.stims["stim-7"].holds = Holds(all=(ONE,))
+    clinic.stims["stim-7"].holds = Holds.of(all=(ONE,))
     clinic.says("stim-7", clinic.stims["stim-7"].birth())
     for _ in range(8):
         clinic.after(4.0)
@@ -123,7 +123,7 @@ def test_lifting_for_the_site_tells_those_that_list_it_and_waits_for_those_that_
         "> ordered",
     ]
     # stim-12 comes back with the hold on its disk, and is told as soon as it has shown itself.
-    clinic.stims["stim-12"].holds = Holds(all=(ONE,))
+    clinic.stims["stim-12"].holds = Holds.of(all=(ONE,))
     assert clinic.says("stim-12", clinic.stims["stim-12"].birth()) == ["DeviceBorn"]
     assert clinic.shows("stim-12") == ["DeviceReturned", f"> release stim-12 all {ONE}"]
 
@@ -136,7 +136,7 @@ def test_a_second_release_names_the_holds_of_the_first_too() -> None:
     clinic.pushes_stop()
     clinic.sent(clinic.open_stop(), TWO)
     stim = clinic.stims["stim-12"]
-    stim.holds = Holds(device=(ONE, TWO))
+    stim.holds = Holds.of(device=(ONE, TWO))
     clinic.says("stim-12", stim.birth())
     clinic.shows("stim-12")
     assert clinic.releases()[2] == f"> release stim-12 device {ONE},{TWO}"
@@ -152,7 +152,7 @@ def test_taken_out_of_service_and_put_back() -> None:
         "SettingsIssued",
         "> settings stim-12 2",
     ]
-    stim.settings_version, stim.holds = 2, Holds(service=True)
+    stim.settings_version, stim.holds = 2, Holds.of(service=True)
     clinic.says("stim-12", stim.birth())
     assert clinic.asks()[-1] == "> refused device_held, device_settings"
     assert clinic.releases(scope=Scope.SERVICE) == ["> refused in_service_hold"]
@@ -162,7 +162,7 @@ def test_taken_out_of_service_and_put_back() -> None:
         "> release stim-12 service ",
         "> ordered",
     ]
-    stim.settings_version, stim.holds = 3, Holds()
+    stim.settings_version, stim.holds = 3, Holds.of()
     assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn", "HoldLifted stim-12"]
 
 
@@ -187,7 +187,7 @@ def test_lifting_one_hold_leaves_the_stop_of_another_device_open() -> None:
     assert clinic.releases("stim-7") == ["HoldReleased", "> clear stim-7", "> ordered"]
     assert list(clinic.state.durable.stops) == [first]
     stim = clinic.stims["stim-7"]
-    stim.holds = Holds(device=(TWO,))
+    stim.holds = Holds.of(device=(TWO,))
     clinic.says("stim-7", stim.birth())
     assert clinic.shows("stim-7") == ["DeviceReturned", f"> release stim-7 device {TWO}"]
 
