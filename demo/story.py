@@ -39,9 +39,16 @@ def run(arguments: argparse.Namespace) -> int:
     except (DidNotHappen, Refused) as failed:
         sys.stderr.write(f"The demo failed: {failed}\nLogs: {folder / 'logs'}\n")
         return 1
+    except KeyboardInterrupt:
+        _forget(folder, kept)
+        raise
+    _forget(folder, kept)
+    return status
+
+
+def _forget(folder: Path, kept: bool) -> None:
     if not kept:
         shutil.rmtree(folder)
-    return status
 
 
 class _Story:

@@ -220,7 +220,9 @@ class ScriptedFleet:
 
     async def authorise(self, device: str = "stim-01", plan: Plan = PLAN) -> Authorisation:
         """Authorise a session in answer to the newest sample of a device that has its settings and is ready."""
-        await self.hear(Telemetry, lambda sample: sample.settings_version > 0 and sample.phase is Phase.IDLE, device)
+        await self.hear(
+            Telemetry, lambda sample: sample.settings_version > 0 and sample.phase is not Phase.FAULT, device
+        )
         message = authorisation(self.of(Telemetry, device)[-1], plan)
         await self.say(device, message)
         return message
