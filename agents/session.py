@@ -55,7 +55,7 @@ def begin(
     """
     died_in = durable.live_session_id
     watch = Watch(zero_ordered_s=now_s, pulse_period_s=SLOWEST_PULSE_S, was_driven=died_in is not None)
-    state = State(durable, identity, self_test, Phase.IDLE, now_s, ZERO, now_s, watch, first_seq, trouble_s=now_s)
+    state = State(durable, identity, self_test, Phase.FAULT, now_s, ZERO, now_s, watch, first_seq, trouble_s=now_s)
     turn = Turn(state)
     turn.change_durable(boot_n=durable.boot_n + 1, live_session_id=None)
     turn.tell(Announce())
@@ -66,7 +66,8 @@ def begin(
         cause = durable.latch if durable.latch is not None else Cause.REBOOT
         unknown = messages.SessionEnded(elapsed_s=0.0, on_time_s=0.0, peak_ma=0.0, charge_uc=0.0, gaps=1)
         latch(turn, Cause.REBOOT, Emit(now_s, EventKind.SESSION_ENDED, died_in, cause, unknown))
-    turn.change(phase=Phase.LATCHED if is_latched(turn.state) else Phase.IDLE)
+    # Nobody knows yet that the stimulator is fine: idle comes once zero has been measured.
+    turn.change(phase=Phase.LATCHED if is_latched(turn.state) else Phase.FAULT)
     turn.save()
     turn.outputs.sort(key=lambda output: isinstance(output, Announce))  # the birth comes after the record
     return _close(turn, turn.state, tick=None)
