@@ -1,5 +1,5 @@
 # Three commands: make demo, make test, make check. Each does its own set-up; ARGS is passed on:
-#   make demo ARGS="--for 60"       make test ARGS="tests/core -k stop"       make PYTHON=python3.12 test
+#   make demo ARGS="--data DIR"     make test ARGS="tests/core -k stop"       make PYTHON=python3.12 test
 
 SHELL := /bin/bash
 PYTHON ?=

@@ -15,6 +15,10 @@ SITE_DIR = Path("site")
 CA_DIR = Path("ca")
 REFUSED = 1
 
+OBEYED = "The broker on this machine obeys the new list."
+NOBODY_TOLD = "No broker of this site could be told on this machine; the new list is {acl}."
+RESTART_FLEET = "restart the fleet, so that it reads the registry"
+
 _Run = Callable[[argparse.Namespace], int]
 
 
@@ -28,7 +32,7 @@ def add_commands(subparsers: "argparse._SubParsersAction[argparse.ArgumentParser
     ):
         parser = subparsers.add_parser(name, help=says)
         parser.add_argument("--out", type=Path, metavar="FILE", help="write there instead of printing")
-        parser.set_defaults(run=run)
+        parser.set_defaults(run=_plainly(run))
 
 
 def _add_provision(parser: argparse.ArgumentParser) -> None:
@@ -72,6 +76,13 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
 
     revoke = _part(parts, "revoke", "strike a device off, for good, and take its rights at the broker", _revoke)
     revoke.add_argument("device")
+
+    says = "take a device as new, after its disk was replaced: the fleet forgets its boots and spools"
+    _part(parts, "enrol", says, _enrol).add_argument("device")
+
+    move = _part(parts, "move", "put a device into another room", _move)
+    move.add_argument("device")
+    move.add_argument("--room", required=True)
 
 
 def _part(
@@ -122,12 +133,13 @@ def _site(args: argparse.Namespace) -> int:
 
 
 def _device(args: argparse.Namespace) -> int:
+    from broker.mosquitto.running import reload_broker
     from broker.pki.devices import provision_device
 
     provision_device(args.site_dir, args.ca_dir, args.device, args.room, args.serial, args.model, args.out, now=_now())
     return _say(
         f"Device {args.device} in {args.room} is provisioned; hand {args.out} to it and keep no copy.",
-        _reload(args.site_dir),
+        OBEYED if reload_broker(args.site_dir) else NOBODY_TOLD.format(acl=_acl(args.site_dir)),
     )
 
 
@@ -178,18 +190,46 @@ def _rotate(args: argparse.Namespace) -> int:
 
 
 def _revoke(args: argparse.Namespace) -> int:
+    from broker.mosquitto.running import reload_broker
     from broker.pki.devices import strike_off
 
     strike_off(args.site_dir, args.device)
-    return _say(f"Device {args.device} is struck off, for good.", _reload(args.site_dir))
+    struck_off = f"Device {args.device} is struck off, for good."
+    if reload_broker(args.site_dir):
+        return _say(struck_off, OBEYED)
+    _say(struck_off)
+    sys.stderr.write(
+        f"{NOBODY_TOLD.format(acl=_acl(args.site_dir))} "
+        "The device's rights at the broker go on until the broker gets that list and reloads it.\n"
+    )
+    return REFUSED
 
 
-def _reload(site_dir: Path) -> str:
-    from broker.mosquitto.local import reload_broker
+def _enrol(args: argparse.Namespace) -> int:
+    from broker.pki.devices import enrol_again
 
-    if reload_broker(site_dir):
-        return "The broker on this machine obeys the new list."
-    return f"No broker of this site runs on this machine; the new list is {site_dir / 'broker' / 'acl'}."
+    device = enrol_again(args.site_dir, args.device)
+    return _say(
+        f"Device {device.id} is enrolled anew, for the {_nth(device.enrolled_n)} time: {RESTART_FLEET}.",
+        "The fleet then forgets its boots and spools, so that it may count from 1 again; a session that is live on it"
+        " counts as lost, and its leases end.",
+    )
+
+
+def _move(args: argparse.Namespace) -> int:
+    from broker.pki.devices import move
+
+    device = move(args.site_dir, args.device, args.room)
+    return _say(f"Device {device.id} is in {device.room}: {RESTART_FLEET}.")
+
+
+def _acl(site_dir: Path) -> Path:
+    return site_dir / "broker" / "acl"
+
+
+def _nth(n: int) -> str:
+    ending = "th" if n % 100 in {11, 12, 13} else {1: "st", 2: "nd", 3: "rd"}.get(n % 10, "th")
+    return f"{n}{ending}"
 
 
 def _model_and_day(text: str) -> tuple[str, date]:
@@ -209,17 +249,26 @@ def _broker(args: argparse.Namespace) -> int:
     """Become Mosquitto: whoever started this command supervises it."""
     from broker.mosquitto.configuration import write_configuration
     from broker.mosquitto.local import mosquitto_path
+    from broker.mosquitto.running import lone_broker, refuse_taken_port
     from broker.pki.registry import load_registry
 
     registry = load_registry(args.site_dir)
-    configuration = write_configuration(args.site_dir, registry, bind=args.bind, port=args.port, user=args.user)
-    if not args.configure_only:
-        _become([mosquitto_path(), "-c", str(configuration)])
+    with lone_broker(args.site_dir) as lock:
+        if not args.configure_only:
+            command = mosquitto_path()
+            refuse_taken_port(args.bind, args.port or registry.broker_port)
+        configuration = write_configuration(args.site_dir, registry, bind=args.bind, port=args.port, user=args.user)
+        if not args.configure_only:
+            _become([command, "-c", str(configuration)], lock)
     return _say(f"Configuration of the broker: {configuration}")
 
 
-def _become(command: list[str]) -> NoReturn:
+def _become(command: list[str], lock: int) -> NoReturn:
+    from broker.mosquitto.running import note_pid
+
     sys.stdout.flush()
+    os.set_inheritable(lock, True)  # the lock is Mosquitto's from here on, and ends with it
+    note_pid(lock, os.getpid())
     os.execv(command[0], command)  # noqa: S606 - an argument list of our own
 
 
@@ -250,7 +299,7 @@ def _plainly(run: _Run) -> _Run:
     """`run`, with its refusals as one sentence on stderr and a status other than 0."""
 
     def plainly(args: argparse.Namespace) -> int:
-        from broker.mosquitto.local import BrokerFailed
+        from broker.mosquitto.running import BrokerFailed
         from broker.pki.folder import ProvisioningRefused
         from broker.pki.registry import BadRegistry
 

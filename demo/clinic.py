@@ -114,7 +114,7 @@ class Clinic:
 
     def close(self) -> list[str]:
         """End everything in order; what did not go cleanly, as sentences."""
-        complaints = [process.end() for process in reversed(self.processes)]
+        complaints = [process.end() for process in reversed(self.processes) if process.was_started]
         return [complaint for complaint in complaints if complaint is not None]
 
     def __enter__(self) -> Self:

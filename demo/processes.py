@@ -60,6 +60,10 @@ class Process:
     def alive(self) -> bool:
         return self._running is not None and self._running.poll() is None
 
+    @property
+    def was_started(self) -> bool:
+        return self._running is not None
+
     def start(self) -> None:
         if self.alive:
             raise AssertionError(f"{self.name} is running")

@@ -5,14 +5,16 @@ measured at the stimulator itself; the device is released and reset by hand. The
 """
 
 import argparse
+import contextlib
+import os
 import shutil
+import signal
 import socket
 import sys
 import tempfile
 import threading
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -26,27 +28,49 @@ BROUGHT_TO_MA = 12.0
 STEP_MA = 2.0
 
 
+SOCKET_PATH_BYTES_MAX = 107  # of a Unix socket, by Linux
+
+
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; its exit status."""
     kept = arguments.data is not None
     folder = arguments.data if kept else Path(tempfile.mkdtemp(prefix="stimfleet-demo-"))
-    if kept and folder.exists() and any(folder.iterdir()):
-        sys.stderr.write(f"{folder} is not empty; name another folder with --data.\n")
+    refused = _unusable(folder)
+    if refused is not None:
+        sys.stderr.write(f"{refused}; name another folder with --data.\n")
         return 1
+    # Told to end by whoever runs us is told to end by Ctrl-C: everything is ended in order.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     story = _Story(folder, arguments.seed)
     try:
         status = story.tell()
     except (DidNotHappen, Refused) as failed:
         sys.stderr.write(f"The demo failed: {failed}\nLogs: {folder / 'logs'}\n")
         return 1
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, BrokenPipeError):
         _forget(folder, kept)
         raise
     _forget(folder, kept)
     return status
 
 
+def _unusable(folder: Path) -> str | None:
+    """Why the clinic cannot live in a folder; None when it can."""
+    longest = max((str(folder.absolute() / "agents" / device / "panel.sock") for device in DEVICES), key=len)
+    if len(os.fsencode(longest)) > SOCKET_PATH_BYTES_MAX:
+        return f"{folder} is too long a path for the sockets in it"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        if any(folder.iterdir()):
+            return f"{folder} is not empty"
+        (folder / "logs").mkdir()
+    except OSError as error:
+        return f"{folder} cannot be used ({error.strerror})"
+    return None
+
+
 def _forget(folder: Path, kept: bool) -> None:
+    """Keys and logs of a demo that nobody wanted to keep."""
     if not kept:
         shutil.rmtree(folder)
 
@@ -63,13 +87,18 @@ class _Story:
         self._say("Making keys and certificates for a site with three stimulators in two rooms.")
         self._clinic.provision()
         with self._clinic as clinic:
-            self._say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
-            clinic.open()
-            with self._narrated():
-                self._refusal()
-                self._session()
-                self._stop()
-                self._release_and_reset()
+            try:
+                self._say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
+                clinic.open()
+                with self._narrated():
+                    self._refusal()
+                    self._session()
+                    self._stop()
+                    self._release_and_reset()
+            except KeyboardInterrupt:
+                self._say("Interrupted: ending everything.")
+                clinic.close()
+                raise
             self._say("Ending everything.")
             complaints = clinic.close()
         for complaint in complaints:
@@ -165,7 +194,7 @@ class _Story:
         for _ in range(round(to_ma / STEP_MA)):
             self._press_when_taken(device, "raise", STEP_MA)
 
-    @contextmanager
+    @contextlib.contextmanager
     def _narrated(self) -> Iterator[None]:
         """Says what comes into the journal, as it comes."""
         self._seen: dict[tuple[str, str], dict[str, Any]] = {}
@@ -173,16 +202,17 @@ class _Story:
         reader = JournalReader(self._clinic.fleet_dir / "journal.db")
 
         def narrate() -> None:
-            while True:
-                last = done.is_set()
-                for told in reader.new():
-                    if "command_id" in told.body:
-                        self._seen[told.name, told.body["command_id"]] = dict(told.body)
-                    if words := event_words(told.name, told.body):
-                        self._say(f"    {words}")
-                if last:
-                    return
-                done.wait(0.05)
+            with contextlib.suppress(BrokenPipeError):  # nobody listens: the story itself notices
+                while True:
+                    last = done.is_set()
+                    for told in reader.new():
+                        if "command_id" in told.body:
+                            self._seen[told.name, told.body["command_id"]] = dict(told.body)
+                        if words := event_words(told.name, told.body):
+                            self._say(f"    {words}")
+                    if last:
+                        return
+                    done.wait(0.05)
 
         narrator = threading.Thread(target=narrate, name="narrator")
         narrator.start()

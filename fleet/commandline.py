@@ -6,16 +6,22 @@ Everything heavy is imported inside a command.
 import argparse
 import getpass
 import logging
+import os
 import re
 import sys
 import time
 from collections.abc import Callable, Iterator
+from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 DATA_DIR = Path("fleet-data")
+DATA_DIR_VARIABLE = "STIMFLEET_DATA_DIR"
 SITE_DIR = Path("site")
 ASK_EVERY_S = 0.02
+STOP_ANSWER_S = 2.0  # then a person should be on the way to the device, not waiting here
+STOP_ZERO_S = 7.0  # an idle device speaks every 5 s
+LABEL_CHARS_MAX = 64
 
 # A usual local plan (domain.md "Dose rules"): where the command line says nothing.
 _PLAN: tuple[tuple[str, float | str, str], ...] = (
@@ -53,7 +59,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     stop = _command(commands, "stop", "emergency stop, followed until zero current is measured", _stop)
     stop.add_argument("device", help="device id, or all")
     stop.add_argument("--reason", default="pushed", help="a few words, no client data")
-    stop.add_argument("--within-s", type=float, default=5.0, help="how long to wait for measured zero")
+    stop.add_argument(
+        "--within-s", type=float, default=STOP_ZERO_S, help="how long to wait for measured zero (default: %(default)s)"
+    )
     says = "at the device, you have seen that it is off: ends the stop of one whose agent is dead"
     _command(commands, "confirm-off", says, _confirm_off).add_argument("device", help="device id")
     release = _command(commands, "release", "lift the hold of a stop; starts nothing", _release)
@@ -69,7 +77,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 def _command(commands: Any, name: str, says: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
     parser: argparse.ArgumentParser = commands.add_parser(name, help=says, description=says)
-    parser.add_argument("--data-dir", type=Path, default=DATA_DIR, help="the fleet's folder (default: ./fleet-data)")
+    default = Path(os.environ.get(DATA_DIR_VARIABLE, DATA_DIR))
+    says = f"the fleet's folder (default: {DATA_DIR_VARIABLE} of the environment, or ./{DATA_DIR})"
+    parser.add_argument("--data-dir", type=Path, default=default, help=says)
     parser.set_defaults(run=_plainly(run))
     return parser
 
@@ -80,7 +90,12 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--room", required=True, help="where the device stands, as the therapist sees it")
     parser.add_argument("--operator", required=True, help="who treats")
     parser.add_argument("--rule-set", default="ems-2026-1", help="the rules of the screening")
-    parser.add_argument("--finding", action="append", default=[], help="a contraindication that the screening found")
+    parser.add_argument(
+        "--screened-at", required=True, type=_moment, metavar="TIME", help="when: `now`, or 2026-11-22T09:30+01:00"
+    )
+    findings = parser.add_mutually_exclusive_group(required=True)
+    findings.add_argument("--no-findings", action="store_const", const=[], dest="finding", help="nothing was found")
+    findings.add_argument("--finding", action="append", help="a contraindication that was found; may be repeated")
     parser.add_argument("--override-by", help="the clinician who overrides a relative contraindication")
     plan = parser.add_argument_group("plan")
     for name, default, says in _PLAN:
@@ -118,7 +133,7 @@ def _request(args: argparse.Namespace) -> int:
         plan={name: getattr(args, name) for name, _, _ in _PLAN},
         screening={
             "rule_set": args.rule_set,
-            "at_wall_s": time.time(),
+            "at_wall_s": args.screened_at,
             "findings": args.finding,
             "override_by": args.override_by,
         },
@@ -154,38 +169,83 @@ def _cancel(args: argparse.Namespace) -> int:
 
 
 def _devices(args: argparse.Namespace) -> int:
-    for row in _asked(args, op="devices")["devices"]:
-        doing = "struck off" if row["struck_off"] else row["phase"] or "never heard"
+    from fleet.words import SWITCH_OFF
+
+    rows = _asked(args, op="devices")["devices"]
+    for row in rows:
+        doing = "struck off" if row["struck_off"] else _doing(row)
         latch = f", latched: {row['latched']}" if row["latched"] else ""
-        held = f", {len(row['holds'])} holds" if row["holds"] else ""
-        _say(f"{row['room']:<10} {row['device']:<10} {row['presence']:<6} {doing}{latch}{held}")
-    return 0
+        held = f", held {len(row['holds'])} times" if row["holds"] else ""
+        alarm = f", STOP {SWITCH_OFF}" if row["stop_unconfirmed"] else ""
+        _say(f"{row['room']:<10} {row['device']:<10} {row['presence']:<6} {doing}{latch}{held}{alarm}")
+    return 0 if rows else _say("No devices.")
+
+
+def _doing(row: dict[str, Any]) -> str:
+    """What a device does, or did when it was last heard."""
+    if row["phase"] is None:
+        return "not heard yet"
+    return str(row["phase"]) if not row["silent"] else f"silent for {row['silent_s']:.0f} s, was {row['phase']}"
 
 
 def _stop(args: argparse.Namespace) -> int:
     """Push a stop and tell the truth about it until zero is measured on every device that it is for."""
-    reader = _reader(args)
-    reader.skip()  # what follows is about this stop
-    answer = _ask(args, op="stop", device=args.device, issued_by=_me(), reason=args.reason)
-    if not answer["ok"]:
-        return _refused(answer)
-    _say("Sent.")
-    waiting: set[str] | None = None
-    give_up_s = time.monotonic() + args.within_s
-    for name, body in _follow(reader, give_up_s):
-        if (body.get("command_id") or body.get("stop", {}).get("command_id")) != answer["command_id"]:
-            continue
-        if name == "StopOrdered":
-            waiting = {target["device"] for target in body["targets"]}
-        elif name in ("StopConfirmed", "StopUnconfirmed"):
-            _say(str(_words(name, body)))
-        if name == "StopConfirmed" and waiting is not None:
-            waiting.discard(body["device"])
-        if waiting is not None and not waiting:
-            return 0
-    from fleet.words import SWITCH_OFF
+    waiting: set[str] = {args.device}
+    try:
+        answer = _ask(
+            args,
+            within_s=STOP_ANSWER_S,
+            op="stop",
+            device=args.device,
+            issued_by=_me(),
+            reason=args.reason[:LABEL_CHARS_MAX] or "pushed",
+        )
+        if answer["ok"]:
+            _say("Ordered.")
+            _follow_stop(args, answer["command_id"], waiting)
+        else:
+            _fail(str(answer["text"]))
+    except (_Failed, OSError) as failed:
+        _fail(str(failed))
+    except KeyboardInterrupt:
+        _fail("Nobody waits for measured zero any more.")
+    finally:
+        # Whatever came up: a person who pushed a stop is never left without the sentence that counts.
+        if waiting:
+            _not_confirmed(waiting)
+    return 1 if waiting else 0
 
-    return _fail(f"{', '.join(sorted(waiting or {args.device}))}: {SWITCH_OFF}.")
+
+def _follow_stop(args: argparse.Namespace, command_id: str, waiting: set[str]) -> None:
+    """Say what becomes of a stop; takes out of `waiting` whatever has been measured at zero."""
+    devices = {row["device"]: row for row in _asked(args, op="devices")["devices"]}
+    if args.device not in devices and args.device != "all":
+        known = ", ".join(devices) or "none"
+        raise _Failed(
+            f"There is no device {args.device}: it was sent all the same, nobody is stopped. Devices: {known}."
+        )
+    reader = _reader(args)
+    reader.skip(keep=1000)
+    ordered: set[str] | None = None
+    for name, body in _follow(reader, time.monotonic() + args.within_s, command_id):
+        if name == "StopOrdered":
+            ordered = {target["device"] for target in body["targets"]}
+            waiting.clear()
+            waiting.update(ordered)
+        elif name == "StopPublished":
+            _say("Sent.")
+        elif name == "StopConfirmed":
+            _say(str(_words(name, body)))
+            waiting.discard(body["device"])
+        if ordered is not None and not waiting:
+            break
+    if ordered is not None and not ordered:
+        _say("No device is there to be stopped.")
+
+
+def _not_confirmed(waiting: set[str]) -> None:
+    for device in sorted(waiting):
+        _fail(f"NOT confirmed: {device}: press the stop button on the stimulator or switch it off at the wall.")
 
 
 def _confirm_off(args: argparse.Namespace) -> int:
@@ -237,23 +297,25 @@ def _plainly(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Nam
     """`run`, with what cannot be done as one sentence on stderr and status 1."""
 
     def plainly(args: argparse.Namespace) -> int:
-        from fleet.adapters.control.client import FleetUnreachable
         from fleet.adapters.journal.errors import JournalError
 
         try:
             return run(args)
-        except (FleetUnreachable, JournalError, _Failed) as failed:
+        except (JournalError, _Failed) as failed:
             return _fail(str(failed))
-        except FileNotFoundError as missing:
-            return _fail(f"There is no {missing.filename or missing}; name the fleet's folder with --data-dir.")
+        except OSError as error:
+            return _fail(f"{error.filename or error} cannot be used: {error.strerror or 'it is not there'}.")
 
     return plainly
 
 
-def _ask(args: argparse.Namespace, **request: Any) -> dict[str, Any]:
-    from fleet.adapters.control.client import ask
+def _ask(args: argparse.Namespace, within_s: float = 10.0, **request: Any) -> dict[str, Any]:
+    from fleet.adapters.control.client import FleetUnreachable, ask
 
-    return ask(args.data_dir / "control.sock", request)
+    try:
+        return ask(args.data_dir / "control.sock", request, within_s=within_s)
+    except FleetUnreachable as unreachable:
+        raise _Failed(f"{unreachable} (--data-dir or {DATA_DIR_VARIABLE} names its folder.)") from unreachable
 
 
 def _asked(args: argparse.Namespace, **request: Any) -> dict[str, Any]:
@@ -279,13 +341,13 @@ def _reader(args: argparse.Namespace) -> Any:
 
     path = args.data_dir / "journal.db"
     if not path.exists():
-        raise FileNotFoundError(path)
+        raise _Failed(f"There is no {path}; --data-dir or {DATA_DIR_VARIABLE} names the fleet's folder.")
     return JournalReader(path)
 
 
-def _follow(reader: Any, give_up_s: float) -> Iterator[tuple[str, Any]]:
+def _follow(reader: Any, give_up_s: float, mentioning: str) -> Iterator[tuple[str, Any]]:
     while time.monotonic() < give_up_s:
-        for told in reader.new():
+        for told in reader.new(mentioning=mentioning):
             yield told.name, told.body
         time.sleep(ASK_EVERY_S)
 
@@ -309,7 +371,21 @@ def _refused(answer: dict[str, Any]) -> int:
 
 
 def _me() -> str:
-    return getpass.getuser()
+    """The account that gives the command, as a label of the wire."""
+    return getpass.getuser()[:LABEL_CHARS_MAX]
+
+
+def _moment(text: str) -> float:
+    """Unix seconds of `now` or of an ISO 8601 time with its offset."""
+    if text == "now":
+        return time.time()
+    try:
+        moment = datetime.fromisoformat(text)
+    except ValueError as error:
+        raise argparse.ArgumentTypeError(f"{text!r} is neither `now` nor a time like 2026-11-22T09:30+01:00") from error
+    if moment.tzinfo is None:
+        raise argparse.ArgumentTypeError(f"{text!r} does not say in which time zone, e.g. {text}+01:00")
+    return moment.timestamp()
 
 
 def _say(words: str) -> int:

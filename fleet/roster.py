@@ -11,8 +11,9 @@ from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
 def core_registry(site: SiteRegistry, lease_ttl_ms: int) -> Registry:
     """What the core is told of the clinic.
 
-    A device is enrolled anew when it gets another stimulator (serial); renewing its key is no new enrolment, because
-    that would end its session. A certificate that has run out makes a device due.
+    A device is enrolled anew when it gets another stimulator (serial), and when a person says so because its disk was
+    replaced (`stimfleet provision enrol`); renewing its key is no new enrolment, because that would end its session. A
+    certificate that has run out makes a device due.
     """
     zone = ZoneInfo(site.time_zone)
     devices = {
@@ -21,7 +22,7 @@ def core_registry(site: SiteRegistry, lease_ttl_ms: int) -> Registry:
             room=device.room,
             model=device.model,
             serial=device.serial,
-            enrolment=device.serial,
+            enrolment=f"{device.serial}/{device.enrolled_n}",
             due_wall_s=_end_of(device.certificate_until, zone),
             struck_off=device.struck_off,
         )

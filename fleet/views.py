@@ -2,10 +2,16 @@
 
 from typing import Any
 
-from fleet.core.presence import liveness
+from broker.contract.messages import LIVE_PHASES, Phase
+from fleet.core.presence import STALE_AFTER_S, liveness
 from fleet.core.state import Session, State
 
 SESSIONS_SHOWN_MAX = 200
+LIVE_SILENT_AFTER_S = 2.0  # a live device speaks every 0.5 s: what it was last heard doing is over by now
+
+
+def _silent_after_s(phase: Phase) -> float:
+    return LIVE_SILENT_AFTER_S if phase in LIVE_PHASES else STALE_AFTER_S
 
 
 def session_row(session: Session) -> dict[str, Any]:
@@ -55,6 +61,8 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
                 "model": registered.model,
                 "struck_off": registered.struck_off,
                 "presence": liveness(state, name, now_s).value,
+                "silent_s": None if seen is None else round(now_s - seen.received_s, 1),
+                "silent": seen is not None and now_s - seen.received_s > _silent_after_s(seen.sample.phase),
                 "boot_n": device.boot_n,
                 "phase": None if seen is None else seen.sample.phase.value,
                 "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,

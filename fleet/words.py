@@ -127,7 +127,7 @@ _RULE_WORDS: dict[str, str] = {
     "screening": "the screening does not pass",
     "placement": "electrodes must not go there: {quantity}",
     "duration": "the duration is outside what this modality allows",
-    "limit": "{quantity} is beyond its limit",
+    "limit": "{quantity} is {beyond} its limit",
     "operator_unknown": "the operator is not on the clinic's list",
     "operator_instruction": "the operator's instruction on this model has run out, or never was",
     "device_unknown": "there is no such device",
@@ -159,7 +159,10 @@ def refusal_words(refusal: Body) -> str:
     """One refusal: the rule in words, its numbers, and who made it."""
     named, value, limit = str(refusal["quantity"] or "it"), refusal["value"], refusal["limit"]
     # A quantity with a number carries its unit (`peak_ma`); without one it names what was found (`implanted_device`).
-    words = _RULE_WORDS[refusal["rule"]].format(quantity=named if value is not None else named.replace("_", " "))
+    words = _RULE_WORDS[refusal["rule"]].format(
+        quantity=named if value is not None else named.replace("_", " "),
+        beyond="below" if value is not None and limit is not None and value < limit else "beyond",
+    )
     number = "" if value is None else f": {_short(float(value))}"
-    bound = "" if limit is None else f" against {_short(float(limit))}"
+    bound = "" if limit is None or value is None else f" against {_short(float(limit))}"
     return f"{words}{number}{bound} [{refusal['layer']}]"

@@ -37,7 +37,8 @@ class Example:
 def examples() -> list[Example]:
     """Every `$` line of the console blocks with the lines under it."""
     blocks = re.findall(r"^```console\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
-    parts = [part for block in blocks for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
+    whole = [block.replace("\\\n", "") for block in blocks]  # a command may go on in the next line
+    parts = [part for block in whole for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     return [Example(*part.split("\n", 1)) for part in parts]
 
 

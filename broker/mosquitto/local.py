@@ -21,7 +21,8 @@ from types import TracebackType
 from typing import Self
 
 from broker.contract.topics import FLEET_INTAKE
-from broker.mosquitto.configuration import LOG, PID, broker_folder, write_acl, write_configuration
+from broker.mosquitto.configuration import LOG, broker_folder, write_configuration
+from broker.mosquitto.running import BrokerFailed, lone_broker, note_pid, reload_broker
 from broker.pki.registry import load_registry
 from broker.pki.site import SERVICES_FOLDER
 
@@ -30,10 +31,6 @@ START_S_MAX = 10.0
 STOP_S_MAX = 5.0
 STARTS_MAX = 5  # a port that was free may be taken before the broker has it
 _ASK_EVERY_S = 0.02
-
-
-class BrokerFailed(RuntimeError):
-    """The broker is not installed or does not come up; the text says what it said last."""
 
 
 def mosquitto_path() -> str:
@@ -56,20 +53,6 @@ def free_port() -> int:
         probe.bind((HOST, 0))
         port: int = probe.getsockname()[1]
         return port
-
-
-def reload_broker(site_dir: Path) -> bool:
-    """Write the ACL anew and tell the site's broker, if it runs on this machine, to obey it. Whether it runs."""
-    write_acl(site_dir, load_registry(site_dir))
-    try:
-        pid = int((broker_folder(site_dir) / PID).read_text())
-        name = Path(f"/proc/{pid}/comm").read_text(encoding="utf-8").strip()
-    except (FileNotFoundError, ValueError):
-        return False
-    if name != "mosquitto":
-        return False
-    os.kill(pid, signal.SIGHUP)
-    return True
 
 
 class LocalMosquitto:
@@ -131,8 +114,8 @@ class LocalMosquitto:
 
     def reload(self) -> None:
         """Write the ACL from the registry and have it obeyed."""
-        write_acl(self.site_dir, load_registry(self.site_dir))
-        os.kill(self.pid, signal.SIGHUP)
+        if not reload_broker(self.site_dir, clock=self._clock):
+            raise BrokerFailed("The broker does not run.")
 
     def __enter__(self) -> Self:
         self.start()
@@ -154,16 +137,18 @@ class LocalMosquitto:
 
     def _started(self) -> bool:
         assert self._process is None, "started twice"
-        configuration = write_configuration(self.site_dir, load_registry(self.site_dir), port=self.port)
-        with self.log.open("ab") as log:
+        with lone_broker(self.site_dir) as lock, self.log.open("ab") as log:
+            configuration = write_configuration(self.site_dir, load_registry(self.site_dir), port=self.port)
             said_before = log.tell()
             self._process = subprocess.Popen(
                 [mosquitto_path(), "-c", str(configuration)],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
+                pass_fds=(lock,),
                 start_new_session=True,  # a Ctrl-C at the terminal is the demo's to pass on, in its order
             )
+            note_pid(lock, self._process.pid)
         give_up = self._clock() + START_S_MAX
         while self._clock() < give_up and self._process.poll() is None:
             if self._says_running(said_before) and self._accepts():

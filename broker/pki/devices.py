@@ -67,18 +67,23 @@ def renew_device(
 ) -> Device:
     """A new certificate for a device, over the key it has, or with `new_key` over a fresh one.
 
-    With a fresh key both are known to the registry until `drop_old_keys`: the device changes over when it can.
+    With a fresh key both are known to the registry until `drop_old_keys`: the device changes over when it can. Until
+    then there is no third: the one that it uses would have to go.
     """
     with changing(site_dir):
         registry = registry_of(site_dir)
         known = _known_device(registry, device)
+        if new_key and len(known.public_keys) > 1:
+            raise ProvisioningRefused(
+                f"The device {device} has a new key already; end that renewal with --finish once it uses it."
+            )
         authority = authority_of(ca_dir, registry.site)
         make_folder(out_dir)
         public_keys = known.public_keys
         if new_key:
             key = certs.new_key()
             write_secret(out_dir / "device.key", certs.key_pem(key))
-            public_keys = (known.public_keys[-1], certs.point_hex(key.public_key()))
+            public_keys = (*known.public_keys, certs.point_hex(key.public_key()))
         public = certs.public_from_point(public_keys[-1])
         certificate = certs.issue(authority, device, public, certs.Use.CLIENT, now)
         write_public(out_dir / "device.crt", certs.certificate_pem(certificate))
@@ -106,6 +111,26 @@ def strike_off(site_dir: Path, device: str) -> Device:
         struck = replace(known, struck_off=True)
         _save_device(site_dir, registry, struck)
         return struck
+
+
+def enrol_again(site_dir: Path, device: str) -> Device:
+    """Take a device as new: the fleet forgets its boots and spools. For one whose disk was replaced or restored."""
+    with changing(site_dir):
+        registry = registry_of(site_dir)
+        known = _known_device(registry, device)
+        enrolled = replace(known, enrolled_n=known.enrolled_n + 1)
+        _save_device(site_dir, registry, enrolled)
+        return enrolled
+
+
+def move(site_dir: Path, device: str, room: str) -> Device:
+    """Put a device into another room. The registry only: its papers keep the room that they were made for."""
+    check_name("room", room)
+    with changing(site_dir):
+        registry = registry_of(site_dir)
+        known = replace(_known_device(registry, device), room=room)
+        _save_device(site_dir, registry, known)
+        return known
 
 
 def provision_operator(

@@ -15,7 +15,7 @@ from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 from broker.contract.limits import ENVELOPE, LIMIT_NAMES, Layer
-from broker.contract.shapes import NAME_PATTERN
+from broker.contract.shapes import COUNT_MAX, NAME_PATTERN
 from broker.contract.topics import RESERVED_IDS
 from broker.pki.durable import write_public
 
@@ -36,7 +36,8 @@ class Device:
 
     `public_keys` are uncompressed points in hex, newest last; more than one only while a key is renewed.
     `certificate_until` is the last day of its newest certificate. A struck-off id is never used again: its
-    certificate stays good to the CA, only the ACL and the registry know better.
+    certificate stays good to the CA, only the ACL and the registry know better. `enrolled_n` counts how often it was
+    taken as new: each time the fleet forgets its boots and spools.
     """
 
     id: str
@@ -46,6 +47,7 @@ class Device:
     public_keys: tuple[str, ...]
     certificate_until: date
     struck_off: bool = False
+    enrolled_n: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,6 +175,12 @@ def _port(where: str, value: Any) -> int:
     return value
 
 
+def _ordinal(where: str, value: Any) -> int:
+    if type(value) is not int or not 1 <= value <= COUNT_MAX:
+        raise _Wrong(f"{where} is {value!r}, which does not count from 1")
+    return value
+
+
 def _flag(where: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise _Wrong(f"{where} is {value!r}, which is neither true nor false")
@@ -225,6 +233,7 @@ _DEVICE: dict[str, _Read] = {
     "public_keys": partial(_list, partial(_string, POINT_PATTERN)),
     "certificate_until": _day,
     "struck_off": _flag,
+    "enrolled_n": _ordinal,
 }
 _OPERATOR: dict[str, _Read] = {
     "id": partial(_string, OPERATOR_PATTERN),
@@ -234,6 +243,8 @@ _OPERATOR: dict[str, _Read] = {
 
 
 def _device(where: str, value: Any) -> Device:
+    if isinstance(value, dict):
+        value = {"enrolled_n": 1, **value}  # a registry from before it was counted
     device = Device(**_fields(where, value, _DEVICE))
     if not device.public_keys:
         raise _Wrong(f"{where}.public_keys is empty")

@@ -3,6 +3,9 @@
 Leases (QoS 0) go now or not at all. Everything else waits in a bounded outbox until the broker has acknowledged it,
 through any number of connections; stops and what clears them first, in order. What could not be delivered is
 reported, never dropped in silence. The same command waiting twice on one topic waits once.
+
+Stops have a bound of their own, in all and for one topic: neither receipts nor the stops of one device may take the
+room of another device's stop.
 """
 
 import math
@@ -18,9 +21,11 @@ from broker.contract.topics import ALL, CHANNEL_OF, Channel, topic_for
 from broker.wire import sealed
 from broker.wire.codec import encode
 from fleet.keyring import Keyring
+from fleet.mqtt import NoConnection
 
 DENIED = 0x87
 ERROR_CODES_FROM = 0x80
+STOPS_A_TOPIC_MAX = 16  # as many holds as the fleet and the agents keep of one scope
 
 
 class Undelivered(StrEnum):
@@ -49,6 +54,9 @@ class Report(Protocol):
     def stop_taken(self, taken: StopTaken) -> None:
         """A stop is with the broker."""
 
+    def stop_cleared(self, device: str) -> None:
+        """The broker keeps no stop of `device` (`topics.ALL`: of the site) any more."""
+
     def undelivered(self, device: str, channel: Channel, why: Undelivered) -> None:
         """A message is not, and will not be."""
 
@@ -74,7 +82,11 @@ class Line(Protocol):
         expiry_s: int | None = None,
         user_properties: Sequence[tuple[str, str]] = (),
     ) -> int:
-        """Hand one message to the socket; its packet id."""
+        """Hand one message to the socket; its packet id.
+
+        Raises:
+            NoConnection: the connection is over. Between that and `detach` there are turns of the loop.
+        """
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,6 +99,15 @@ class _Letter:
     packet: sealed.Packet
     message: DownlinkMessage | None  # None: clears what is retained
     expires_s: float
+
+    @property
+    def clears(self) -> bool:
+        return self.message is None
+
+    @property
+    def holds(self) -> bool:
+        """A stop that the broker will keep."""
+        return isinstance(self.message, Stop) and self.packet.retain
 
 
 class Downlink:
@@ -105,7 +126,8 @@ class Downlink:
         self._boottime = boottime
         self._items_max = items_max
         self._line: Line | None = None
-        self._first: list[_Letter] = []  # stops and what clears them
+        self._first: OrderedDict[str, _Letter] = OrderedDict()  # stops and what clears them
+        self._stops_waiting: Counter[str] = Counter()  # of `_first`, by topic
         self._then: OrderedDict[str, _Letter] = OrderedDict()
         self._in_flight: OrderedDict[int, _Letter] = OrderedDict()
 
@@ -135,7 +157,7 @@ class Downlink:
         """Take away the retained stop of `device` (`topics.ALL`: the site's)."""
         topic = topic_for(self._site, device, Channel.STOP)
         packet = sealed.Packet(topic, b"", qos=1, retain=True, expiry_s=None, user_properties=())
-        self._post(_Letter(device, Channel.STOP, f"{topic} clear", packet, None, math.inf))
+        self._post(_Letter(device, Channel.STOP, _clearing(topic), packet, None, math.inf))
 
     def attach(self, line: Line) -> None:
         """Use this connection from now on; what the last one left unacknowledged goes out again, first."""
@@ -146,13 +168,11 @@ class Downlink:
     def detach(self) -> None:
         """The connection is over: what it did not acknowledge waits again, in its old order."""
         self._line = None
-        again = list(self._in_flight.values())
-        self._in_flight.clear()
-        self._first = [letter for letter in again if letter.channel is Channel.STOP] + self._first
-        newer = self._then
-        self._then = OrderedDict((letter.key, letter) for letter in again if letter.channel is not Channel.STOP)
-        for key, letter in newer.items():
-            self._then[key] = letter
+        again = [*self._in_flight.values(), *self._first.values(), *self._then.values()]
+        for letters in (self._in_flight, self._first, self._then, self._stops_waiting):
+            letters.clear()
+        for letter in again:  # each had its place before
+            self._put(letter)
 
     def acknowledged(self, packet_id: int, reason_code: int) -> None:
         """The broker has answered a publish."""
@@ -165,6 +185,8 @@ class Downlink:
         elif isinstance(letter.message, Stop):
             hold_id = sealed.hold_id_of(letter.packet.payload) if letter.packet.retain else None
             self._report.stop_taken(StopTaken(letter.message.command_id, hold_id, self._boottime()))
+        elif letter.clears:
+            self._report.stop_cleared(letter.device)
         self._flush()
 
     # --- the insides ------------------------------------------------------------------------------------------------
@@ -181,45 +203,79 @@ class Downlink:
         return None
 
     def _send_now_or_never(self, device: str, channel: Channel, packet: sealed.Packet) -> None:
-        if self._line is None or not self._line.drains:
-            self._failed(device, channel, Undelivered.NOT_CONNECTED)
-            return
-        self._line.publish(
-            packet.topic, packet.payload, qos=0, retain=packet.retain, user_properties=packet.user_properties
-        )
+        line = self._line
+        if line is not None and line.drains:
+            try:
+                line.publish(
+                    packet.topic, packet.payload, qos=0, retain=packet.retain, user_properties=packet.user_properties
+                )
+            except NoConnection:
+                pass  # it has just ended
+            else:
+                return
+        self._failed(device, channel, Undelivered.NOT_CONNECTED)
 
     def _post(self, letter: _Letter) -> None:
-        if letter.channel is Channel.STOP:
-            on_topic = [other for other in self._first if other.packet.topic == letter.packet.topic]
-            if on_topic and on_topic[-1].key == letter.key:
-                return  # it waits already, and nothing after it undoes it
-        if letter.key not in self._then and self.waiting >= self._items_max:
-            self._failed(letter.device, letter.channel, Undelivered.OUTBOX_FULL)
-            return
-        if letter.channel is Channel.STOP:
-            self._first.append(letter)
+        if self._has_room_for(letter):
+            self._put(letter)
+            self._flush()
         else:
-            self._then[letter.key] = letter  # a newer one of the same key takes the older one's place
-        self._flush()
+            self._failed(letter.device, letter.channel, Undelivered.OUTBOX_FULL)
+
+    def _has_room_for(self, letter: _Letter) -> bool:
+        if letter.channel is not Channel.STOP:
+            return letter.key in self._then or len(self._then) + len(self._in_flight) < self._items_max
+        if letter.key in self._first or letter.clears:  # one a topic, and there is a topic only for a device
+            return True
+        on_topic = self._stops_waiting[letter.packet.topic]
+        return on_topic < STOPS_A_TOPIC_MAX and len(self._first) < self._items_max
+
+    def _put(self, letter: _Letter) -> None:
+        """Into its place: a stop that waits keeps its own, of anything else the newest takes the older one's."""
+        if letter.channel is not Channel.STOP:
+            self._then[letter.key] = letter
+            return
+        if letter.holds:  # it takes the place of what is retained: clearing that is not wanted any more
+            self._first.pop(_clearing(letter.packet.topic), None)
+        if letter.key not in self._first:
+            self._first[letter.key] = letter
+            self._stops_waiting[letter.packet.topic] += not letter.clears
 
     def _flush(self) -> None:
         line = self._line
         while line is not None and len(self._in_flight) < line.unacknowledged_max and (self._first or self._then):
-            letter = self._first.pop(0) if self._first else self._then.popitem(last=False)[1]
+            letter = next(iter((self._first or self._then).values()))
             left_s = letter.expires_s - self._boottime()
             if left_s <= 0:
+                self._take_out(letter)
                 self._failed(letter.device, letter.channel, Undelivered.EXPIRED)
                 continue
             packet = letter.packet
-            packet_id = line.publish(
-                packet.topic,
-                packet.payload,
-                qos=packet.qos,
-                retain=packet.retain,
-                expiry_s=None if math.isinf(left_s) else math.ceil(left_s),
-                user_properties=packet.user_properties,
-            )
+            try:
+                packet_id = line.publish(
+                    packet.topic,
+                    packet.payload,
+                    qos=packet.qos,
+                    retain=packet.retain,
+                    expiry_s=None if math.isinf(left_s) else math.ceil(left_s),
+                    user_properties=packet.user_properties,
+                )
+            except NoConnection:
+                return  # it waits for the next connection
+            self._take_out(letter)
             self._in_flight[packet_id] = letter
+
+    def _take_out(self, letter: _Letter) -> None:
+        """Out of the outbox: it is under way, or has expired."""
+        if letter.channel is not Channel.STOP:
+            del self._then[letter.key]
+            return
+        del self._first[letter.key]
+        if not letter.clears:
+            topic = letter.packet.topic
+            self._stops_waiting[topic] -= 1
+            if not self._stops_waiting[topic]:
+                del self._stops_waiting[topic]
 
     def _failed(self, device: str, channel: Channel, why: Undelivered) -> None:
         self.counts[channel, why] += 1
@@ -233,3 +289,8 @@ def _key_of(topic: str, message: DownlinkMessage) -> str:
             return f"{topic} {spool_id}"
         case _:
             return f"{topic} {getattr(message, 'command_id', '')}"
+
+
+def _clearing(topic: str) -> str:
+    """The key of what clears a topic."""
+    return f"{topic} clear"

@@ -26,6 +26,7 @@ from fleet.core.inputs import (
     Rejected,
     ReleaseHold,
     RequestSession,
+    StopCleared,
     StopSent,
     Tick,
     TookOver,
@@ -37,7 +38,7 @@ from fleet.core.turn import Decision, Turn
 __all__ = ["Decision", "decide", "evolve"]
 
 _Person = RequestSession | CancelSession | PushStop | ConfirmOff | ReleaseHold | Drain
-_Wire = Rejected | Unreadable | StopSent
+_Wire = Rejected | Unreadable | StopSent | StopCleared
 
 
 def decide(state: State, heard: Input) -> Decision:
@@ -54,8 +55,11 @@ def decide(state: State, heard: Input) -> Decision:
         case RequestSession() | CancelSession() | PushStop() | ConfirmOff() | ReleaseHold() | Drain():
             turn = Turn(state, heard.now_s, heard.wall_s)
             _asked(turn, heard)
-        case Rejected() | Unreadable() | StopSent():
-            turn = Turn(state, heard.sent_s if isinstance(heard, StopSent) else heard.received_s, heard.wall_s)
+        case Rejected() | Unreadable():
+            turn = Turn(state, heard.received_s, heard.wall_s)
+            _told_by_the_edge(turn, heard)
+        case StopSent() | StopCleared():
+            turn = Turn(state, heard.sent_s, heard.wall_s)
             _told_by_the_edge(turn, heard)
         case RegistryChanged():
             turn = Turn(state, heard.now_s, heard.wall_s)
@@ -90,6 +94,8 @@ def _told_by_the_edge(turn: Turn, heard: _Wire) -> None:
     match heard:
         case StopSent():
             stops.sent(turn, heard)
+        case StopCleared():
+            releases.cleared(turn, heard)
         case Rejected():
             turn.refused(heard.device, heard.channel, heard.reason)
         case Unreadable():

@@ -86,10 +86,14 @@ class SendRelease:
 
 @dataclass(frozen=True, slots=True)
 class ClearRetained:
-    """An empty retained message on the stop topic of `device` (`topics.ALL` for the site's)."""
+    """An empty retained message on the stop topic of `device` (`topics.ALL` for the site's).
+
+    `command_id` is the release's. The performer answers each with `inputs.StopCleared`.
+    """
 
     when: ClassVar[When] = When.AFTER_COMMIT
     device: str
+    command_id: str
 
 
 @dataclass(frozen=True, slots=True)

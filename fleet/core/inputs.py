@@ -75,6 +75,19 @@ class StopSent:
     wall_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class StopCleared:
+    """The performer's report on every `effects.ClearRetained`: the broker took the empty message at `sent_s`.
+
+    `device` and `command_id` are those of the effect. Until it is reported the core asks again.
+    """
+
+    device: str
+    command_id: str
+    sent_s: float
+    wall_s: float
+
+
 # --- people ---------------------------------------------------------------------------------------------------------
 
 
@@ -191,6 +204,7 @@ Input = (
     | Rejected
     | Unreadable
     | StopSent
+    | StopCleared
     | RequestSession
     | CancelSession
     | PushStop

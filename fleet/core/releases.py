@@ -9,7 +9,7 @@ from broker.contract.topics import ALL
 from fleet.core.effects import Answer, ClearRetained, Ordered, Refused, SendRelease
 from fleet.core.events import HoldLifted, HoldReleased
 from fleet.core.fold_stops import RELEASED_KEPT
-from fleet.core.inputs import ReleaseHold
+from fleet.core.inputs import ReleaseHold, StopCleared
 from fleet.core.presence import Liveness, liveness
 from fleet.core.refusals import Refusal, Rule, RuleLayer
 from fleet.core.state import Device, Hold, PendingRelease
@@ -46,7 +46,7 @@ def requested(turn: Turn, heard: ReleaseHold) -> None:
         )
     )
     if heard.scope is not Scope.SERVICE and where is not None:
-        turn.after_commit(ClearRetained(where))
+        turn.after_commit(ClearRetained(where, command_id))
     for name in devices:
         remind(turn, turn.state.device(name))
     turn.after_commit(Answer(heard.request_id, Ordered(command_id)))
@@ -121,6 +121,10 @@ def remind(turn: Turn, device: Device) -> None:
                 issued_by=label(pending.issued_by),
             )
             turn.after_commit(SendRelease(name, release))
+
+
+def cleared(turn: Turn, heard: StopCleared) -> None:
+    """The performer's report on a clearing."""
 
 
 def born(turn: Turn, device: Device) -> None:

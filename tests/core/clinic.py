@@ -374,7 +374,7 @@ def _effect(effect: effects.Effect) -> str:
             return f"authorisation {device}"
         case effects.SendCancel(device, _):
             return f"cancel {device}"
-        case effects.ClearRetained(device):
+        case effects.ClearRetained(device, _):
             return f"clear {device}"
         case effects.Count(_, _, reason):
             return f"count {reason}"

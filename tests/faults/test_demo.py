@@ -66,7 +66,9 @@ def test_interrupted_it_ends_everything(tmp_path: Path) -> None:
     await_that("the clinic opens", lambda: "A therapist asks" in log.read_text(encoding="utf-8"), 60.0)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(30.0) == 130
-    assert "Traceback" not in log.read_text(encoding="utf-8")
+    said = log.read_text(encoding="utf-8")
+    assert said.endswith("Interrupted: ending everything.\n")
+    assert "Traceback" not in said
     await_that("nothing is left", lambda: left_running(tmp_path / "data") == [], 10.0)
 
 

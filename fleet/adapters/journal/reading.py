@@ -32,9 +32,10 @@ class JournalReader:
         self._after = 0
         self._engine: sa.Engine | None = None
 
-    def skip(self) -> None:
-        """Go to the end: what is there already is not read."""
-        self._read(lambda connection: self._go_to(connection.scalar(sa.select(sa.func.max(EVENTS.c.position)))))
+    def skip(self, keep: int = 0) -> None:
+        """Go to the end, but for the last `keep` events: what lies before is not read."""
+        newest = sa.select(sa.func.max(EVENTS.c.position))
+        self._read(lambda connection: self._go_to((connection.scalar(newest) or 0) - keep))
 
     def new(self, mentioning: str = "") -> list[Told]:
         """The events since the last call, those in which the text `mentioning` occurs; none without a journal.
@@ -58,8 +59,8 @@ class JournalReader:
         if self._engine is not None:
             self._engine.dispose()
 
-    def _go_to(self, position: int | None) -> None:
-        self._after = position or 0
+    def _go_to(self, position: int) -> None:
+        self._after = max(0, position)
 
     def _read(self, read: Callable[[sa.Connection], _Read]) -> _Read | None:
         if self._engine is None:
@@ -69,7 +70,7 @@ class JournalReader:
         try:
             with self._engine.connect() as connection:
                 return read(connection)
-        except sa.exc.OperationalError as error:
+        except sa.exc.DatabaseError as error:
             if "no such table" in str(error.orig):  # the service is just making the file
                 return None
             raise JournalCorrupt(self._after + 1, f"cannot be read ({error.orig})") from error

@@ -1,0 +1,123 @@
+"""The person at the front desk types commands: plain words, the truth, and an exit status that means it."""
+
+import signal
+import subprocess
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from demo.clinic import OPERATOR
+from demo.processes import await_that
+from tests.faults.conftest import Ward
+
+DO_IT_BY_HAND = "press the stop button on the stimulator or switch it off at the wall."
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a command printed, and its exit status."""
+
+    status: int
+    out: str
+    err: str
+
+
+def types(folder: Path, *words: str) -> Said:
+    """Run a `stimfleet` command of the fleet's on its folder."""
+    command = [sys.executable, "-m", "stimfleet", *words, f"--data-dir={folder}"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "Traceback" not in done.stderr, done.stderr
+    return Said(done.returncode, done.stdout, done.stderr)
+
+
+def desk(ward: Ward, *words: str) -> Said:
+    return types(ward.clinic.fleet_dir, *words)
+
+
+def asks_for(device: str, *more: str) -> tuple[str, ...]:
+    request = ("session", "request", "--client=client-77aa", f"--device={device}", f"--operator={OPERATOR}")
+    return (*request, "--room=room-1", "--screened-at=now", *more)
+
+
+def test_a_session_is_refused_with_reasons_then_authorised_shown_and_withdrawn(ward: Ward) -> None:
+    ward.clinic.await_devices({"stim-01"})
+    refused = desk(ward, *asks_for("stim-01", "--finding=pregnancy", "--ramp-up-s=0.2"))
+    assert refused.status == 1
+    assert refused.err.splitlines() == [
+        "Refused, for 2 reasons:",
+        "- pregnancy rules stimulation out, and nobody can override it [domain]",
+        "- ramp_up_s is below its limit: 0.2 against 0.5 [envelope]",
+    ]
+
+    granted = desk(ward, *asks_for("stim-01", "--no-findings"))
+    assert granted.status == 0, granted.err
+    session = granted.out.split()[2].rstrip(".")
+    ward.clinic.await_phase("stim-01", "authorised")
+    assert desk(ward, "session", "list", "--open").out.startswith(f"{session[:8]}  room-1     stim-01    authorised")
+
+    assert desk(ward, "session", "cancel", session[:8]).out == "Cancelled.\n"
+    ward.clinic.await_phase("stim-01", "idle")
+    shown = desk(ward, "session", "show", session[:8]).out
+    assert "state       cancelled" in shown
+    record = [line.split("  ", 1)[1] for line in shown.splitlines() if line.startswith("20")]
+    assert record[0] == f"stim-01: session {session[:8]} authorised"
+    assert any(line.startswith(f"session {session[:8]} cancelled by ") for line in record)
+
+
+def test_a_stop_is_followed_to_measured_zero_and_a_long_comment_does_not_hold_it_up(ward: Ward) -> None:
+    ward.treat("stim-01")
+    stopped = desk(ward, "stop", "stim-01", "--reason", "somebody called that the patient is in pain " * 10)
+    assert stopped.status == 0, stopped.err
+    ordered, sent, confirmed = stopped.out.splitlines()
+    assert (ordered, sent) == ("Ordered.", "Sent.")
+    assert "zero current measured" in confirmed
+    assert ward.true_ma("stim-01") == 0.0
+    assert desk(ward, "release", "stim-01").status == 0
+    ward.reset("stim-01")
+
+
+def test_a_stop_that_nobody_can_confirm_says_so_everywhere(ward: Ward) -> None:
+    ward.treat("stim-01")
+    agent = ward.clinic.agents["stim-01"]
+    agent.send(signal.SIGSTOP)
+    stopped = desk(ward, "stop", "stim-01", "--within-s=3")
+    assert stopped.status == 1
+    assert stopped.err.splitlines()[-1] == f"NOT confirmed: stim-01: {DO_IT_BY_HAND}"
+    seen = next(line for line in desk(ward, "devices").out.splitlines() if "stim-01" in line)
+    assert "silent for" in seen
+    assert "STOP NOT confirmed: switch it off at the wall" in seen
+
+    agent.send(signal.SIGCONT)
+    await_that("the stop is confirmed", lambda: not ward.clinic.device("stim-01")["stop_unconfirmed"], 15.0)
+    await_that("released", lambda: desk(ward, "release", "stim-01").status == 0, 15.0)
+    ward.reset("stim-01")
+
+
+def test_a_stop_for_no_device_says_that_nobody_is_stopped(ward: Ward) -> None:
+    stopped = desk(ward, "stop", "stim-1")
+    assert stopped.status == 1
+    assert "There is no device stim-1: it was sent all the same, nobody is stopped." in stopped.err
+    assert "Devices: stim-01, stim-02." in stopped.err
+
+
+def test_without_a_fleet_a_stop_still_says_what_to_do(tmp_path: Path) -> None:
+    stopped = types(tmp_path, "stop", "stim-01")
+    assert stopped.status == 1
+    assert stopped.err.startswith(f"The fleet service does not answer at {tmp_path}/control.sock")
+    assert stopped.err.splitlines()[-1] == f"NOT confirmed: stim-01: {DO_IT_BY_HAND}"
+
+
+@pytest.mark.parametrize("words", [("devices",), ("session", "list"), ("journal", "tail"), ("journal", "verify")])
+def test_without_a_fleet_every_command_fails_in_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
+    said = types(tmp_path, *words)
+    assert said.status == 1
+    assert len(said.err.splitlines()) == 1
+    assert str(tmp_path) in said.err
+
+
+def test_a_screening_that_nobody_made_is_no_screening(ward: Ward) -> None:
+    said = desk(ward, *asks_for("stim-01"))
+    assert said.status == 2
+    assert "one of the arguments --no-findings --finding is required" in said.err
