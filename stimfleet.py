@@ -10,28 +10,29 @@ from collections.abc import Sequence
 from importlib.metadata import version
 
 
-def _parser() -> argparse.ArgumentParser:
+def parser() -> argparse.ArgumentParser:
+    """The whole command line."""
     # Imported here: `import stimfleet` is cheap, and the fleet's worker is forked from what is already loaded.
     import agents.commandline
     import broker.commandline
     import demo.commandline
     import fleet.commandline
 
-    parser = argparse.ArgumentParser(
+    whole = argparse.ArgumentParser(
         prog="stimfleet",
         description="Manages the electro-muscle-stimulators of a clinic as one fleet, over MQTT.",
         epilog="A pushed stop does not replace the stop button on the stimulator.",
     )
-    parser.add_argument("--version", action="version", version=f"stimfleet {version('stimfleet')}")
-    commands = parser.add_subparsers(metavar="COMMAND", required=True)
+    whole.add_argument("--version", action="version", version=f"stimfleet {version('stimfleet')}")
+    commands = whole.add_subparsers(metavar="COMMAND", required=True)
     for room in (broker.commandline, agents.commandline, fleet.commandline, demo.commandline):
         room.add_commands(commands)
-    return parser
+    return whole
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    arguments = _parser().parse_args(argv)
+    arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)
     except KeyboardInterrupt:

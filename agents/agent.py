@@ -77,7 +77,12 @@ class Agent:
             endpoint, self._control, self._control.snapshot, self._spool, self._disk, clocks, self._on_refused
         )
         self._panel = Panel(
-            settings.data_dir, self._control, self._control.snapshot, is_connected=lambda: self._link.connected
+            settings.data_dir,
+            self._control,
+            self._control.snapshot,
+            is_connected=lambda: self._link.connected,
+            device=self._papers.device,
+            room=self._papers.room,
         )
 
     async def run(self, end: asyncio.Event, on_ready: Callable[[], None]) -> None:

@@ -131,13 +131,6 @@ def heed_cancellation() -> None:
         raise asyncio.CancelledError
 
 
-def forget_cancellation() -> None:
-    """After a task group has failed: until Python 3.13 the request by which it ended its own task stays counted."""
-    task = asyncio.current_task()
-    while task is not None and task.cancelling() > 0:
-        task.uncancel()
-
-
 def _properties(packet: Packet, kind: int) -> Properties:
     properties = Properties(kind)  # type: ignore[no-untyped-call]  # paho's
     properties.UserProperty = list(packet.user_properties)

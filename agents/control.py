@@ -79,6 +79,8 @@ class Snapshot:
     stepped_s: float  # boot time of the last step: a watchdog over this process looks at it
     overruns: int  # ticks that came more than a period late
     shed: int  # samples and messages that a full outbox or inbox did not take
+    duration_s: float | None = None  # how long the session may last, of this plan and these limits
+    ceiling: Limit | None = None  # the highest setting in this session, and the layer that says so
 
 
 class Stepper:
@@ -275,6 +277,8 @@ class Control:
             stepped_s=state.now_s,
             overruns=self._overruns,
             shed=self._inbox.shed + self._outbox.shed,
+            duration_s=min(session.plan.duration_s, session.limits.session_s_max.value) if session else None,
+            ceiling=ceiling_ma(session) if session is not None else None,
         )
 
     def _running(self) -> Stepper:

@@ -9,6 +9,7 @@ import hmac
 import json
 import os
 import secrets
+import shlex
 from pathlib import Path
 from typing import Final
 
@@ -26,10 +27,10 @@ def set_pin(data_dir: Path, pin: str, old_pin: str | None = None) -> None:
     """Set the PIN; to change it, the old one is needed.
 
     Raises:
-        PinRefused: too short or too long, or the old one is wrong.
+        PinRefused: too short, too long or not printable, or the old one is wrong.
     """
-    if not PIN_CHARS_MIN <= len(pin) <= PIN_CHARS_MAX:
-        raise PinRefused(f"An engineer's PIN has {PIN_CHARS_MIN} to {PIN_CHARS_MAX} characters.")
+    if not (PIN_CHARS_MIN <= len(pin) <= PIN_CHARS_MAX and pin.isprintable()):
+        raise PinRefused(f"An engineer's PIN has {PIN_CHARS_MIN} to {PIN_CHARS_MAX} printable characters.")
     path = data_dir / _FILE
     if path.exists() and (old_pin is None or not is_pin(data_dir, old_pin)):
         raise PinRefused("There is a PIN already; give the old one to change it.")
@@ -59,11 +60,17 @@ def is_pin(data_dir: Path, pin: str) -> bool:
         salt, expected = bytes.fromhex(kept["salt"]), bytes.fromhex(kept["scrypt"])
     except FileNotFoundError as error:
         raise PinRefused(
-            "No engineer's PIN is set on this device; an engineer sets it with `stimfleet device engineer-pin`."
+            "No engineer's PIN is set on this device; an engineer sets it with "
+            f"`stimfleet device engineer-pin{data_dir_option(data_dir)}`."
         ) from error
     except (ValueError, KeyError, TypeError) as error:
         raise PinRefused(f"The file {_FILE} of this device is damaged; remove it and set the PIN anew.") from error
     return hmac.compare_digest(_hashed(pin, salt), expected)
+
+
+def data_dir_option(data_dir: Path) -> str:
+    """What makes a `stimfleet device` command mean this device wherever it is typed, as a shell takes it."""
+    return f" --data-dir {shlex.quote(str(data_dir.absolute()))}"
 
 
 def _hashed(pin: str, salt: bytes) -> bytes:

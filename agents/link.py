@@ -12,6 +12,7 @@ spool, receipts. What the fleet says is heard in the socket's own callback: no q
 import asyncio
 import contextlib
 import logging
+import math
 import random
 from collections import Counter, deque
 from collections.abc import Callable
@@ -22,7 +23,7 @@ from typing import Any, Final, TypeVar
 import aiomqtt
 
 from agents.clocks import Clocks
-from agents.connection import Endpoint, bytes_of, forget_cancellation, heed_cancellation, new_client, publish, subscribe
+from agents.connection import Endpoint, bytes_of, heed_cancellation, new_client, publish, subscribe
 from agents.control import Snapshot
 from agents.downlink import Downlink, Hears
 from agents.spool import Receipted, Spool
@@ -85,6 +86,7 @@ class Link:
         self._bug: asyncio.Future[None] = self._loop.create_future()
         self._sent_n = 0  # the newest event told on this connection
         self._resend_s = RESEND_LEAST_S
+        self._resend_at_s = math.inf  # boot time; infinite while nothing told waits for a receipt
 
     # --- from any thread --------------------------------------------------------------------------------------------
 
@@ -113,20 +115,25 @@ class Link:
         failures = 0
         while not self._ending.is_set():
             began_s = self._clocks.boottime_s()
-            try:
-                await self._connection()
-            except* _Farewell:
-                pass  # `end` was called: the loop is over
-            except* aiomqtt.MqttError as lost:
-                self.counts["connections_lost"] += 1
-                _log.warning("no connection to %s:%d: %s", self._endpoint.host, self._endpoint.port, _reasons(lost))
-            finally:
-                self.connected = False
-            forget_cancellation()
+            # A task of its own: until Python 3.13 the request by which a task group ended the task that it stands in
+            # stays counted there, where it cannot be told from being ended from outside. Here it goes with the task.
+            async with asyncio.TaskGroup() as alone:
+                alone.create_task(self._connect(), name="link: connection")
             failures = 1 if self._clocks.boottime_s() - began_s >= SETTLED_S else failures + 1
             with contextlib.suppress(TimeoutError):
                 async with asyncio.timeout(self._backoff_s(failures)):
                     await self._ending.wait()
+
+    async def _connect(self) -> None:
+        try:
+            await self._connection()
+        except* _Farewell:
+            pass  # `end` was called: the loop is over
+        except* aiomqtt.MqttError as lost:
+            self.counts["connections_lost"] += 1
+            _log.warning("no connection to %s:%d: %s", self._endpoint.host, self._endpoint.port, _reasons(lost))
+        finally:
+            self.connected = False
 
     def _backoff_s(self, failures: int) -> float:
         """Jittered over the whole span, so that a clinic's agents do not come back in step."""
@@ -148,7 +155,7 @@ class Link:
             await self._speak(client)
 
     async def _speak(self, client: aiomqtt.Client) -> None:
-        self._sent_n = 0
+        self._tell_again()
         async with asyncio.TaskGroup() as lanes:
             lanes.create_task(self._notice_loss(client), name="link: connection lost")
             lanes.create_task(self._notice_bug(), name="link: bugs")
@@ -188,16 +195,25 @@ class Link:
             self._receipt_came.clear()
             while self._receipts:
                 receipt = self._receipts.popleft()
-                match await self._on_disk(partial(self._spool.take, receipt)):
-                    case Receipted.DELETED:
+                did, was_oldest_n, oldest_n = await self._on_disk(partial(self._take, receipt))
+                match did:
+                    case Receipted.DELETED if oldest_n > was_oldest_n:  # a repeated one says nothing new
                         self._resend_s = RESEND_LEAST_S
+                        self._resend_at_s = math.inf if oldest_n > self._sent_n else self._resend_due_s()
+                    case Receipted.DELETED:
+                        self.counts["receipts_repeated"] += 1
                     case Receipted.RENUMBERED:
                         self.counts["spool_renumbered"] += 1
-                        self._sent_n = 0
+                        self._tell_again()
                         self._birth_changed.set()
                     case Receipted.OTHER_SPOOL:
                         self.counts["receipts_of_other_spools"] += 1
                 self._events_wait.set()
+
+    def _take(self, receipt: Receipt) -> tuple[Receipted, int, int]:
+        """What the receipt did, and the oldest number before and after."""
+        was_oldest_n = self._spool.oldest_n
+        return self._spool.take(receipt), was_oldest_n, self._spool.oldest_n
 
     # --- speaking ---------------------------------------------------------------------------------------------------
 
@@ -234,13 +250,26 @@ class Link:
                 await self._publish(client, event)
                 if event.spool_id == self._spool.spool_id:  # renumbered meanwhile: its number means nothing any more
                     self._sent_n = max(self._sent_n, event.n)
+                    self._resend_at_s = min(self._resend_at_s, self._resend_due_s())
                 self._events_wait.set()  # there may be more
-            try:
-                async with asyncio.timeout(self._jitter(0.8, 1.2) * self._resend_s):
-                    await self._events_wait.wait()
-            except TimeoutError:
+            # Until a time, not for a time: new events must not put off the old ones.
+            left_s = self._resend_at_s - self._clocks.boottime_s()
+            if left_s > 0.0:
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(left_s if math.isfinite(left_s) else None):
+                        await self._events_wait.wait()
+            elif await self._on_disk(lambda: self._spool.oldest_n) > self._sent_n:
+                self._resend_at_s = math.inf  # the receipt came before the broker's own acknowledgement
+            else:
                 self._resend_s = min(RESEND_MOST_S, 2.0 * self._resend_s)
-                self._sent_n = 0
+                self._tell_again()
+
+    def _resend_due_s(self) -> float:
+        return self._clocks.boottime_s() + self._jitter(0.8, 1.2) * self._resend_s
+
+    def _tell_again(self) -> None:
+        """From the oldest kept event on."""
+        self._sent_n, self._resend_at_s = 0, math.inf
 
     def _next_events(self) -> tuple[Event, ...]:
         oldest_n = self._spool.oldest_n

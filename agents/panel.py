@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from agents.control import Snapshot
-from agents.engineer import PinRefused, is_pin
-from agents.panel_words import status_words
+from agents.engineer import PIN_CHARS_MAX, PinRefused, is_pin
+from agents.panel_words import Place, status_words
 from agents.steps import Press, Reply
 from broker.contract.causes import ResetBy
 
@@ -68,8 +68,11 @@ class Panel:
         control: Presses,
         snapshot: Callable[[], Snapshot],
         is_connected: Callable[[], bool],
+        device: str,
+        room: str,
     ) -> None:
         self._data_dir = data_dir
+        self._place = Place(device, room, data_dir)
         self._control = control
         self._snapshot = snapshot
         self._is_connected = is_connected
@@ -160,7 +163,7 @@ class Panel:
         except (BadRequest, PinRefused) as refused:
             return _Answer(False, str(refused))
         if request.press is None:
-            return _Answer(True, status_words(self._snapshot(), connected=self._is_connected()))
+            return _Answer(True, status_words(self._snapshot(), self._place, connected=self._is_connected()))
         return await self._press(request.press, request.step_ma, who)
 
     async def _press(self, press: Press, step_ma: float, who: ResetBy) -> _Answer:
@@ -194,7 +197,12 @@ class Panel:
         if self._wrong_pins >= _WRONG_PINS_MAX:
             raise PinRefused("Too many wrong PINs; restart the agent to try again.")
         self._wrong_pins += 1  # before the check: several at once must not get more tries
-        if not await asyncio.to_thread(is_pin, self._data_dir, request.engineer_pin):
+        try:
+            is_right = await asyncio.to_thread(is_pin, self._data_dir, request.engineer_pin)
+        except PinRefused:
+            self._wrong_pins = max(0, self._wrong_pins - 1)  # there is no PIN: nobody has guessed at one
+            raise
+        if not is_right:
             raise PinRefused("That is not the engineer's PIN.")
         self._wrong_pins = 0
         return ResetBy.ENGINEER
@@ -213,8 +221,9 @@ def _request_from(raw: bytes) -> _Request:
     step_ma, pin = said.get("step_ma", 1.0), said.get("engineer_pin")
     if isinstance(step_ma, bool) or not isinstance(step_ma, int | float) or not 0.0 < step_ma <= 1000.0:
         raise BadRequest("step_ma is a number above 0, in mA.")
-    if pin is not None and not (isinstance(pin, str) and len(pin) <= 64):
-        raise BadRequest("engineer_pin is text of at most 64 characters.")
+    # JSON can say half a character ("\\ud800"), which no bytes stand for.
+    if pin is not None and not (isinstance(pin, str) and len(pin) <= PIN_CHARS_MAX and pin.isprintable()):
+        raise BadRequest(f"engineer_pin is printable text of at most {PIN_CHARS_MAX} characters.")
     return _Request(_press_from(said.get("do")), float(step_ma), pin)
 
 

@@ -10,7 +10,7 @@ import contextlib
 import hashlib
 import sqlite3
 import threading
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from pathlib import Path
@@ -45,7 +45,7 @@ class Receipted(StrEnum):
 
     DELETED = "deleted"
     OTHER_SPOOL = "other_spool"  # of an earlier spool_id: nothing
-    RENUMBERED = "renumbered"  # it knows numbers that this disk has not given: the disk went back in time
+    RENUMBERED = "renumbered"  # it knows numbers, or payloads, that this disk has not: the disk went back in time
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,9 @@ class Spool:
                 self._renumber()
                 return Receipted.RENUMBERED
             unreadable = {entry.n: entry.payload_sha256 for entry in receipt.unreadable if entry.n <= receipt.upto}
+            if self._knows_others(unreadable):
+                self._renumber()
+                return Receipted.RENUMBERED
             self._quarantine(sorted(unreadable), "unreadable to the fleet")
             self._database.execute("delete from event where n <= ?", (receipt.upto,))
             self._kept = self._count()
@@ -205,19 +208,29 @@ class Spool:
             detail = SpoolDropped(from_n, to_n)
             self._insert(Happened(self._stamp(), self._new_id(), EventKind.SPOOL_DROPPED, detail=detail))
 
+    def _knows_others(self, unreadable: Mapping[int, str]) -> bool:
+        """Whether the fleet got other payloads under numbers that are kept here: these were given twice."""
+        kept = self._database.execute("select n, payload_sha256 from event where n <= ?", (max(unreadable, default=0),))
+        return any(unreadable.get(n, sha) != sha for n, sha in kept)
+
     def _renumber(self) -> None:
+        """A new spool_id for everything that is kept. What has rotted gets a number too, and is told by it."""
         rows = self._database.execute("select payload, payload_sha256 from event order by n").fetchall()
-        kept = [event for payload, sha in rows if (event := _event_of(payload, sha)) is not None]
-        self.dropped_count += len(rows) - len(kept)
         self._database.execute("delete from event")
-        self.spool_id, self.next_n, self._kept = self._new_id(), 1, 0
+        self.spool_id, self.next_n = self._new_id(), 1
         self._database.execute("update spool set spool_id = ?", (self.spool_id,))
-        for event in kept:
-            payload = encode(replace(event, spool_id=self.spool_id, n=self.next_n))
-            self._database.execute("insert into event values (?, ?, ?)", (self.next_n, payload, _sha256(payload)))
+        rotten = []
+        for raw, sha in rows:
+            event = _event_of(raw, sha)
+            payload = raw if event is None else encode(replace(event, spool_id=self.spool_id, n=self.next_n))
+            sha = sha if event is None else _sha256(payload)
+            self._database.execute("insert into event values (?, ?, ?)", (self.next_n, payload, sha))
+            if event is None:
+                rotten.append(self.next_n)
             self.next_n += 1
         self._database.execute("update spool set next_n = ?", (self.next_n,))
-        self._kept = len(kept)
+        self._kept = len(rows)
+        self._quarantine(rotten, "rotten on disk")
 
     def _count(self) -> int:
         return int(self._database.execute("select count(*) from event").fetchone()[0])

@@ -12,7 +12,7 @@ from typing import Final, Generic, TypeVar
 from agents.clocks import Clocks
 from agents.control import Snapshot
 from agents.steps import Acknowledge, Sample
-from broker.contract.messages import Ack, Birth, Telemetry
+from broker.contract.messages import Ack, AckStatus, Birth, CommandRefusal, Telemetry
 
 AGENT_VERSION: Final = "0.1.0"
 LIVE_S: Final = 1.0  # a sample that leaves later than this is late: a lease in answer to it would be worth little
@@ -57,6 +57,50 @@ class Lane(Generic[M]):
             self._waiting.popleft()
 
 
+class AckLane:
+    """Acks, each outcome of a command once; a `done` gives way to nothing but another `done`.
+
+    A recorded command that a broker repeats all day has one place, so it pushes no stop's `done` out (contract.md
+    rule 10). The newest wording of an outcome stands where the first one stood.
+    """
+
+    def __init__(self, size_max: int) -> None:
+        self._waiting: dict[_Outcome, Ack] = {}
+        self._size_max = size_max
+        self._filled = asyncio.Event()
+        self.shed = 0
+
+    def __len__(self) -> int:
+        return len(self._waiting)
+
+    def put(self, ack: Ack) -> None:
+        """Queue at the end; where it is full, the oldest that is no `done` gives way, and is counted."""
+        self._waiting[_outcome(ack)] = ack
+        self._filled.set()
+        if len(self._waiting) > self._size_max:
+            lesser = (outcome for outcome in self._waiting if outcome[1] is not AckStatus.DONE)
+            del self._waiting[next(lesser, next(iter(self._waiting)))]
+            self.shed += 1
+
+    async def head(self) -> Ack:
+        """The oldest, once there is one; it stays."""
+        while not self._waiting:
+            self._filled.clear()
+            await self._filled.wait()
+        return next(iter(self._waiting.values()))
+
+    def take(self, ack: Ack) -> None:
+        """Remove what has been sent, also where it was said again meanwhile: else repeats would keep the head."""
+        self._waiting.pop(_outcome(ack), None)
+
+
+_Outcome = tuple[str, AckStatus, CommandRefusal | None]
+
+
+def _outcome(ack: Ack) -> _Outcome:
+    return ack.command_id, ack.status, ack.reason
+
+
 class Outbox:
     """Samples and acks between the control loop and the connection."""
 
@@ -65,7 +109,7 @@ class Outbox:
         self._clocks = clocks
         self.live: Lane[Sample] = Lane(LIVE_MAX)
         self.late: Lane[Telemetry] = Lane(LATE_MAX)
-        self.acks: Lane[Ack] = Lane(ACKS_MAX)
+        self.acks = AckLane(ACKS_MAX)
 
     def put_sample(self, sample: Sample) -> None:
         if (overtaken := self.live.put(sample)) is not None:

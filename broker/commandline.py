@@ -17,7 +17,6 @@ REFUSED = 1
 
 OBEYED = "The broker on this machine obeys the new list."
 NOBODY_TOLD = "No broker of this site could be told on this machine; the new list is {acl}."
-RESTART_FLEET = "restart the fleet, so that it reads the registry"
 
 _Run = Callable[[argparse.Namespace], int]
 
@@ -210,8 +209,8 @@ def _enrol(args: argparse.Namespace) -> int:
 
     device = enrol_again(args.site_dir, args.device)
     return _say(
-        f"Device {device.id} is enrolled anew, for the {_nth(device.enrolled_n)} time: {RESTART_FLEET}.",
-        "The fleet then forgets its boots and spools, so that it may count from 1 again; a session that is live on it"
+        f"Device {device.id} is enrolled anew, for the {_nth(device.enrolled_n)} time.",
+        "The fleet reads this by itself: it forgets its boots and spools, so that it may count from 1 again; a session that is live on it"
         " counts as lost, and its leases end.",
     )
 
@@ -220,7 +219,9 @@ def _move(args: argparse.Namespace) -> int:
     from broker.pki.devices import move
 
     device = move(args.site_dir, args.device, args.room)
-    return _say(f"Device {device.id} is in {device.room}: {RESTART_FLEET}.")
+    return _say(
+        f"Device {device.id} belongs to {device.room} from now on; the fleet reads this by itself and tells it."
+    )
 
 
 def _acl(site_dir: Path) -> Path:

@@ -79,11 +79,17 @@ class Desk:
             async with asyncio.timeout(ANSWER_S_MAX):
                 return _document(request_id, await waiting)
         except TimeoutError:
-            if isinstance(request, requests.AskStop):  # it goes out before the journal is written
-                return _error("not_recorded", "The stop was sent, but the journal cannot be written.")
+            if isinstance(request, requests.AskStop):
+                return _error("not_recorded", self._not_recorded())
             return _error("no_answer", f"No answer within {ANSWER_S_MAX:.0f} s: the journal cannot be written.")
         finally:
             self._forget(request_id, waiting)
+
+    def _not_recorded(self) -> str:
+        """A stop goes out before the journal is written, but not without a connection; what came of it is not known."""
+        if self._status()["connected"]:
+            return "The stop went to the broker; whether it arrived is not known: the journal cannot be written."
+        return "The stop has not gone out: it waits for the broker, and the journal cannot be written."
 
     def _forget(self, request_id: str, waiting: asyncio.Future[effects.Reply]) -> None:
         left = [other for other in self._waiting.get(request_id, ()) if other is not waiting]
@@ -139,6 +145,8 @@ class Desk:
                 )
             case requests.AskDrain(issued_by=issued_by):
                 return inputs.Drain(request_id=request_id, issued_by=issued_by, now_s=now_s, wall_s=wall_s)
+            case requests.AskUndrain(issued_by=issued_by):
+                return inputs.Undrain(request_id=request_id, issued_by=issued_by, now_s=now_s, wall_s=wall_s)
             case _:
                 assert_never(request)
 

@@ -10,14 +10,16 @@ from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import assert_never
 
+from broker.contract.messages import Authorisation
 from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
+from fleet.adapters.journal.errors import JournalUnwritable
 from fleet.adapters.journal.forms import Forms
 from fleet.adapters.journal.restore import Fold
 from fleet.adapters.journal.writer import Journal
 from fleet.core import effects
 from fleet.core.decide import decide
-from fleet.core.events import Event
+from fleet.core.events import Event, SessionState
 from fleet.core.evolve import evolve
 from fleet.core.inputs import Input, Tick
 from fleet.core.state import Durable, State, restored, snapshot
@@ -25,6 +27,10 @@ from fleet.inbox import Inbox
 
 FleetJournal = Journal[State, Durable]
 TURNS_A_BREATH = 64  # turns until the connections, the clock and the disk get their go
+# Decisions that wait for a disk that refuses: beyond the first bound no receipts wait, for the agents send again what
+# is not receipted; beyond the second the process ends rather than grow, as the journal itself does.
+RECEIPTS_UP_TO = 10_000
+AFTERWARDS_MAX = 100_000
 FOLD: Fold[State, Durable] = Fold(State, evolve, Forms.of(Event), Durable, restored)
 
 Answered = Callable[[str, effects.Reply], None]
@@ -57,15 +63,18 @@ class Owner:
         self._snapshot_position = journal.restored.snapshot or 0
 
     def turn(self, heard: Input) -> None:
-        """Decide on one input and perform what goes out at once."""
+        """Decide on one input and perform what goes out at once.
+
+        Raises:
+            JournalUnwritable: the disk has refused for so long that memory runs out.
+        """
         decision = decide(self.state, heard)
         for effect in decision.at_once:
             self._perform_at_once(effect)
         if decision.events:
             self._durable = self._journal.append(_at(self._walltime()), decision.events)
         if decision.after_commit:
-            self._afterwards.append((self._durable, decision.after_commit))
-            self._more.set()
+            self._wait_with(decision.after_commit)
 
     async def turns(self, tick_period_s: float, breathe: Callable[[], None]) -> None:
         """Turn for ever: what the inbox has, and a tick each period, however full it is."""
@@ -103,6 +112,18 @@ class Owner:
             self._snapshot_position = self._journal.position
             self._journal.snapshot(snapshot(self.state))
 
+    def _wait_with(self, follow: tuple[effects.AfterCommit, ...]) -> None:
+        """Put off what allows or confirms until everything up to now is durable."""
+        if len(self._afterwards) >= AFTERWARDS_MAX:
+            raise JournalUnwritable(f"{len(self._afterwards)} decisions wait for a disk that refuses")
+        if len(self._afterwards) >= RECEIPTS_UP_TO:
+            kept = tuple(effect for effect in follow if not isinstance(effect, effects.SendReceipt))
+            self.counts[Channel.RECEIPT, "shed"] += len(follow) - len(kept)
+            follow = kept
+        if follow:
+            self._afterwards.append((self._durable, follow))
+            self._more.set()
+
     def _perform_at_once(self, effect: effects.AtOnce) -> None:
         match effect:
             case effects.SendLease(device, message) | effects.SendCancel(device, message):
@@ -115,21 +136,29 @@ class Owner:
                 assert_never(effect)
 
     def _perform_after_commit(self, effect: effects.AfterCommit) -> None:
+        """By now a later decision may have forbidden it, and that went out at once: the newest one counts."""
         match effect:
             case effects.SendAuthorisation(device, message):
-                self._downlink.send(device, message)
+                if self._still_authorises(message):
+                    self._downlink.send(device, message)
             case effects.SendRelease(device, message):
                 self._downlink.send(device, message)
             case effects.SendSettings(device, message):
                 self._downlink.send(device, message)
             case effects.SendReceipt(device, message):
                 self._downlink.send(device, message)
-            case effects.ClearRetained(device):
-                self._downlink.clear_stop(device)
+            case effects.ClearRetained(device, command_id):
+                if device not in self.state.durable.holds:
+                    self._downlink.clear_stop(device, command_id)
             case effects.Answer(request_id, reply):
                 self._answered(request_id, reply)
             case _:
                 assert_never(effect)
+
+    def _still_authorises(self, message: Authorisation) -> bool:
+        """What forbids goes at once, so a cancel or a stop may have overtaken an authorisation that waited."""
+        session = self.state.durable.sessions.get(message.session_id)
+        return session is not None and session.state is SessionState.AUTHORISED
 
 
 def _at(wall_s: float) -> str:

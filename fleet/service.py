@@ -15,6 +15,7 @@ import signal
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -24,14 +25,14 @@ from broker.pki.registry import FILE_NAME, BadRegistry, Registry, load_registry
 from broker.pki.site import SERVICES_FOLDER
 from broker.wire import codec
 from fleet.adapters.control.server import control_socket
-from fleet.adapters.downlink import Downlink, StopTaken, Undelivered
+from fleet.adapters.downlink import Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.adapters.echo import Echo, TakenOver
 from fleet.adapters.intake import Intake
 from fleet.adapters.journal.errors import JournalError, JournalUnwritable
 from fleet.adapters.journal.writer import Journal
 from fleet.adapters.lock import one_instance
 from fleet.connections import Connections
-from fleet.core.inputs import RegistryChanged, StopSent, TookOver
+from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
 from fleet.desk import Desk
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
@@ -47,9 +48,19 @@ EXIT_TAKEN_OVER = 75  # the supervisor does not start it again
 EXIT_REFUSED = 78  # settings or site cannot be used
 FIRST_SNAPSHOT_S = 1.0
 REGISTRY_LOOK_S = 0.5  # a device struck off is without rights within 1 s
+SOCKET_PATH_BYTES_MAX = 107  # unix(7): sun_path has 108, the last of them zero
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
 
-Alive = Callable[[bool], None]
+
+class Life(Enum):
+    """What a sign of life says."""
+
+    STARTS = b"s"  # it waits for the lock, or reads the journal: nothing hangs, nothing is answered yet
+    TURNS = b"t"  # the owner's turns turn
+    CARRIES = b"c"  # and both connections carry
+
+
+Alive = Callable[[Life], None]
 
 
 def boottime_s() -> float:
@@ -73,11 +84,17 @@ def warm_up() -> None:
     FOLD.warm_up()
 
 
-def run_fleet(settings: Settings, alive: Alive = lambda ready: None) -> int:
+def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
     """Run until SIGTERM or SIGINT; the exit status. Waits for the lock of the data folder first.
 
-    `alive(ready)` is called several times a second from the turns of the owner, once both connections carry with True.
+    `alive` is called several times a second, from the turns of the owner once it has begun.
     """
+    if len(os.fsencode(settings.control_path)) > SOCKET_PATH_BYTES_MAX:
+        log.error(
+            "the data folder's path is too long: %s may have %d bytes", settings.control_path, SOCKET_PATH_BYTES_MAX
+        )
+        return EXIT_REFUSED
+    stamps = _stamps(settings.site_dir)  # before it is read: what changes meanwhile is found
     try:
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         registry = load_registry(settings.site_dir)
@@ -85,8 +102,12 @@ def run_fleet(settings: Settings, alive: Alive = lambda ready: None) -> int:
     except (BadRegistry, OSError, ValueError) as bad:
         log.error("the site cannot be used: %s", bad)
         return EXIT_REFUSED
-    with one_instance(settings.lock_path, lambda: log.warning("another fleet instance runs here: waiting")):
-        return asyncio.run(_Service(settings, registry, keyring, alive).run())
+    with one_instance(
+        settings.lock_path,
+        lambda: log.warning("another fleet instance runs here: waiting"),
+        lambda: alive(Life.STARTS),
+    ):
+        return asyncio.run(_Service(settings, registry, keyring, stamps, alive).run())
 
 
 @dataclass(slots=True)
@@ -100,6 +121,11 @@ class _Reports:
         if not self.inbox.urgent(sent):
             log.error("no room for the report that stop %s was sent", taken.command_id)
 
+    def retained_cleared(self, cleared: RetainedCleared) -> None:
+        report = StopCleared(cleared.device, cleared.command_id, cleared.sent_s, walltime_s())
+        if not self.inbox.urgent(report):  # the core asks again
+            log.error("no room for the report that the retained stop of %s was cleared", cleared.device)
+
     def undelivered(self, device: str, channel: Channel, why: Undelivered) -> None:
         if channel is not Channel.LEASE:  # those are counted, and too many to tell
             log.error("%s for %s was not delivered: %s", channel, device, why)
@@ -112,10 +138,13 @@ class _Ended(Exception):
 class _Service:
     """The parts of one running service."""
 
-    def __init__(self, settings: Settings, registry: Registry, keyring: Keyring, alive: Alive) -> None:
+    def __init__(
+        self, settings: Settings, registry: Registry, keyring: Keyring, stamps: "_Stamps", alive: Alive
+    ) -> None:
         self._settings = settings
         self._registry = registry
         self._keyring = keyring
+        self._stamps = stamps
         self._alive = alive
         self._failure: BaseException | None = None
         self._up = asyncio.Event()
@@ -128,7 +157,9 @@ class _Service:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end.set)
         try:
-            journal: FleetJournal = Journal(self._settings.journal_path, FOLD, self._on_disk)
+            journal: FleetJournal = Journal(
+                self._settings.journal_path, FOLD, self._on_disk, lambda: self._alive(Life.STARTS)
+            )
         except JournalError as error:
             log.error("the journal cannot be used: %s", error)
             return EXIT_FAILED
@@ -196,22 +227,23 @@ class _Service:
     async def _watch_registry(self, owner: Owner, keyring: Keyring) -> None:
         """Adopt registry and keys whenever one of their files is another. What cannot be used changes nothing."""
         site_dir = self._settings.site_dir
-        watched = [site_dir / name for name in (FILE_NAME, "site.key", "site.key.old")]
-        known = [_stamp(path) for path in watched]
+        known, failed = self._stamps, None
         while True:
             await asyncio.sleep(REGISTRY_LOOK_S)
-            stamps = [_stamp(path) for path in watched]
-            if stamps == known:
-                continue
-            known = stamps
             try:
+                stamps = _stamps(site_dir)
+                if stamps == known:
+                    continue
                 registry = load_registry(site_dir)
                 links = _links(site_dir, registry)
-            except (BadRegistry, OSError, ValueError) as error:
-                log.error("the registry stays as it was: %s", error)
+            except (BadRegistry, OSError, ValueError) as error:  # tried again until it succeeds, told once
+                if str(error) != failed:
+                    failed = str(error)
+                    log.error("the registry stays as it was: %s", error)
                 continue
             keyring.exchange(links)
             self._adopt(owner, registry)
+            known, failed = stamps, None
 
     async def _take_snapshots(self, owner: Owner) -> None:
         """Soon after a start, so that one that is killed again and again has less to fold each time; then by period."""
@@ -238,7 +270,7 @@ class _Service:
         raise _Ended
 
     def _breathe(self) -> None:
-        self._alive(self._up.is_set())
+        self._alive(Life.CARRIES if self._up.is_set() else Life.TURNS)
 
     def _on_disk(self, error: JournalUnwritable | None) -> None:
         if error is None:
@@ -281,6 +313,18 @@ def _links(site_dir: Path, registry: Registry) -> Links:
 def _counts(counted: Iterable[tuple[tuple[Channel | None, str], int]]) -> dict[str, int]:
     """Counters by channel and reason, fit for JSON."""
     return {f"{channel or 'none'}.{reason}": count for (channel, reason), count in counted}
+
+
+_Stamps = list[tuple[int, int, int] | None]
+
+
+def _stamps(site_dir: Path) -> _Stamps:
+    """What tells one version of the registry and its keys from another.
+
+    Raises:
+        OSError: the folder cannot be looked at.
+    """
+    return [_stamp(site_dir / name) for name in (FILE_NAME, "site.key", "site.key.old")]
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -20,6 +20,7 @@ from types import FrameType
 
 from fleet import service
 from fleet.adapters.systemd import notify
+from fleet.service import Life
 from fleet.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -30,7 +31,7 @@ Run = Callable[[service.Alive], int]
 BACKOFF_S = (0.0, 0.1, 0.2, 0.5, 1.0, 2.0)
 QUICK_S = 1.0
 HUNG_S = 2.0  # without a sign of life, once the worker has been ready: 5 s of lease leave no more
-STARTING_S_MAX = 120.0  # a first start may have to fold a long journal
+STARTING_S_MAX = 120.0  # without a sign of life before that; waiting for the lock and a long journal show life
 END_S_MAX = 8.0  # from SIGTERM to SIGKILL
 KEEP_ALIVE_S = 0.5  # how often systemd is told that we live
 PR_SET_PDEATHSIG = 1
@@ -81,6 +82,7 @@ class _Supervisor:
     def keep(self) -> int:
         while True:
             worker = self._fork()
+            self._tell_systemd(worker, worker.started_s)
             status = self._watch(worker)
             lived_s = service.boottime_s() - worker.started_s
             if self.ending_s is not None:  # a worker that had not even begun dies of the signal itself
@@ -127,10 +129,10 @@ class _Supervisor:
         if not said:  # its end of the pipe closed: it is about to be gone, which is no sign of life
             return
         worker.heard_s = now_s
-        if not worker.ready:
+        if not worker.ready and said.strip(Life.STARTS.value):
             worker.ready = self.was_ready = True
             notify(os.environ, "READY=1", "STATUS=running")
-        if b"R" in said and not worker.carries:
+        if Life.CARRIES.value in said and not worker.carries:
             worker.carries = True
             log.info("the fleet service answers samples %.2f s after its start", now_s - worker.started_s)
 
@@ -140,9 +142,9 @@ class _Supervisor:
         notify(os.environ, "STOPPING=1")
         os.kill(worker.pid, signal.SIGTERM)
 
-    def _tell_systemd(self, worker: _Worker, now_s: float) -> None:
-        """While it starts we answer for it; once it runs, only its own signs of life count."""
-        lives = now_s - worker.heard_s < KEEP_ALIVE_S * 2 if worker.ready else True
+    def _tell_systemd(self, worker: _Worker | None, now_s: float) -> None:
+        """While none runs or it starts, we answer for it; once it runs, only its own signs of life count."""
+        lives = worker is None or not worker.ready or now_s - worker.heard_s < KEEP_ALIVE_S * 2
         if lives and now_s - self.told_s >= KEEP_ALIVE_S:
             self.told_s = now_s
             notify(os.environ, "WATCHDOG=1")
@@ -157,8 +159,15 @@ class _Supervisor:
 
     def _interrupted(self, for_s: float) -> bool:
         """Wait before the next start, unless somebody asks us to end."""
-        readable, _, _ = select.select([self.signals], [], [], for_s)
-        return bool(readable)
+        until_s = service.boottime_s() + for_s
+        while True:
+            now_s = service.boottime_s()
+            self._tell_systemd(None, now_s)
+            left_s = max(0.0, until_s - now_s)
+            if select.select([self.signals], [], [], min(left_s, KEEP_ALIVE_S))[0]:
+                return True
+            if left_s <= KEEP_ALIVE_S:
+                return False
 
 
 def _be_worker(run: Run, pipe: int, supervisor: int) -> None:
@@ -169,7 +178,7 @@ def _be_worker(run: Run, pipe: int, supervisor: int) -> None:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         _die_with(supervisor)
-        status = run(lambda ready: _show_life(pipe, ready))
+        status = run(lambda life: _show_life(pipe, life))
     except BaseException:  # the last frame of this process: say what happened, then end it
         log.exception("the fleet service failed")
     finally:
@@ -177,10 +186,10 @@ def _be_worker(run: Run, pipe: int, supervisor: int) -> None:
         os._exit(status)
 
 
-def _show_life(pipe: int, ready: bool) -> None:
+def _show_life(pipe: int, life: Life) -> None:
     # A full pipe: the supervisor is very late, and what is in the pipe already says that we live.
     with suppress(BlockingIOError):
-        os.write(pipe, b"R" if ready else b".")
+        os.write(pipe, life.value)
 
 
 def _die_with(supervisor: int) -> None:

@@ -80,6 +80,7 @@ QUIET = frozenset(
 _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "FleetTookOver": lambda body: f"fleet instance {body['fleet_n']} is in charge",
     "DrainOrdered": lambda body: f"draining: nothing new is authorised ({body['issued_by']})",
+    "DrainLifted": lambda body: f"no longer draining: sessions are authorised again ({body['issued_by']})",
     "SecurityNoticed": lambda body: f"{_who(body)}: bad input on {body['channel'] or 'no channel'}: {body['reason']}",
     "DeviceBooted": lambda body: f"{_who(body)}: agent started (boot {body['boot_n']})",
     "DeviceLost": lambda body: f"{_who(body)}: lost, no word from it",
@@ -93,6 +94,7 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "SessionDeclined": lambda body: f"{_session(body)} refused by the device: {body['reason'] or 'no reason given'}",
     "SessionExpired": lambda body: f"{_session(body)} was not started in time",
     "SessionCancelled": lambda body: f"{_session(body)} cancelled by {body['issued_by']}",
+    "CancelOvertaken": lambda body: f"{_session(body)} had started before the cancel came: it runs",
     "SessionAdvanced": lambda body: f"{_session(body)} is {body['to']}",
     "LimitExceeded": lambda body: (
         f"{_who(body)}: {body['quantity']} {_short(body['value'])} is beyond {_short(body['limit']['value'])} "

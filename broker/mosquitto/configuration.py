@@ -21,9 +21,10 @@ from broker.pki.durable import make_folder, write_public, write_secret
 from broker.pki.registry import Registry
 from broker.pki.site import BROKER_FOLDER
 
-# A message of full size, its topic (at most 93 bytes) and its properties (about 70). A larger one ends its sender's
-# connection; `message_size_limit`, which only dropped it, is what later versions want to be rid of.
-PACKET_BYTES_MAX = PAYLOAD_BYTES_MAX + 256
+# A message of full size, its topic (at most 93 bytes), its properties (about 70) and some to spare; receivers hold the
+# payload itself to its limit. A larger packet ends its sender's connection. `message_size_limit`, which only dropped
+# it, is what later versions want to be rid of, and every 2.0 says so on stderr.
+PACKET_BYTES_MAX = PAYLOAD_BYTES_MAX + 512
 IN_FLIGHT_MAX = 2_000  # QoS 1 to one subscriber; 20 by default, which holds the fleet's intake up
 QUEUED_MAX = 10_000
 QUEUED_BYTES_MAX = 32 * 1024 * 1024

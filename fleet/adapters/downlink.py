@@ -48,14 +48,23 @@ class StopTaken:
     sent_s: float
 
 
+@dataclass(frozen=True, slots=True)
+class RetainedCleared:
+    """The broker keeps no stop of `device` (`topics.ALL`: of the site) any more; `command_id` asked for that."""
+
+    device: str
+    command_id: str
+    sent_s: float
+
+
 class Report(Protocol):
     """Hears what became of messages."""
 
     def stop_taken(self, taken: StopTaken) -> None:
         """A stop is with the broker."""
 
-    def stop_cleared(self, device: str) -> None:
-        """The broker keeps no stop of `device` (`topics.ALL`: of the site) any more."""
+    def retained_cleared(self, cleared: RetainedCleared) -> None:
+        """A retained stop is gone from the broker."""
 
     def undelivered(self, device: str, channel: Channel, why: Undelivered) -> None:
         """A message is not, and will not be."""
@@ -90,6 +99,13 @@ class Line(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
+class _Clear:
+    """Instead of a message: nothing is to be retained."""
+
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True)
 class _Letter:
     """One message that waits for its acknowledgement."""
 
@@ -97,12 +113,8 @@ class _Letter:
     channel: Channel
     key: str  # two with one key say the same
     packet: sealed.Packet
-    message: DownlinkMessage | None  # None: clears what is retained
+    message: DownlinkMessage | _Clear
     expires_s: float
-
-    @property
-    def clears(self) -> bool:
-        return self.message is None
 
     @property
     def holds(self) -> bool:
@@ -153,11 +165,11 @@ class Downlink:
         expires_s = math.inf if packet.expiry_s is None else self._boottime() + packet.expiry_s
         self._post(_Letter(device, channel, _key_of(packet.topic, message), packet, message, expires_s))
 
-    def clear_stop(self, device: str) -> None:
-        """Take away the retained stop of `device` (`topics.ALL`: the site's)."""
+    def clear_stop(self, device: str, command_id: str) -> None:
+        """Take away the retained stop of `device` (`topics.ALL`: the site's), and report it under `command_id`."""
         topic = topic_for(self._site, device, Channel.STOP)
         packet = sealed.Packet(topic, b"", qos=1, retain=True, expiry_s=None, user_properties=())
-        self._post(_Letter(device, Channel.STOP, _clearing(topic), packet, None, math.inf))
+        self._post(_Letter(device, Channel.STOP, _clearing(topic), packet, _Clear(command_id), math.inf))
 
     def attach(self, line: Line) -> None:
         """Use this connection from now on; what the last one left unacknowledged goes out again, first."""
@@ -185,8 +197,8 @@ class Downlink:
         elif isinstance(letter.message, Stop):
             hold_id = sealed.hold_id_of(letter.packet.payload) if letter.packet.retain else None
             self._report.stop_taken(StopTaken(letter.message.command_id, hold_id, self._boottime()))
-        elif letter.clears:
-            self._report.stop_cleared(letter.device)
+        elif isinstance(letter.message, _Clear):
+            self._report.retained_cleared(RetainedCleared(letter.device, letter.message.command_id, self._boottime()))
         self._flush()
 
     # --- the insides ------------------------------------------------------------------------------------------------
@@ -225,7 +237,7 @@ class Downlink:
     def _has_room_for(self, letter: _Letter) -> bool:
         if letter.channel is not Channel.STOP:
             return letter.key in self._then or len(self._then) + len(self._in_flight) < self._items_max
-        if letter.key in self._first or letter.clears:  # one a topic, and there is a topic only for a device
+        if letter.key in self._first or isinstance(letter.message, _Clear):  # one a topic
             return True
         on_topic = self._stops_waiting[letter.packet.topic]
         return on_topic < STOPS_A_TOPIC_MAX and len(self._first) < self._items_max
@@ -235,11 +247,12 @@ class Downlink:
         if letter.channel is not Channel.STOP:
             self._then[letter.key] = letter
             return
+        topic = letter.packet.topic
         if letter.holds:  # it takes the place of what is retained: clearing that is not wanted any more
-            self._first.pop(_clearing(letter.packet.topic), None)
-        if letter.key not in self._first:
-            self._first[letter.key] = letter
-            self._stops_waiting[letter.packet.topic] += not letter.clears
+            self._first.pop(_clearing(topic), None)
+        if letter.key not in self._first and isinstance(letter.message, Stop):
+            self._stops_waiting[topic] += 1
+        self._first[letter.key] = letter
 
     def _flush(self) -> None:
         line = self._line
@@ -271,7 +284,7 @@ class Downlink:
             del self._then[letter.key]
             return
         del self._first[letter.key]
-        if not letter.clears:
+        if isinstance(letter.message, Stop):
             topic = letter.packet.topic
             self._stops_waiting[topic] -= 1
             if not self._stops_waiting[topic]:

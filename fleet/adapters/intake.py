@@ -1,7 +1,8 @@
 """Everything that devices say, from the intake connection into the one inbox: authentic and well-formed, or counted.
 
 Nothing that comes in can grow anything: telemetry that finds the inbox full is shed and counted; everything else waits,
-unacknowledged, and the broker holds back what comes after; refusals reach the inbox once a second for one device,
+unacknowledged, and the broker holds back what comes after. That holds at QoS 1 only: what should come so and does not
+is refused. Refusals reach the inbox once a second for one device,
 channel and reason, and are counted always.
 """
 
@@ -14,7 +15,7 @@ from typing import Any, Protocol
 
 from broker.contract.messages import Telemetry
 from broker.contract.shapes import COUNT_MAX
-from broker.contract.topics import FLEET, ROOT, UPLINKS, Channel, Direction, topic_for
+from broker.contract.topics import CHANNELS, FLEET, ROOT, UPLINKS, Channel, Direction, topic_for
 from broker.wire import sealed
 from fleet.core.inputs import Received, Rejected, Unreadable
 from fleet.keyring import Keyring
@@ -24,6 +25,7 @@ UNACKNOWLEDGED_MAX = 1_000
 REJECTED_AGAIN_S = 1.0
 REJECTED_KINDS_MAX = 4_096
 REJECTED_ECHO = "not_an_echo"
+REJECTED_QOS = "wrong_qos"
 
 Item = Received | Rejected | Unreadable
 
@@ -73,12 +75,14 @@ class Intake:
             return
         opened = self._opener.open(arrived.topic, arrived.payload, arrived.user_properties)
         match opened:
-            case sealed.Received(address, message):
+            case sealed.Received(address, message) if arrived.qos == CHANNELS[address.channel].qos:
                 self._keyring.heard(address.device, dict(arrived.user_properties)["kid"])
                 await self._take(address.device, message, arrived.retained)
+            case sealed.Received(address, _):
+                await self._reject(address.device, address.channel, REJECTED_QOS)
             case sealed.Refused(address, reason, _, authentic):
                 device, channel = (address.device, address.channel) if address is not None else (None, None)
-                if authentic and device is not None and channel is Channel.EVENT:
+                if authentic and device is not None and channel is Channel.EVENT and arrived.qos:
                     self.counts[channel, reason] += 1
                     await self._inbox.put(self._unreadable(device, arrived.payload))
                 else:

@@ -2,21 +2,40 @@
 
 import fcntl
 import os
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+LIFE_S = 0.5
+
 
 @contextmanager
-def one_instance(path: Path, waiting: Callable[[], None]) -> Iterator[None]:
-    """Hold the lock at `path`; if another process has it, say so once by `waiting` and wait until it ends."""
+def one_instance(path: Path, waiting: Callable[[], None], alive: Callable[[], None] = lambda: None) -> Iterator[None]:
+    """Hold the lock at `path`; if another process has it, say so once by `waiting` and wait until it ends.
+
+    While it waits, `alive` is called twice a second: whoever watches this process sees that it does not hang.
+    """
     held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
             fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             waiting()
-            fcntl.flock(held, fcntl.LOCK_EX)
+            _wait_for(held, alive)
         yield
     finally:
         os.close(held)
+
+
+def _wait_for(held: int, alive: Callable[[], None]) -> None:
+    """Take the lock in a thread: it is the open file's, whichever thread asks for it, and this one has to show life."""
+    taken = threading.Event()
+
+    def take() -> None:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        taken.set()
+
+    threading.Thread(target=take, name="lock", daemon=True).start()
+    while not taken.wait(LIFE_S):
+        alive()

@@ -10,6 +10,7 @@ from fleet.core.turn import Turn
 
 CAPABILITIES: tuple[str, ...] = ()  # optional keys that this fleet understands: none in version 1
 REPEAT_S = 5.0
+RAISE_PERIOD_S = 60.0  # a device that goes on naming a higher version does not fill the journal
 VERSION_RISE_MAX = 1_000_000  # a device that far ahead is wrong, and must not use the versions up
 
 
@@ -42,7 +43,12 @@ def agree(turn: Turn, name: str, device_version: int) -> None:
         turn.refused(name, Channel.BIRTH, "settings_version_implausible")
         return
     clinic = turn.state.durable.registry.clinic
-    if newest is None or device_version > ours or newest != _desired(ours, registered, clinic):
+    # In this order: what has to be issued anyway is no raise.
+    if (
+        newest is None
+        or newest != _desired(ours, registered, clinic)
+        or (device_version > ours and turn.due(f"settings raise/{name}", RAISE_PERIOD_S))
+    ):
         newest = _desired(max(ours, device_version) + 1, registered, clinic)
         turn.happened(SettingsIssued(**turn.at, device=name, settings=newest))
         turn.state.fleeting.sent_s.pop(f"settings/{name}", None)

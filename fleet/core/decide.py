@@ -30,6 +30,7 @@ from fleet.core.inputs import (
     StopSent,
     Tick,
     TookOver,
+    Undrain,
     Unreadable,
 )
 from fleet.core.state import Device, State
@@ -37,7 +38,7 @@ from fleet.core.turn import Decision, Turn
 
 __all__ = ["Decision", "decide", "evolve"]
 
-_Person = RequestSession | CancelSession | PushStop | ConfirmOff | ReleaseHold | Drain
+_Person = RequestSession | CancelSession | PushStop | ConfirmOff | ReleaseHold | Drain | Undrain
 _Wire = Rejected | Unreadable | StopSent | StopCleared
 
 
@@ -52,7 +53,7 @@ def decide(state: State, heard: Input) -> Decision:
             stops.chase(turn)
             sessions.pass_time(turn)
             presence.look(turn)
-        case RequestSession() | CancelSession() | PushStop() | ConfirmOff() | ReleaseHold() | Drain():
+        case RequestSession() | CancelSession() | PushStop() | ConfirmOff() | ReleaseHold() | Drain() | Undrain():
             turn = Turn(state, heard.now_s, heard.wall_s)
             _asked(turn, heard)
         case Rejected() | Unreadable():
@@ -86,6 +87,8 @@ def _asked(turn: Turn, heard: _Person) -> None:
             releases.requested(turn, heard)
         case Drain():
             house.drain(turn, heard)
+        case Undrain():
+            house.undrain(turn, heard)
         case _:
             assert_never(heard)
 

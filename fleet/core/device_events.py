@@ -26,7 +26,14 @@ class FleetNumberRaised(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DrainOrdered(Happened):
-    """Nothing new is authorised until the next take-over."""
+    """Nothing new is authorised until `DrainLifted`, whichever instance leads."""
+
+    issued_by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DrainLifted(Happened):
+    """Sessions are authorised again."""
 
     issued_by: str
 

@@ -12,6 +12,7 @@ from fleet.core.device_events import (
     DeviceLost,
     DeviceReported,
     DeviceReturned,
+    DrainLifted,
     DrainOrdered,
     EventConflicted,
     EventUnreadable,
@@ -25,6 +26,7 @@ from fleet.core.device_events import (
 from fleet.core.session_events import (
     AuthorisationAccepted,
     BaselineMeasured,
+    CancelOvertaken,
     LimitExceeded,
     OutputUnpermitted,
     SensorFlatlined,
@@ -56,6 +58,7 @@ from fleet.core.stop_events import (
 __all__ = [
     "AuthorisationAccepted",
     "BaselineMeasured",
+    "CancelOvertaken",
     "ConfirmedBy",
     "DeviceBooted",
     "DeviceBorn",
@@ -63,6 +66,7 @@ __all__ = [
     "DeviceLost",
     "DeviceReported",
     "DeviceReturned",
+    "DrainLifted",
     "DrainOrdered",
     "Event",
     "EventConflicted",
@@ -102,6 +106,7 @@ Event = (
     FleetTookOver
     | FleetNumberRaised
     | DrainOrdered
+    | DrainLifted
     | RegistryAdopted
     | SecurityNoticed
     | DeviceEnrolled
@@ -120,6 +125,7 @@ Event = (
     | SessionDeclined
     | SessionExpired
     | SessionCancelled
+    | CancelOvertaken
     | SessionAdvanced
     | BaselineMeasured
     | LimitExceeded

@@ -27,7 +27,6 @@ def took_over(durable: Durable, event: e.FleetTookOver) -> None:
     durable.fleet_n = event.fleet_n
     durable.host_boot = event.host_boot
     durable.took_over_s = event.now_s
-    durable.draining = False
 
 
 def _rebase(durable: Durable, now_s: float) -> None:
@@ -48,6 +47,10 @@ def number_raised(durable: Durable, event: e.FleetNumberRaised) -> None:
 
 def drain_ordered(durable: Durable, event: e.DrainOrdered) -> None:
     durable.draining = True
+
+
+def drain_lifted(durable: Durable, event: e.DrainLifted) -> None:
+    durable.draining = False
 
 
 def registry_adopted(durable: Durable, event: e.RegistryAdopted) -> None:
@@ -149,7 +152,9 @@ def reported(durable: Durable, event: e.DeviceReported) -> None:
 
 def unreadable(durable: Durable, event: e.EventUnreadable) -> None:
     spool = _covering(spool_of(durable, event.device, event.spool_id), event.n, event.n)
-    listed = (*spool.unreadable, messages.Unreadable(event.n, event.payload_sha256))[-UNREADABLE_KEPT:]
+    # A full list has been receipted, and waited for: receipts.py.
+    listed = () if len(spool.unreadable) >= UNREADABLE_KEPT else spool.unreadable
+    listed = (*listed, messages.Unreadable(event.n, event.payload_sha256))
     _keep(durable, event.device, replace(spool, unreadable=listed))
 
 

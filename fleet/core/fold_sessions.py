@@ -55,7 +55,17 @@ def expired(durable: Durable, event: e.SessionExpired) -> None:
 
 
 def cancelled(durable: Durable, event: e.SessionCancelled) -> None:
-    _change(durable, event.session_id, state=SessionState.CANCELLED, since_s=event.now_s)
+    _change(
+        durable,
+        event.session_id,
+        state=SessionState.CANCELLED,
+        since_s=event.now_s,
+        cancel_id=event.command_id,
+    )
+
+
+def cancel_overtaken(durable: Durable, event: e.CancelOvertaken) -> None:
+    _change(durable, event.session_id, state=SessionState.RUNNING, since_s=event.now_s)
 
 
 def advanced(durable: Durable, event: e.SessionAdvanced) -> None:

@@ -1,9 +1,17 @@
 """The fleet service's own affairs: taking over, draining, and the clinic's list."""
 
-from fleet.core import configuration, sessions
+from fleet.core import configuration, presence, sessions
 from fleet.core.effects import Answer, Ordered
-from fleet.core.events import DeviceEnrolled, DrainOrdered, FleetTookOver, RegistryAdopted, SessionWithheld, WithheldFor
-from fleet.core.inputs import Drain, RegistryChanged, TookOver
+from fleet.core.events import (
+    DeviceEnrolled,
+    DrainLifted,
+    DrainOrdered,
+    FleetTookOver,
+    RegistryAdopted,
+    SessionWithheld,
+    WithheldFor,
+)
+from fleet.core.inputs import Drain, RegistryChanged, TookOver, Undrain
 from fleet.core.turn import Turn
 
 
@@ -11,15 +19,23 @@ def took_over(turn: Turn, heard: TookOver) -> None:
     """Lead, under a number above everything that any device is known to have seen."""
     durable = turn.state.durable
     births = [device.birth.fleet_n for device in durable.devices.values() if device.birth is not None]
-    fleet_n = max([heard.fleet_n_min, durable.fleet_n, *births]) + 1
+    plausible = [fleet_n for fleet_n in births if fleet_n - durable.fleet_n <= presence.RISE_MAX]
+    fleet_n = max([heard.fleet_n_min, durable.fleet_n, *plausible]) + 1
     turn.happened(FleetTookOver(**turn.at, fleet_n=fleet_n, host_boot=heard.host_boot))
 
 
 def drain(turn: Turn, heard: Drain) -> None:
-    """Authorise nothing new until the next take-over."""
+    """Authorise nothing new until a person says otherwise: a restart, wanted or not, changes nothing about it."""
     if not turn.state.durable.draining:
         turn.happened(DrainOrdered(**turn.at, issued_by=heard.issued_by))
     turn.after_commit(Answer(heard.request_id, Ordered(turn.new_id("drain"))))
+
+
+def undrain(turn: Turn, heard: Undrain) -> None:
+    """Authorise sessions again."""
+    if turn.state.durable.draining:
+        turn.happened(DrainLifted(**turn.at, issued_by=heard.issued_by))
+    turn.after_commit(Answer(heard.request_id, Ordered(turn.new_id("undrain"))))
 
 
 def registry_changed(turn: Turn, heard: RegistryChanged) -> None:

@@ -157,7 +157,17 @@ class ReleaseHold:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Drain:
-    """Authorise nothing new from now on, until the next take-over; running sessions are leased to their end."""
+    """Authorise nothing new from now on, until `Undrain`, also after a restart; running sessions are leased on."""
+
+    request_id: str
+    issued_by: str
+    now_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Undrain:
+    """Authorise sessions again."""
 
     request_id: str
     issued_by: str
@@ -211,6 +221,7 @@ Input = (
     | ConfirmOff
     | ReleaseHold
     | Drain
+    | Undrain
     | RegistryChanged
     | TookOver
     | Tick

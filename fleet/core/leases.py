@@ -15,6 +15,7 @@ from dataclasses import replace
 from broker.contract.causes import Cause
 from broker.contract.limits import (
     BATTERY_END_PCT,
+    ENVELOPE,
     FROZEN_READINGS,
     OVER_TEMPERATURE_C,
     RELATIVE_TOLERANCE,
@@ -48,8 +49,11 @@ from fleet.core.turn import Turn
 
 SETTLING_S = 1.5
 SETTINGS_GRACE_S = 5.0  # for a new version to arrive: contract.md, rule 7
-# Paused means zero: a ramp, the longest pulse period, 200 ms of output_stuck, and a sample of delay.
-PAUSED_OUTPUT_AFTER_S = 3.0
+# Paused and stopping mean zero: a ramp, the longest pulse period, 200 ms of output_stuck, and a sample of delay.
+ZERO_AFTER_S = 3.0
+_COMES_TO_ZERO = frozenset({SessionState.PAUSED, SessionState.STOPPING})
+_SET_TO_ZERO = frozenset({Phase.ARMED, Phase.PAUSED})
+_ZERO = Limit(ZERO_MA, Layer.ENVELOPE)
 
 
 def answer(turn: Turn, device: Device, session: Session, sample: Telemetry) -> None:
@@ -60,7 +64,7 @@ def answer(turn: Turn, device: Device, session: Session, sample: Telemetry) -> N
     if bounds is None:
         _leave_out(turn, device, "settings_unknown")
         return
-    breach = _violation(turn, bounds, sample) or _output_in_pause(turn, session, sample)
+    breach = _violation(turn, bounds, sample) or _output_after_end(turn, session, sample)
     if breach is not None:
         _violated(turn, session, breach)
         return
@@ -135,7 +139,13 @@ def _worked_out(turn: Turn, session: Session, limits: Limits, sample: Telemetry)
     plan = session.plan
     pulse = plan
     if sample.pulse_width_us > 0.0 and sample.frequency_hz > 0.0:
-        pulse = replace(plan, pulse_width_us=sample.pulse_width_us, frequency_hz=sample.frequency_hz)
+        # Never below the envelope's floors: a pulse that is too weak is told by them, and one of almost nothing is
+        # no divisor.
+        pulse = replace(
+            plan,
+            pulse_width_us=max(sample.pulse_width_us, ENVELOPE.pulse_width_us_min.value),
+            frequency_hz=max(sample.frequency_hz, ENVELOPE.frequency_hz_min.value),
+        )
     setting = allowed_peak_ma(limits, plan)
     peak = allowed_peak_ma(limits, pulse)
     peak_over_ma = over_limit_threshold_ma(peak.value) * (1.0 + RELATIVE_TOLERANCE)
@@ -184,6 +194,8 @@ def _violation(turn: Turn, bounds: Bounds, sample: Telemetry) -> Breach | None:
         over_ma = bounds.peak_over_ma if turn.now_s >= bounds.settled_s else bounds.settling_over_ma
         if amplitude_ma > over_ma:
             return Breach("amplitude_ma", amplitude_ma, Limit(over_ma, bounds.peak.layer))
+        if amplitude_ma >= ZERO_MA and sample.phase is Phase.ARMED:
+            return Breach("amplitude_ma", amplitude_ma, _ZERO)  # test pulses, and noise, are below it
         if amplitude_ma >= ZERO_MA and bounds.too_low is not None:
             return bounds.too_low
     if sample.setting_ma > bounds.setting_over_ma:
@@ -193,13 +205,14 @@ def _violation(turn: Turn, bounds: Bounds, sample: Telemetry) -> Breach | None:
     return bounds.too_high
 
 
-def _output_in_pause(turn: Turn, session: Session, sample: Telemetry) -> Breach | None:
+def _output_after_end(turn: Turn, session: Session, sample: Telemetry) -> Breach | None:
+    """Output in a pause, or at the end of a session, that does not go away."""
     amplitude_ma = sample.amplitude_ma
-    if session.state is not SessionState.PAUSED or amplitude_ma is None or amplitude_ma < ZERO_MA:
+    if session.state not in _COMES_TO_ZERO or amplitude_ma is None or amplitude_ma < ZERO_MA:
         return None
-    if turn.now_s - session.since_s < PAUSED_OUTPUT_AFTER_S:
+    if turn.now_s - session.since_s < ZERO_AFTER_S:
         return None
-    return Breach("amplitude_ma", amplitude_ma, Limit(ZERO_MA, Layer.ENVELOPE))
+    return Breach("amplitude_ma", amplitude_ma, _ZERO)
 
 
 def _violated(turn: Turn, session: Session, breach: Breach) -> None:
@@ -267,6 +280,8 @@ def _shortcoming(turn: Turn, device: Device, session: Session, sample: Telemetry
         and turn.now_s - device.settings_since_s >= SETTINGS_GRACE_S
     ):
         return "settings_old"
+    if sample.setting_ma > 0.0 and sample.phase in _SET_TO_ZERO:
+        return "setting_not_zero"  # whoever started or resumed there would not start from 0 (H03)
     if sample.amplitude_ma is None or sample.temperature_c is None or sample.battery_pct is None:
         return "reading_missing"
     if sample.battery_pct < BATTERY_END_PCT:

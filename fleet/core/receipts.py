@@ -8,42 +8,88 @@ from broker.contract.messages import Birth, Event, Receipt
 from broker.contract.topics import Channel
 from fleet.core.effects import Count, SendReceipt
 from fleet.core.events import DeviceReported, EventConflicted, EventUnreadable, SpoolGapFound
-from fleet.core.fold_devices import covered, spool_of
+from fleet.core.fold_devices import UNREADABLE_KEPT, covered, spool_of
 from fleet.core.inputs import Unreadable
-from fleet.core.turn import Turn
+from fleet.core.state import Spool
+from fleet.core.turn import BURST_S, Turn
 
 # Ahead of a gap an agent sends nothing: it drains in order. So this is room for reordering, not for hoarding.
 RANGES_MAX = 64
+# A full list of unreadable events has reached an agent that sends the next one again after this time.
+LISTED_AFTER_S = 2.0
 
 
 def report(turn: Turn, device: str, event: Event) -> bool:
     """Take in an event; True where it is new. Repetitions are receipted again: the first receipt may be lost."""
     spool = spool_of(turn.state.durable, device, event.spool_id)
     new = not covered(spool, event.n)
-    if new and len(spool.beyond) >= RANGES_MAX and event.n != spool.upto + 1:
-        turn.at_once(Count(device, Channel.EVENT, "too_far_ahead"))  # no receipt: it comes again
+    if new and _too_far_ahead(turn, device, spool, event.n):
         return False
+    if not new:
+        _not_taken(turn, device, spool)
     if new:
         turn.happened(DeviceReported(**turn.at, device=device, event=event))
     elif dict(spool.recent).get(event.n, event.event_id) != event.event_id:
-        turn.happened(EventConflicted(**turn.at, device=device, event=event))
+        if turn.due(f"conflict/{device}/{event.spool_id}/{event.n}", BURST_S):
+            turn.happened(EventConflicted(**turn.at, device=device, event=event))
         turn.refused(device, Channel.EVENT, "event_conflict")
     _receipt(turn, device, event.spool_id)
     return new
 
 
+def _too_far_ahead(turn: Turn, device: str, spool: Spool, n: int) -> bool:
+    """Whether there is no room to remember it by; then there is no receipt, and it comes again."""
+    if len(spool.beyond) < RANGES_MAX or n == spool.upto + 1:
+        return False
+    turn.at_once(Count(device, Channel.EVENT, "too_far_ahead"))
+    return True
+
+
 def quarantine(turn: Turn, device: str, heard: Unreadable) -> None:
-    """An event that could not be read. Without its number it cannot be receipted, only noticed."""
+    """An event that could not be read. Without its number it cannot be receipted, only noticed.
+
+    The receipt that covers it has to list it, or the agent would delete it as accepted. A list that is full is sent
+    as it is, up to here and no further; when the agent sends the next one again it has taken it, and a new list begins.
+    """
     turn.refused(device, Channel.EVENT, "unreadable")
     birth = turn.state.device(device).birth
     spool_id = heard.spool_id or (None if birth is None else birth.spool_id)
     if spool_id is None or heard.n is None:
         return
-    if not covered(spool_of(turn.state.durable, device, spool_id), heard.n):
+    spool = spool_of(turn.state.durable, device, spool_id)
+    if covered(spool, heard.n):
+        _not_taken(turn, device, spool)
+    else:
+        if _too_far_ahead(turn, device, spool, heard.n):
+            return
+        if len(spool.unreadable) >= UNREADABLE_KEPT and not _list_taken(turn, device, spool):
+            _receipt(turn, device, spool_id)
+            return
         turn.happened(
             EventUnreadable(**turn.at, device=device, spool_id=spool_id, n=heard.n, payload_sha256=heard.payload_sha256)
         )
     _receipt(turn, device, spool_id)
+
+
+def _waiting(device: str, spool: Spool) -> str:
+    return f"unreadable/{device}/{spool.spool_id}"
+
+
+def _list_taken(turn: Turn, device: str, spool: Spool) -> bool:
+    since_s = turn.state.fleeting.sent_s.get(_waiting(device, spool))
+    if since_s is None:
+        turn.state.fleeting.note_sent(_waiting(device, spool), turn.now_s)
+        return False
+    if turn.now_s - since_s < LISTED_AFTER_S:
+        return False
+    del turn.state.fleeting.sent_s[_waiting(device, spool)]
+    return True
+
+
+def _not_taken(turn: Turn, device: str, spool: Spool) -> None:
+    """An agent that repeats what was receipted has not heard the receipt: the waiting begins again."""
+    if _waiting(device, spool) in turn.state.fleeting.sent_s:
+        turn.state.fleeting.note_sent(_waiting(device, spool), turn.now_s)
 
 
 def oldest_known(turn: Turn, device: str, birth: Birth) -> None:

@@ -9,8 +9,8 @@ from fleet.core.turn import Turn, wall_time
 
 
 def requested(turn: Turn, request: RequestSession) -> None:
-    """Decide on a request. The same one again, while its session is open, has the same answer."""
-    for session in turn.state.open_sessions():
+    """Decide on a request. The same one again has the same session, which may be over by now: never a second one."""
+    for session in turn.state.durable.sessions.values():
         if session.request_id == request.request_id:
             turn.after_commit(Answer(request.request_id, Granted(session.session_id)))
             return

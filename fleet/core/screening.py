@@ -6,7 +6,7 @@ The findings are used to decide and are in no event: the fleet keeps the outcome
 from dataclasses import dataclass
 from enum import StrEnum
 
-from broker.contract.shapes import Strict
+from broker.contract.shapes import OperatorId, RuleSet, Strict
 
 SCREENING_VALID_S = 24 * 3600.0
 
@@ -46,10 +46,10 @@ ABSOLUTE = frozenset(
 class Screening(Strict):
     """What a screening found, when (Unix seconds), by which rules, and which clinician overrides it, if any."""
 
-    rule_set: str
+    rule_set: RuleSet
     at_wall_s: float
     findings: tuple[Contraindication, ...] = ()
-    override_by: str | None = None
+    override_by: OperatorId | None = None
 
 
 class ScreeningOutcome(StrEnum):
@@ -65,6 +65,6 @@ class Screened(Strict):
     """A screening as it is journaled: never its answers."""
 
     outcome: ScreeningOutcome
-    rule_set: str
+    rule_set: RuleSet
     at_wall_s: float
-    override_by: str | None
+    override_by: OperatorId | None

@@ -95,6 +95,14 @@ class SessionCancelled(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class CancelOvertaken(Happened):
+    """The device had started the session before the cancel reached it: it runs."""
+
+    session_id: str
+    command_id: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class SessionAdvanced(Happened):
     """A live sample showed the session in another phase: authorised, armed, running, paused or stopping."""
 

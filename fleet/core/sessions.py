@@ -7,12 +7,13 @@ next boot. In between, a session that the device does not show any more is `stop
 from broker.contract import messages
 from broker.contract.causes import CONSEQUENCES, Cause, Ending
 from broker.contract.limits import ZERO_MA
-from broker.contract.messages import LIVE_PHASES, AckStatus, EventKind, Phase, Telemetry
+from broker.contract.messages import LIVE_PHASES, AckStatus, CommandRefusal, EventKind, Phase, Telemetry
 from broker.contract.topics import Channel
 from fleet.core import stops
 from fleet.core.effects import Answer, Ordered, Refused, SendAuthorisation, SendCancel
 from fleet.core.events import (
     AuthorisationAccepted,
+    CancelOvertaken,
     OutputUnpermitted,
     SessionAdvanced,
     SessionCancelled,
@@ -33,7 +34,7 @@ _ENDS = frozenset({S.COMPLETED, S.ABORTED, S.STOPPED_LATCHED})
 _BEFORE_RUNNING = frozenset({S.EXPIRED, S.CANCELLED, S.REFUSED})
 
 # Telemetry is QoS 0 and a fleet may miss a second: phases may be skipped forward. Never back, but by disarming and
-# resuming.
+# resuming, and where a cancel came too late.
 TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
     S.DRAFT: frozenset({S.REFUSED, S.AUTHORISED}),
     S.AUTHORISED: frozenset({S.ARMED, S.RUNNING, S.PAUSED, S.STOPPING}) | _BEFORE_RUNNING | _ENDS,
@@ -45,7 +46,7 @@ TRANSITIONS: dict[SessionState, frozenset[SessionState]] = {
     S.STOPPED_LATCHED: frozenset({S.CLEARED}),
     S.REFUSED: frozenset(),
     S.EXPIRED: frozenset(),
-    S.CANCELLED: frozenset(),
+    S.CANCELLED: frozenset({S.RUNNING}),
     S.COMPLETED: frozenset(),
     S.ABORTED: frozenset(),
     S.CLEARED: frozenset(),
@@ -66,6 +67,8 @@ _STATE_OF_ENDING: dict[Ending, SessionState] = {
 }
 
 TIMER_SLACK_S = 5.0  # the fleet's own timers come after the device's
+STOPPING_S_MAX = 10.0  # a ramp of 1 s and a pulse period: zero is measured, and the session over, within some 2 s
+SETTINGS_AFTER_S = 10.0  # new settings reach a device within 5 s; then the timers' own 5 s
 UNPERMITTED_AFTER_S = 2.0  # a ramp of 1 s, and messages that overtake each other, are no breach
 SETTLE_AFTER_S = 30.0  # an end that an idle device has not reported by then never will be
 COMMAND_REPEAT_S = 2.0
@@ -188,14 +191,30 @@ def unpermitted(turn: Turn, device: Device, sample: Telemetry) -> None:
 
 
 def acknowledged(turn: Turn, device: Device, ack: messages.Ack) -> None:
-    """What the device made of an authorisation."""
+    """What the device made of an authorisation, or of a cancel."""
     session = turn.state.session_on(device)
-    if session is None or session.authorisation.command_id != ack.command_id or session.state is not S.AUTHORISED:
+    if session is None:
+        return
+    if ack.command_id == session.cancel_id and ack.reason is CommandRefusal.ALREADY_RUNNING:
+        _cancel_overtaken(turn, session, ack.command_id)
+    if session.authorisation.command_id != ack.command_id or session.state is not S.AUTHORISED:
         return
     if ack.status is AckStatus.REFUSED:
         turn.happened(SessionDeclined(**turn.at, session_id=session.session_id, reason=ack.reason))
     elif ack.status is AckStatus.DONE and not session.accepted:
         turn.happened(AuthorisationAccepted(**turn.at, session_id=session.session_id))
+
+
+def _cancel_overtaken(turn: Turn, session: Session, command_id: str) -> None:
+    """It was started while the cancel was on its way, by somebody who stands there: it runs, and is followed.
+
+    Unless it is over by now, or the client sits elsewhere: then what runs has no permission, and is stopped as that.
+    """
+    if session.state is not S.CANCELLED or session.cause is not None:
+        return
+    if any(other.client == session.client for other in turn.state.open_sessions()):
+        return
+    turn.happened(CancelOvertaken(**turn.at, session_id=session.session_id, command_id=command_id))
 
 
 def reported(turn: Turn, name: str, event: messages.Event) -> None:
@@ -251,33 +270,65 @@ def device_lost(turn: Turn, name: str) -> None:
 def keep_time(turn: Turn, session: Session, elapsed_s: float) -> None:
     """The fleet's second timer: at 5 s over the session's length, or a pause's, it stops (H05).
 
-    By its own time since it saw the session run, and at least by what the device says.
+    By its own time since it saw the session run, and at least by what the device says. Settings that became tighter
+    count for the session that is on, too (contract.md, rule 7), once the device has had time for them.
     """
     if session.withheld is not None:
         return
     in_state_s = turn.now_s - session.since_s
+    session_s_max, pause_s_max = _length_limits(turn, session)
     if session.state is S.RUNNING:
         ran_s = max(session.ran_s + in_state_s, elapsed_s)
-        if ran_s >= session.plan.duration_s + TIMER_SLACK_S:
+        if ran_s >= session_s_max + TIMER_SLACK_S:
             stops.order(turn, session.device, Cause.SESSION_CAP, "session_s")
     elif session.state is S.PAUSED:
-        pause_s_max = session.authorisation.limits.pause_s_max.value
         paused_s = session.paused_s + in_state_s
         if in_state_s >= pause_s_max + TIMER_SLACK_S:
             stops.order(turn, session.device, Cause.SESSION_CAP, "pause_s")
         elif paused_s >= session.authorisation.pause_total_s + TIMER_SLACK_S:
             stops.order(turn, session.device, Cause.SESSION_CAP, "pause_total_s")
+    elif session.state is S.STOPPING and in_state_s >= STOPPING_S_MAX:
+        stops.order(turn, session.device, Cause.SESSION_CAP, "stopping_s")
+
+
+def _length_limits(turn: Turn, session: Session) -> tuple[float, float]:
+    """How long the session, and one pause of it, may last, in seconds."""
+    limits = session.authorisation.limits
+    session_s_max = min(session.plan.duration_s, limits.session_s_max.value)
+    device = turn.state.device(session.device)
+    if device.settings is None or turn.now_s - device.settings_since_s < SETTINGS_AFTER_S:
+        return session_s_max, limits.pause_s_max.value
+    tighter = device.settings.limits
+    return min(session_s_max, tighter.session_s_max.value), min(limits.pause_s_max.value, tighter.pause_s_max.value)
 
 
 def pass_time(turn: Turn) -> None:
-    """Every session's timers: those that run, and those that were not started in time."""
+    """Every session's timers: those that run, and those that were not started in time.
+
+    A fleet that has just taken over has not heard yet whether a session still runs, and without a sample nothing runs
+    on: its timers wait for the first one.
+    """
     for session in list(turn.state.open_sessions()):
         if session.state in {S.AUTHORISED, S.ARMED}:
             start_within_s = session.authorisation.start_within_s
             if turn.now_s - session.answered_s >= start_within_s + TIMER_SLACK_S:
                 turn.happened(SessionExpired(**turn.at, session_id=session.session_id))
-        else:
+        elif session.state is S.LOST:
+            _give_up_struck_off(turn, session)
+        elif session.state is not S.STOPPING and _heard(turn, session):
             keep_time(turn, session, session.elapsed_s)
+
+
+def _heard(turn: Turn, session: Session) -> bool:
+    seen = turn.state.newest(session.device)
+    return seen is not None and seen.sample.session_id == session.session_id
+
+
+def _give_up_struck_off(turn: Turn, session: Session) -> None:
+    """What was lost on a device that may not speak any more will never be reported."""
+    registered = turn.state.registered(session.device)
+    if registered is None or registered.struck_off:
+        _end(turn, session, S.ABORTED, None, None)
 
 
 # --- people ---------------------------------------------------------------------------------------------------------

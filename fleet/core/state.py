@@ -92,6 +92,7 @@ class Session(Strict):
     elapsed_s: float = 0.0  # by the device, at the last change of state
     paused_s: float = 0.0  # pauses that are over
     baseline_ohm: float | None = None
+    cancel_id: str | None = None  # the command that withdrew it
     withheld: WithheldFor | None = None
     ended: messages.SessionEnded | None = None
     cause: Cause | None = None

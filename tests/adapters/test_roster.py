@@ -1,5 +1,6 @@
 """The site's registry as the core gets it: days become moments, the clinic's limits tighten the envelope."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime
 
 import pytest
@@ -49,11 +50,14 @@ def test_devices_operators_and_limits_are_all_there() -> None:
     assert second.struck_off
 
 
-def test_a_renewed_key_is_no_new_enrolment_but_another_stimulator_is() -> None:
+def test_a_renewed_key_is_no_new_enrolment_but_another_stimulator_or_a_persons_word_is() -> None:
     """A new enrolment forgets a device's boots, and so would end its session."""
     before = site("UTC").devices["stim-01"]
     renewed = Device("stim-01", "room-1", "s-1", "model-a", (POINT, "04" + "1" * 128), date(2028, 1, 1))
     exchanged = Device("stim-01", "room-1", "s-9", "model-a", (POINT,), date(2027, 3, 27))
+
+    by_a_person = replace(before, enrolled_n=2)
+    moved = replace(before, room="room-9")
 
     def enrolment(device: Device) -> str:
         return (
@@ -61,4 +65,5 @@ def test_a_renewed_key_is_no_new_enrolment_but_another_stimulator_is() -> None:
         )
 
     assert enrolment(renewed) == enrolment(before)
-    assert enrolment(exchanged) != enrolment(before)
+    assert enrolment(moved) == enrolment(before)
+    assert len({enrolment(before), enrolment(exchanged), enrolment(by_a_person)}) == 3

@@ -58,12 +58,14 @@ def test_a_device_is_told_where_its_folder_goes(site: Shell) -> None:
     status, out, err = site("provision device stim-2 --room room-1 --serial s2 --model generic --out stim-2")
     assert (status, err) == (0, "")
     assert "hand stim-2 to it and keep no copy" in out
-    assert "No broker of this site runs on this machine" in out
+    assert "No broker of this site could be told on this machine" in out
 
 
-def test_revoking_takes_the_device_off_the_list(site: Shell) -> None:
-    status, out, _ = site("provision revoke stim-1")
-    assert (status, out.splitlines()[0]) == (0, "Device stim-1 is struck off, for good.")
+def test_revoking_without_a_broker_to_tell_says_that_the_rights_go_on_and_fails(site: Shell) -> None:
+    status, out, err = site("provision revoke stim-1")
+    assert (status, out) == (1, "Device stim-1 is struck off, for good.\n")
+    assert "rights at the broker go on until the broker gets that list and reloads it" in err
+    assert load_registry(site.folder / "site").devices["stim-1"].struck_off
     assert "stim-1" not in (site.folder / "site" / "broker" / "acl").read_text()
 
 
@@ -79,6 +81,29 @@ def test_renewing_a_device_its_key_and_the_end_of_the_overlap(site: Shell) -> No
     status, out, _ = site("provision renew stim-1 --finish")
     assert (status, "Only the newest key of stim-1" in out) == (0, True)
     assert len(load_registry(site.folder / "site").devices["stim-1"].public_keys) == 1
+
+
+def test_a_second_new_key_waits_for_the_end_of_the_first_renewal(site: Shell) -> None:
+    assert site("provision renew stim-1 --out renewed --new-key")[0] == 0
+    status, _, err = site("provision renew stim-1 --out again --new-key")
+    assert (status, "end that renewal with --finish" in err) == (1, True)
+    assert site("provision renew stim-1 --finish")[0] == 0
+    assert site("provision renew stim-1 --out again --new-key")[0] == 0
+
+
+def test_a_device_with_a_new_disk_is_enrolled_anew(site: Shell) -> None:
+    for n, nth in ((2, "2nd"), (3, "3rd"), (4, "4th")):
+        status, out, _ = site("provision enrol stim-1")
+        assert (status, out.splitlines()[0]) == (0, f"Device stim-1 is enrolled anew, for the {nth} time.")
+        assert "forgets its boots and spools" in out
+        assert load_registry(site.folder / "site").devices["stim-1"].enrolled_n == n
+
+
+def test_a_device_moves_into_another_room(site: Shell) -> None:
+    status, out, _ = site("provision move stim-1 --room room-2")
+    assert (status, out.startswith("Device stim-1 belongs to room-2 from now on")) == (0, True)
+    device = load_registry(site.folder / "site").devices["stim-1"]
+    assert (device.room, device.enrolled_n) == ("room-2", 1)
 
 
 @pytest.mark.parametrize("identity", ["fleet-intake", "fleet-safety", "server"])
@@ -114,6 +139,12 @@ def test_rotating_the_site_key(site: Shell) -> None:
         ("provision renew stim-9 --out x", "has no device stim-9"),
         ("provision rotate --finish", "no rotation is under way"),
         ("provision revoke stim-9", "has no device stim-9"),
+        ("provision enrol stim-9", "has no device stim-9"),
+        ("provision move stim-9 --room r", "has no device stim-9"),
+        ("provision move stim-1 --room Room", "The room 'Room' must be"),
+        ("asyncapi --out nowhere/x", "nowhere/x cannot be used: No such file or directory."),
+        ("vectors --out nowhere/x", "nowhere/x cannot be used: No such file or directory."),
+        ("broker --bind no.such.host.invalid", "There is no address no.such.host.invalid to listen on"),
         ("provision revoke stim-1 --site-dir nowhere", "holds no site"),
         ("broker --site-dir nowhere", "The registry nowhere cannot be read"),
         ("provision device stim-2 --room r --serial s9 --model g --out site/registry.json", "cannot be used"),

@@ -1,5 +1,6 @@
 """The local runner: up in a moment, gone without a trace, and a hold that outlives a crash."""
 
+import itertools
 import os
 import shutil
 import signal
@@ -13,7 +14,8 @@ import pytest
 
 from broker.mosquitto import local
 from broker.mosquitto.acl import acl_text
-from broker.mosquitto.local import BrokerFailed, LocalMosquitto, free_port, mosquitto_path, reload_broker
+from broker.mosquitto.local import LocalMosquitto, free_port, mosquitto_path
+from broker.mosquitto.running import BrokerFailed, lone_broker, note_pid, reload_broker
 from broker.pki.devices import provision_device, strike_off
 from broker.pki.site import provision_site
 from tests.contract.raw_mqtt import NOT_AUTHORISED, Papers, RawClient
@@ -29,6 +31,12 @@ def site_dir(tmp_path: Path) -> Path:
     provision_site(site_dir, tmp_path / "ca", "north", now=NOW)
     provision_device(site_dir, tmp_path / "ca", "stim-1", "room-1", "s1", "generic", tmp_path / "stim-1", now=NOW)
     return site_dir
+
+
+@pytest.fixture
+def other_site_dir(tmp_path: Path) -> Path:
+    provision_site(tmp_path / "other", tmp_path / "other-ca", "south", now=NOW)
+    return tmp_path / "other"
 
 
 @pytest.fixture
@@ -123,22 +131,67 @@ def test_without_a_running_broker_the_list_is_written_all_the_same(site_dir: Pat
 @pytest.mark.parametrize(
     "content", ["", "no pid", str(os.getpid()), "999999999"], ids=["empty", "no pid", "another's", "nobody's"]
 )
-def test_a_stale_pid_file_harms_nobody(site_dir: Path, content: str) -> None:
-    (site_dir / "broker" / "mosquitto.pid").write_text(content)
+def test_a_process_id_that_is_left_from_before_harms_nobody(site_dir: Path, content: str) -> None:
+    (site_dir / "broker" / "running.pid").write_text(content)
     assert not reload_broker(site_dir)
 
 
-def test_a_taken_port_is_said_plainly(site_dir: Path, mosquitto: LocalMosquitto) -> None:
+@pytest.mark.parametrize("content", ["", "999999999", "1"], ids=["not yet", "nobody's", "another's"])
+def test_whoever_has_the_lock_but_is_not_the_broker_gets_no_signal(site_dir: Path, content: str) -> None:
+    seconds = itertools.count()
+    with lone_broker(site_dir) as lock:
+        os.pwrite(lock, content.encode(), 0)
+        assert not reload_broker(site_dir, clock=lambda: float(next(seconds)))
+
+
+def test_a_broker_that_does_not_listen_to_the_signal_yet_is_not_killed_by_it(site_dir: Path) -> None:
+    """Between the lock and Mosquitto's own signals lies the start of the command."""
+    seconds = itertools.count()
+    with lone_broker(site_dir) as lock:
+        command = [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()"]
+        with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, pass_fds=(lock,)) as starting:
+            assert starting.stdout is not None
+            assert starting.stdout.readline() == b"up\n"
+            note_pid(lock, starting.pid)
+            assert not reload_broker(site_dir, clock=lambda: float(next(seconds)))
+            assert starting.poll() is None
+            starting.communicate(b"")
+        assert starting.returncode == 0
+
+
+def test_a_second_broker_of_a_site_is_refused_and_changes_nothing(mosquitto: LocalMosquitto) -> None:
+    """It used to rewrite the configuration of the first, and its end took the first one's pid file with it."""
+    folder = mosquitto.site_dir / "broker"
+    before = {name: (folder / name).read_bytes() for name in ("mosquitto.conf", "acl", "running.pid")}
+    with pytest.raises(BrokerFailed, match=f"runs already on this machine, as process {mosquitto.pid}"):
+        LocalMosquitto(mosquitto.site_dir).start()
+    assert {name: (folder / name).read_bytes() for name in before} == before
+    assert reload_broker(mosquitto.site_dir)
+
+
+def test_a_broker_that_was_killed_leaves_its_site_free(mosquitto: LocalMosquitto) -> None:
+    mosquitto.kill()
+    assert not reload_broker(mosquitto.site_dir)
+    with LocalMosquitto(mosquitto.site_dir):
+        assert reload_broker(mosquitto.site_dir)
+
+
+def test_it_is_not_reloaded_when_it_does_not_run(site_dir: Path) -> None:
+    with pytest.raises(BrokerFailed, match="does not run"):
+        LocalMosquitto(site_dir).reload()
+
+
+def test_a_taken_port_is_said_plainly(other_site_dir: Path, mosquitto: LocalMosquitto) -> None:
     with pytest.raises(BrokerFailed, match="does not come up"):
-        LocalMosquitto(site_dir, port=mosquitto.port).start()
+        LocalMosquitto(other_site_dir, port=mosquitto.port).start()
 
 
 def test_a_picked_port_that_was_taken_meanwhile_is_picked_anew(
-    site_dir: Path, mosquitto: LocalMosquitto, monkeypatch: pytest.MonkeyPatch
+    other_site_dir: Path, mosquitto: LocalMosquitto, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ports = iter([mosquitto.port, free_port()])
     monkeypatch.setattr(local, "free_port", lambda: next(ports))
-    with LocalMosquitto(site_dir) as second:
+    with LocalMosquitto(other_site_dir) as second:
         assert second.port != mosquitto.port
 
 
@@ -172,22 +225,55 @@ def test_the_start_leaves_no_key_readable_by_others(mosquitto: LocalMosquitto) -
     assert modes["acl"] == 0o600
 
 
-def test_the_broker_command_becomes_the_broker(site_dir: Path) -> None:
+STIMFLEET = (
+    "import argparse, sys; from broker.commandline import add_commands\n"
+    "parser = argparse.ArgumentParser(); add_commands(parser.add_subparsers())\n"
+    "args = parser.parse_args(); sys.exit(args.run(args))"
+)
+
+
+def stimfleet(*words: object) -> list[str]:
+    return [sys.executable, "-c", STIMFLEET, *map(str, words)]
+
+
+def said(*words: object) -> tuple[int, str, str]:
+    done = subprocess.run(stimfleet(*words), capture_output=True, text=True, check=False)
+    return done.returncode, done.stdout, done.stderr
+
+
+def test_the_broker_command_becomes_the_broker_a_second_one_does_not_and_revoking_reaches_the_first(
+    site_dir: Path,
+) -> None:
     port = free_port()
-    program = (
-        "import argparse, sys; from broker.commandline import add_commands\n"
-        "parser = argparse.ArgumentParser(); add_commands(parser.add_subparsers())\n"
-        "args = parser.parse_args(); sys.exit(args.run(args))"
-    )
-    command = [sys.executable, "-c", program, "broker", "--site-dir", str(site_dir), "--port", str(port)]
-    with subprocess.Popen(command) as process:
+    here = ("--site-dir", site_dir)
+    with subprocess.Popen(stimfleet("broker", *here, "--port", port), stderr=subprocess.PIPE, text=True) as process:
         papers = Papers.of_device(site_dir.parent / "stim-1")
         while process.poll() is None:
             try:
                 with RawClient(port, papers) as client:
                     assert client.publish(ACK) != NOT_AUTHORISED
+                    conf = (site_dir / "broker" / "mosquitto.conf").read_bytes()
+                    sentence = f"A broker of the site in {site_dir} runs already on this machine, as process"
+                    for again in (("--port", port), ("--port", free_port()), ("--configure-only",)):
+                        assert said("broker", *here, *again) == (1, "", f"{sentence} {process.pid}.\n")
+                    assert (site_dir / "broker" / "mosquitto.conf").read_bytes() == conf
+                    status, out, _ = said("provision", "revoke", "stim-1", *here)
+                    assert (status, out.splitlines()[1]) == (0, "The broker on this machine obeys the new list.")
+                    while client.publish(ACK) != NOT_AUTHORISED:
+                        pass
                 break
             except ConnectionRefusedError:
                 continue
         process.terminate()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
     assert process.returncode == 0
+
+
+def test_the_broker_command_says_why_it_cannot_listen(other_site_dir: Path, mosquitto: LocalMosquitto) -> None:
+    here = ("broker", "--site-dir", other_site_dir)
+    taken = f"Port {mosquitto.port} is taken by another program; choose another with --port.\n"
+    assert said(*here, "--port", mosquitto.port) == (1, "", taken)
+    nowhere = said(*here, "--port", free_port(), "--bind", "192.0.2.1")  # TEST-NET-1, RFC 5737
+    assert (nowhere[0], "of 192.0.2.1: Cannot assign requested address" in nowhere[2]) == (1, True)
+    assert not (other_site_dir / "broker" / "mosquitto.conf").exists()

@@ -216,11 +216,26 @@ def test_while_a_devices_key_is_renewed_both_are_good_and_after_that_the_new_one
     assert fleet_hears(root, new)
 
 
-def test_a_second_renewal_keeps_two_keys_not_three(root: Path) -> None:
+def test_a_second_renewal_before_the_first_is_finished_leaves_the_key_in_use_good(root: Path) -> None:
+    """It would have dropped the key that the device still speaks with."""
     add(root)
-    for n in range(2):
-        device = renew_device(root / "site", root / "ca", "stim-1", root / f"r{n}", now=LATER, new_key=True)
-    assert len(device.public_keys) == 2
+    in_use = device_links(load_papers(root / "papers"))
+    renew_device(root / "site", root / "ca", "stim-1", root / "renewed", now=LATER, new_key=True)
+    before = load_registry(root / "site")
+    with pytest.raises(ProvisioningRefused, match="has a new key already; end that renewal with --finish"):
+        renew_device(root / "site", root / "ca", "stim-1", root / "again", now=LATER, new_key=True)
+    assert fleet_hears(root, in_use)
+    assert load_registry(root / "site") == before
+    assert not (root / "again").exists()
+
+
+def test_a_certificate_may_be_renewed_while_a_key_is(root: Path) -> None:
+    """Over the newer key: the device has perhaps not changed over yet."""
+    add(root)
+    renew_device(root / "site", root / "ca", "stim-1", root / "renewed", now=LATER, new_key=True)
+    renew_device(root / "site", root / "ca", "stim-1", root / "renewed", now=LATER)
+    assert fleet_hears(root, device_links(load_papers(root / "papers")))
+    assert fleet_hears(root, device_links(load_papers(root / "renewed")))
 
 
 def test_while_the_site_key_is_rotated_devices_change_over_one_by_one(root: Path) -> None:

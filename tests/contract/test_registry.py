@@ -44,6 +44,12 @@ def test_it_comes_back_as_it_was_written(tmp_path: Path) -> None:
     assert load_registry(tmp_path) == load_registry(tmp_path / "registry.json") == REGISTRY
 
 
+def test_a_registry_from_before_enrolments_were_counted_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
+    for device in document["devices"]:
+        del device["enrolled_n"]
+    assert loaded(tmp_path, document) == REGISTRY
+
+
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     save_registry(tmp_path, REGISTRY)
     with pytest.raises(BadRegistry, match=r"cannot be written: the registry\.broker_port is 0"):
@@ -77,6 +83,9 @@ def test_active_are_those_that_are_not_struck_off() -> None:
         (("devices", 0, "public_keys"), ["04ab"], r"public_keys\[0\]"),
         (("devices", 0, "public_keys"), ["05" + "ab" * 64], r"public_keys\[0\]"),
         (("devices", 0, "struck_off"), 0, "neither true nor false"),
+        (("devices", 0, "enrolled_n"), 0, r"devices\[0\].enrolled_n is 0, which does not count from 1"),
+        (("devices", 0, "enrolled_n"), True, "does not count from 1"),
+        (("devices", 0, "enrolled_n"), "2", "does not count from 1"),
         (("devices", 0, "certificate_until"), "2028-02-30", "no day"),
         (("devices", 0, "certificate_until"), "20280130", "certificate_until"),
         (("devices", 0, "colour"), "red", "has 'colour', which is unknown"),

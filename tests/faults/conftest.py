@@ -5,6 +5,7 @@ import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -77,6 +78,11 @@ class Ward:
         """The boot time until which the agent holds a lease, to a tenth of a second; None without one."""
         said = re.search(r"permission +(\d+\.\d) s left", self.clinic.press(device, "status"))
         return None if said is None else boottime_s() + float(said[1])
+
+    def newest_sample_sent_s(self, session: str) -> float:
+        """The boot time at which the newest sample that the fleet has of a session was sent, by its own wall time."""
+        sample = self.clinic.ask(op="session_show", session_id=session)["session"]["sample"]
+        return datetime.fromisoformat(sample["at"]).timestamp() - time.time() + boottime_s()
 
     def state_of(self, session: str) -> tuple[str, str | None]:
         """The state of a session and its cause, as the fleet has it."""

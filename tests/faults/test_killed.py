@@ -9,23 +9,23 @@ from demo.processes import await_that
 from tests.faults.conftest import LEASE_S, RAMP_S, TICK_S, Ward, boottime_s
 
 WATCHDOG_S = 0.5  # of the simulated stimulator
-ROUNDED_S = 0.05  # the panel tells the margin to a tenth of a second
+LIVE_PERIOD_S = 0.5
 
 
 def test_with_everything_killed_but_the_agent_output_ends_with_the_lease(ward: Ward) -> None:
     session = ward.treat("stim-01")
 
+    heard_s = ward.newest_sample_sent_s(session)
     ward.clinic.fleet.kill()
     ward.clinic.broker.kill()
     killed_s = boottime_s()
-    until_s = ward.permission_until_s("stim-01")
-    assert until_s is not None
-    last_good_sample_s = until_s - LEASE_S
-    assert last_good_sample_s < killed_s
+    assert killed_s - heard_s < LIVE_PERIOD_S + 0.5, "samples came until then"
     zero_s = ward.await_zero("stim-01", within_s=LEASE_S + 5.0)
 
-    assert zero_s <= last_good_sample_s + LEASE_S + TICK_S + RAMP_S + ROUNDED_S
-    assert ward.truth("stim-01").at(until_s - 0.5) > 0.0, "the lease bridges a restart: it did not end before its time"
+    # The fleet may have answered one more sample after the one that it showed, never one sent after it was killed.
+    last_good_sample_s = min(killed_s, heard_s + LIVE_PERIOD_S + TICK_S)
+    assert zero_s <= last_good_sample_s + LEASE_S + TICK_S + RAMP_S
+    assert ward.truth("stim-01").at(heard_s + LEASE_S - 0.2) > 0.0, "the lease bridges a restart: not before its time"
 
     for process in (ward.clinic.broker, ward.clinic.fleet):
         process.start()

@@ -9,12 +9,28 @@ import json
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
-from pydantic import Discriminator, TypeAdapter, ValidationError
+from pydantic import AfterValidator, Discriminator, TypeAdapter, ValidationError
 
 from broker.contract.messages import Scope
 from broker.contract.plan import Plan
 from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, OperatorId, RoomId, Strict
+from broker.contract.topics import ALL, RESERVED_IDS
 from fleet.core.screening import Screening
+
+
+def _one_device(device: str) -> str:
+    if device in RESERVED_IDS:
+        raise ValueError(f"{device} is no device")
+    return device
+
+
+def _device_or_all(device: str) -> str:
+    return device if device == ALL else _one_device(device)
+
+
+# The contract keeps some names for itself; in a topic they would mean something else, or nothing.
+OneDevice = Annotated[DeviceId, AfterValidator(_one_device)]
+DeviceOrAll = Annotated[DeviceId, AfterValidator(_device_or_all)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -24,7 +40,7 @@ class AskSession(Strict):
     op: Literal["session_request"]
     request_id: HexId | None = None
     client: ClientToken
-    device: DeviceId
+    device: OneDevice
     room: RoomId
     plan: Plan
     screening: Screening
@@ -57,7 +73,7 @@ class AskStop(Strict):
     """`device` is a device's id or `all`."""
 
     op: Literal["stop"]
-    device: DeviceId
+    device: DeviceOrAll
     issued_by: Label
     reason: Label = "pushed"
 
@@ -67,7 +83,7 @@ class AskConfirmOff(Strict):
     """A person standing at a silent device has seen to it that it is off."""
 
     op: Literal["confirm_off"]
-    device: DeviceId
+    device: OneDevice
     issued_by: Label
 
 
@@ -76,7 +92,7 @@ class AskRelease(Strict):
     """`device` is a device's id or `all`; `scope` None: what follows from it."""
 
     op: Literal["release"]
-    device: DeviceId
+    device: DeviceOrAll
     issued_by: Label
     scope: Scope | None = None
 
@@ -84,6 +100,14 @@ class AskRelease(Strict):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskDrain(Strict):
     op: Literal["drain"]
+    issued_by: Label
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskUndrain(Strict):
+    """Authorise again after `drain`."""
+
+    op: Literal["undrain"]
     issued_by: Label
 
 
@@ -98,9 +122,12 @@ class AskStatus(Strict):
 
 
 # What the core decides, and what is only read.
-Decided = AskSession | AskCancel | AskStop | AskConfirmOff | AskRelease | AskDrain
+Decided = AskSession | AskCancel | AskStop | AskConfirmOff | AskRelease | AskDrain | AskUndrain
 Request = Decided | AskList | AskShow | AskDevices | AskStatus
-OPS = "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, devices, status"
+OPS = (
+    "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, undrain, devices, "
+    "status"
+)
 
 
 class BadRequest(ValueError):
@@ -127,7 +154,7 @@ def parse(line: bytes) -> Request:
         case "union_tag_not_found" | "union_tag_invalid":
             raise BadRequest(f"The request's op must be one of: {OPS}.")
         case _ if field:
-            raise BadRequest(f"The request's {field}: {error['msg']}.")
+            raise BadRequest(f"The request's {field}: {error['msg'].removeprefix('Value error, ')}.")
         case _:
             raise BadRequest("The request is not one JSON object.")
 

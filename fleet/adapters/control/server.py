@@ -14,7 +14,7 @@ from fleet.adapters.control.requests import BadRequest, Request, parse, render
 log = logging.getLogger(__name__)
 LINE_BYTES_MAX = 64 * 1024
 CLIENTS_MAX = 32
-IDLE_S_MAX = 300.0  # a client that says nothing
+IDLE_S_MAX = 300.0  # a client that says nothing; one too many puts out whoever has said nothing longest
 WRITE_S_MAX = 2.0  # a client that does not read
 SOCKET_MODE = 0o600
 
@@ -50,26 +50,33 @@ def _take_away(path: Path) -> None:
 
 
 class _Server:
-    """Serves each client's lines in turn."""
+    """Serves each client's lines in turn. A newcomer is always let in: it may want to stop something."""
 
     def __init__(self, answer: Answer) -> None:
         self._answer = answer
-        self._clients: set[asyncio.StreamWriter] = set()
+        self._clients: dict[asyncio.StreamWriter, None] = {}  # who was heard last comes last
+        self._answering: set[asyncio.StreamWriter] = set()
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) >= CLIENTS_MAX:
-            await self._say(writer, _error("busy", f"{CLIENTS_MAX} clients are connected already."))
-            writer.close()
-            return
-        self._clients.add(writer)
+            self._put_one_out()
+        self._clients[writer] = None
         try:
             while await self._one(reader, writer):
                 pass
         except (ConnectionError, TimeoutError):
             pass  # the client went, said nothing for minutes, or does not read: that is its business
         finally:
-            self._clients.discard(writer)
+            self._clients.pop(writer, None)
+            self._answering.discard(writer)
             writer.transport.abort() if writer.transport.get_write_buffer_size() else writer.close()
+
+    def _put_one_out(self) -> None:
+        """Whoever has said nothing longest; if all wait for an answer, whoever has waited longest: it was heard."""
+        idle = (writer for writer in self._clients if writer not in self._answering)
+        chosen = next(idle, next(iter(self._clients)))
+        del self._clients[chosen]
+        chosen.transport.abort()
 
     def disconnect_all(self) -> None:
         """Let every client go."""
@@ -84,15 +91,20 @@ class _Server:
         except ValueError:  # asyncio's word for a line beyond the limit
             await self._say(writer, _error("too_large", f"A request has at most {LINE_BYTES_MAX} bytes."))
             return False
-        if not line.endswith(b"\n"):
+        if not line.endswith(b"\n") or writer not in self._clients:
             return False
+        self._clients[writer] = self._clients.pop(writer)
+        self._answering.add(writer)
+        await self._say(writer, await self._answered(line))
+        self._answering.discard(writer)
+        return True
+
+    async def _answered(self, line: bytes) -> dict[str, Any]:
         try:
             request = parse(line)
         except BadRequest as bad:
-            await self._say(writer, _error("bad_request", str(bad)))
-            return True
-        await self._say(writer, await self._answer(request))
-        return True
+            return _error("bad_request", str(bad))
+        return await self._answer(request)
 
     async def _say(self, writer: asyncio.StreamWriter, answer: dict[str, Any]) -> None:
         writer.write(render(answer))

@@ -16,6 +16,7 @@ from fleet.adapters.journal.rows import SNAPSHOTS, Row, Tip, checked, open_datab
 
 State = TypeVar("State")
 Stored = TypeVar("Stored")  # of a state, what a snapshot holds
+ROWS_A_SIGN = 1_000  # how many rows are folded between two signs of life: a small part of a second
 
 
 @dataclass(frozen=True)
@@ -61,8 +62,12 @@ class Restored(Generic[State]):
     snapshot: int | None
 
 
-def restore(connection: sa.Connection, fold: Fold[State, Stored]) -> Restored[State]:
+def restore(
+    connection: sa.Connection, fold: Fold[State, Stored], alive: Callable[[], None] = lambda: None
+) -> Restored[State]:
     """State and tip, from the newest snapshot that holds; from the first row if there is none.
+
+    A long journal takes minutes without a snapshot: `alive` is called all the while.
 
     Raises:
         JournalCorrupt: a row after the snapshot is not what was written.
@@ -75,16 +80,23 @@ def restore(connection: sa.Connection, fold: Fold[State, Stored]) -> Restored[St
             state = fold.revive(fold.adapter.validate_json(stored.body, strict=True))
         except ValidationError:  # the shape's name does not say everything, e.g. a narrower bound: fold instead
             continue
-        return _folded(connection, fold, state, Tip(stored.position, stored.hash), stored.position)
-    return _folded(connection, fold, fold.initial(), Tip(), None)
+        return _folded(connection, fold, state, Tip(stored.position, stored.hash), stored.position, alive)
+    return _folded(connection, fold, fold.initial(), Tip(), None, alive)
 
 
 def _folded(
-    connection: sa.Connection, fold: Fold[State, Stored], state: State, tip: Tip, snapshot: int | None
+    connection: sa.Connection,
+    fold: Fold[State, Stored],
+    state: State,
+    tip: Tip,
+    snapshot: int | None,
+    alive: Callable[[], None],
 ) -> Restored[State]:
     start = tip.position
 
     def step(so_far: tuple[State, Tip], row: Row) -> tuple[State, Tip]:
+        if row.position % ROWS_A_SIGN == 0:
+            alive()
         event = fold.forms.load(row.position, row.name, row.version, row.body)
         return fold.evolve(so_far[0], event), Tip(row.position, row.hash)
 

@@ -16,6 +16,7 @@ import sqlalchemy as sa
 from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable
 
 GENESIS = bytes(32)  # the hash before the first row
+FILE_MODE = 0o600
 BUSY_TIMEOUT_S = 1.0  # readers of a WAL never block the writer; this bounds a foreign tool that locks the file
 
 _tables = sa.MetaData()
@@ -87,11 +88,16 @@ def checked(rows: Iterable[Row], tip: Tip) -> Iterator[Row]:
 
 
 def open_database(path: Path, *, create: bool) -> sa.Engine:
-    """An engine on the journal's file, its tables made if `create`.
+    """An engine on the journal's file, its tables made if `create`. Nobody but its owner may read what is made.
 
     Raises:
         JournalUnwritable: the file cannot be opened or made.
     """
+    if create:
+        try:
+            _keep_private(path)
+        except OSError as error:
+            raise JournalUnwritable(f"the journal cannot be made: {error}") from error
     engine = sa.create_engine(
         # Reading a WAL needs its shared-memory file, so a reader opens for writing too; query_only holds it back.
         sa.URL.create("sqlite", database=f"file:{path}", query={"mode": "rwc" if create else "rw", "uri": "true"}),
@@ -104,6 +110,15 @@ def open_database(path: Path, *, create: bool) -> sa.Engine:
         except sa.exc.DBAPIError as error:
             raise JournalUnwritable(f"the journal cannot be opened: {error.orig}") from error
     return engine
+
+
+def _keep_private(path: Path) -> None:
+    """SQLite gives its WAL and shared memory the mode of the database."""
+    if not path.exists():
+        path.touch(FILE_MODE)
+    for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        if part.exists():
+            part.chmod(FILE_MODE)
 
 
 def _durable(connection: Any, _record: object) -> None:

@@ -47,9 +47,13 @@ class Journal(Generic[State, Stored]):
     """
 
     def __init__(
-        self, path: Path, fold: Fold[State, Stored], disk_changed: Callable[[JournalUnwritable | None], None]
+        self,
+        path: Path,
+        fold: Fold[State, Stored],
+        disk_changed: Callable[[JournalUnwritable | None], None],
+        alive: Callable[[], None] = lambda: None,
     ) -> None:
-        """Open, or make, the journal; `restored` is what it says.
+        """Open, or make, the journal; `restored` is what it says, and `alive` is called while it is read.
 
         Raises:
             JournalUnwritable, JournalCorrupt, UnknownStored
@@ -59,7 +63,7 @@ class Journal(Generic[State, Stored]):
         self._engine = open_database(path, create=True)
         try:
             with self._engine.connect() as connection:
-                self.restored: Restored[State] = restore(connection, fold)
+                self.restored: Restored[State] = restore(connection, fold, alive)
         except sa.exc.DBAPIError as error:
             raise JournalUnwritable(f"the journal cannot be read: {error.orig}") from error
         self._tip = self.restored.tip

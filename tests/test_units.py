@@ -1,0 +1,46 @@
+"""The systemd units start what there is: their command lines are understood, and no start is repeated in vain."""
+
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+
+import stimfleet
+from fleet import service
+
+UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
+
+
+def lines(unit: str) -> list[str]:
+    """A unit's settings, continued lines joined."""
+    text = (UNITS / unit).read_text(encoding="utf-8").replace("\\\n", "")
+    return [line for line in text.splitlines() if "=" in line and not line.startswith("#")]
+
+
+def values(unit: str, name: str) -> list[str]:
+    return [line.partition("=")[2] for line in lines(unit) if line.startswith(f"{name}=")]
+
+
+@pytest.mark.parametrize("unit", ["stimfleet-fleet.service", "stimfleet-agent@.service"])
+def test_the_command_line_is_understood(unit: str) -> None:
+    environment = dict(entry.split("=", 1) for entry in values(unit, "Environment"))
+    (command,) = values(unit, "ExecStart")
+    words = shlex.split(re.sub(r"\$\{(\w+)\}", lambda name: environment[name[1]], command).replace("%i", "stim-01"))
+    assert words[0] == "/opt/stimfleet/.venv/bin/stimfleet"
+    arguments = stimfleet.parser().parse_args(words[1:])
+    assert callable(arguments.run)
+    assert arguments.data_dir == Path(environment["DATA_DIR"].replace("%i", "stim-01"))
+
+
+def test_a_fleet_that_was_taken_over_or_refused_is_not_started_again() -> None:
+    (given_up,) = values("stimfleet-fleet.service", "RestartPreventExitStatus")
+    assert {int(status) for status in given_up.split()} == {service.EXIT_TAKEN_OVER, service.EXIT_REFUSED}
+
+
+@pytest.mark.parametrize("unit", ["stimfleet-fleet.service", "stimfleet-agent@.service"])
+def test_the_watchdog_kills_and_the_start_is_repeated_for_ever(unit: str) -> None:
+    assert values(unit, "Type") == ["notify"]
+    assert values(unit, "WatchdogSignal") == ["SIGKILL"]
+    assert values(unit, "Restart") == ["always"]
+    assert values(unit, "StartLimitIntervalSec") == ["0"]
