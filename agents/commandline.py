@@ -6,9 +6,11 @@ import getpass
 import json
 import logging
 import math
+import os
 import socket
 import sys
 import time
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +29,11 @@ _PRESSES = {
     "reset": "reset the latch, once its cause is gone; starts nothing",
 }
 _STEPS = frozenset({"raise", "lower"})
+DATA_DIR_VARIABLE = "STIMFLEET_DEVICE_DATA_DIR"
+
+
+class _CannotAsk(Exception):
+    """What was typed is not enough; the text is one sentence for people."""
 
 
 def add_commands(commands: Any) -> None:
@@ -80,11 +87,26 @@ def _add_device(commands: Any) -> None:
     pin = actions.add_parser("engineer-pin", help="set or change the engineer's PIN of this device")
     _add_data_dir(pin)
     _add_pin_file(pin)
+    pin.add_argument("--old-pin-file", type=Path, help="the present PIN, where there is one, instead of asked for")
     pin.set_defaults(run=_run_engineer_pin)
 
 
 def _add_data_dir(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("--data-dir", type=Path, required=True, help="the data folder of the device's agent")
+    of_environment = os.environ.get(DATA_DIR_VARIABLE)
+    parser.add_argument(
+        "--data-dir",
+        type=Path,
+        default=Path(of_environment) if of_environment else None,
+        help=f"the data folder of the device's agent; where it is not given, {DATA_DIR_VARIABLE} of the environment",
+    )
+
+
+def _data_dir(arguments: argparse.Namespace) -> Path:
+    """Raises: _CannotAsk: no device is named."""
+    if arguments.data_dir is None:
+        raise _CannotAsk(f"Which device? Give --data-dir PATH, or set {DATA_DIR_VARIABLE}.")
+    data_dir: Path = arguments.data_dir
+    return data_dir
 
 
 def _add_pin_file(parser: argparse.ArgumentParser) -> None:
@@ -187,16 +209,17 @@ def _run_press(arguments: argparse.Namespace) -> int:
         if not math.isfinite(arguments.by):
             return _fail("--by is a number of mA.")
         request["step_ma"] = arguments.by
-    if getattr(arguments, "engineer", False):
-        try:
-            request["engineer_pin"] = _pin(arguments.pin_file, "The engineer's PIN: ")
-        except OSError as error:
-            return _fail(f"The PIN file {arguments.pin_file} cannot be read: {error.strerror}.")
     try:
-        answer = ask_panel(arguments.data_dir, request)
+        data_dir = _data_dir(arguments)
+        if getattr(arguments, "engineer", False):
+            request["engineer_pin"] = _pin(arguments.pin_file, "The engineer's PIN: ")
+    except _CannotAsk as why:
+        return _fail(str(why))
+    try:
+        answer = ask_panel(data_dir, request)
     except OSError as error:
         return _fail(
-            f"The agent of {arguments.data_dir} does not answer ({error}). If current may flow, press the stop "
+            f"The agent of {data_dir} does not answer ({error}). If current may flow, press the stop "
             "button on the stimulator or switch it off at the wall."
         )
     if not answer["accepted"]:
@@ -230,9 +253,10 @@ def _run_engineer_pin(arguments: argparse.Namespace) -> int:
     from agents.engineer import PinRefused, has_pin, set_pin
 
     try:
-        old = getpass.getpass("The present PIN: ") if has_pin(arguments.data_dir) else None
-        set_pin(arguments.data_dir, _pin(arguments.pin_file, "The new PIN: "), old)
-    except PinRefused as refused:
+        data_dir = _data_dir(arguments)
+        old = _pin(arguments.old_pin_file, "The present PIN: ", "--old-pin-file") if has_pin(data_dir) else None
+        set_pin(data_dir, _pin(arguments.pin_file, "The new PIN: "), old)
+    except (PinRefused, _CannotAsk) as refused:
         return _fail(str(refused))
     except OSError as error:
         return _fail(f"The PIN cannot be set: {error}.")
@@ -240,7 +264,18 @@ def _run_engineer_pin(arguments: argparse.Namespace) -> int:
     return 0
 
 
-def _pin(pin_file: Path | None, prompt: str) -> str:
-    if pin_file is None:
-        return getpass.getpass(prompt)
-    return pin_file.read_text(encoding="utf-8").partition("\n")[0].strip()
+def _pin(pin_file: Path | None, prompt: str, option: str = "--pin-file") -> str:
+    """Raises: _CannotAsk: the file cannot be read, or there is no terminal to ask at without showing what is typed."""
+    if pin_file is not None:
+        try:
+            return pin_file.read_text(encoding="utf-8").partition("\n")[0].strip()
+        except OSError as error:
+            raise _CannotAsk(f"The PIN file {pin_file} cannot be read: {error.strerror}.") from error
+        except UnicodeDecodeError as error:
+            raise _CannotAsk(f"The PIN file {pin_file} cannot be read: it is not UTF-8.") from error
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", getpass.GetPassWarning)
+            return getpass.getpass(prompt)
+    except (EOFError, getpass.GetPassWarning) as error:
+        raise _CannotAsk(f"There is no terminal to ask for the PIN at; give {option} FILE.") from error

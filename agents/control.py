@@ -24,22 +24,39 @@ import os
 import secrets
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
 from agents.drivers.port import ZERO, Drive, DriverLost, Identity, Reading, Stimulator
 from agents.faults import number
+from agents.presses import ceiling_ma
 from agents.queues import Inbox, Outbox
 from agents.session import begin, step
 from agents.state import State, conditions
-from agents.steps import Connected, Durable, Heard, HeardStop, Input, Output, Persist, Press, Pressed, Tick, Written
+from agents.steps import (
+    Connected,
+    Durable,
+    Heard,
+    HeardStop,
+    Input,
+    Output,
+    Passed,
+    Persist,
+    Press,
+    Pressed,
+    Tick,
+    Written,
+)
 from broker.contract import messages
 from broker.contract.causes import Cause, ResetBy
+from broker.contract.limits import Limit
 
 TICK_S = 0.05
+HELD_UP_S = 3 * TICK_S  # since the last step: what was decided then is decided anew before it is applied
 EXCHANGES_MAX = 3  # a wake: what a reading decides is applied at once, and what that reading decides, but not for ever
 FALL_MA = 0.1  # a setting that falls by this is applied at once; what rises, or ramps down, waits for the tick
-CHECK_CHARS_MAX = 64
+LABEL_CHARS_MAX = 64
+OVERTAKING = frozenset({Press.LOWER, Press.PAUSE, Press.STOP, Press.STOP_BUTTON})  # always (domain.md "Session")
 EX_SOFTWARE = 70  # sysexits.h
 
 log = logging.getLogger(__name__)
@@ -109,6 +126,7 @@ class Stepper:
     def feed(self, given: Input) -> None:
         """Decide on what was heard. Zero, or less, goes to the stimulator before anything is told."""
         before = self.state.drive
+        self._catch_up(self._boottime_s())
         self._step(given)
         if _cannot_wait(before, self.state.drive):
             self._exchange()
@@ -116,12 +134,18 @@ class Stepper:
 
     def _exchange(self) -> None:
         for _ in range(EXCHANGES_MAX):
-            drive = self.state.drive
             # Before measuring: permission is counted from here.
             now_s, wall_s = self._boottime_s(), self._wall_s()
+            self._catch_up(now_s)
+            drive = self.state.drive
             self._step(Tick(now_s, wall_s, self._read(drive)))
             if not _cannot_wait(drive, self.state.drive):
                 return
+
+    def _catch_up(self, now_s: float) -> None:
+        """After a hold-up nothing old is applied: permission, completion and ramps are judged at this moment first."""
+        if now_s - self.state.now_s > HELD_UP_S:
+            self._step(Passed(now_s))
 
     def _read(self, drive: Drive) -> Reading | None:
         try:
@@ -146,6 +170,15 @@ def _cannot_wait(before: Drive, after: Drive) -> bool:
         after.relay_open,
     )
     return switched or after.setting_ma < before.setting_ma - FALL_MA
+
+
+def _label(told: str) -> str:
+    """What a driver calls something, as every message may carry it: never empty, one line, printable, bounded.
+
+    A stimulator whose text cannot be sent must be reported all the same.
+    """
+    printable = "".join(char if char.isprintable() else "?" for char in told)
+    return printable.strip()[:LABEL_CHARS_MAX] or "unnamed"
 
 
 def end_process(error: BaseException) -> NoReturn:
@@ -195,10 +228,11 @@ class Control:
             OSError: the record of this boot cannot be written.
         """
         self._stimulator.exchange(ZERO)
-        identity = self._stimulator.identify()
+        told = self._stimulator.identify()
+        identity = replace(told, serial=_label(told.serial), model=_label(told.model), firmware=_label(told.firmware))
         durable, damage = self._store.load()
         failed = damage if damage is not None else self._stimulator.self_test()
-        check = None if failed is None else failed[:CHECK_CHARS_MAX]
+        check = None if failed is None else _label(failed)
         state, outcome = begin(durable, identity, check, self._boottime_s(), self._first_seq)
         for output in outcome.outputs:
             if isinstance(output, Persist):
@@ -241,9 +275,9 @@ class Control:
         self._inbox.put(Connected(self._boottime_s()))
 
     def press(self, press_id: int, press: Press, step_ma: float = 1.0, who: ResetBy = ResetBy.THERAPIST) -> bool:
-        """False: the inbox was full. A stop or the stop button is never dropped."""
+        """False: the inbox was full. What reduces is never dropped, and overtakes."""
         pressed = Pressed(self._boottime_s(), press_id, press, step_ma, who)
-        if press not in {Press.STOP, Press.STOP_BUTTON}:
+        if press not in OVERTAKING:
             return self._inbox.put(pressed)
         self._inbox.put_first(pressed)
         return True
@@ -309,20 +343,17 @@ class Control:
         due_s = self._boottime_s()
         while not self._stopping:
             taken = self._inbox.take(due_s - self._boottime_s())
-            held_up_s = self._boottime_s() - due_s
-            if held_up_s > TICK_S:
-                # What the stimulator says now comes before what was heard meanwhile, so that output that its own
-                # watchdog ended is not taken for a sensor that fell silent. Missed ticks are not made up for.
-                stepper.tick()
-                self._overruns += 1
-                due_s += held_up_s + TICK_S
             for given in taken:
                 stepper.feed(given)
             if self._disk_error is not None:
                 raise self._disk_error
-            if self._boottime_s() >= due_s:
+            late_s = self._boottime_s() - due_s
+            if late_s >= 0.0:
                 stepper.tick()
                 due_s += TICK_S
+            if late_s > TICK_S:
+                self._overruns += 1
+                due_s += late_s  # missed ticks are not made up for
 
     def _disk(self) -> None:
         try:

@@ -104,12 +104,14 @@ def _change_setting(turn: Turn, pressed: Pressed) -> None:
     assert session is not None
     if pressed.press is Press.LOWER:
         setting_ma = max(0.0, session.setting_ma - pressed.step_ma)
+        words = f"Setting {setting_ma:.1f} mA."
     else:
         setting_ma = presses.raised_ma(session, pressed.step_ma)
+        words = presses.raised_words(session, pressed.step_ma)
         rise_s = (setting_ma - session.setting_ma) / session.limits.setting_rise_ma_per_s_max.value
         turn.change_session(raise_from_s=state.now_s + rise_s)
     set_to(turn, setting_ma)
-    turn.tell(Reply(pressed.press_id, True, f"Setting {setting_ma:.1f} mA."))
+    turn.tell(Reply(pressed.press_id, True, words))
 
 
 def set_to(turn: Turn, setting_ma: float) -> None:

@@ -15,6 +15,8 @@ from broker.contract.permission import Unanswerable
 
 BURST_S = 10.0  # the same refusal is reported once in this time
 STOPS_PENDING = 64
+REPEAT_S = 1.0  # a repeat of the same command within this time is not answered again
+ANSWERED_KEPT = 64
 
 
 def hear(turn: Turn, heard: Heard) -> None:
@@ -49,10 +51,13 @@ def _lease(turn: Turn, lease: messages.Lease, retained: bool) -> None:
 def _command(turn: Turn, command: commands.Command, retained: bool) -> None:
     known = commands.remembered(turn.state, command.command_id)
     if known is not None:
-        turn.tell(Acknowledge(known.command_id, known.status, known.reason))
+        if not _was_answered(turn, known.command_id):
+            turn.tell(Acknowledge(known.command_id, known.status, known.reason))
         return
-    turn.tell(Acknowledge(command.command_id, AckStatus.RECEIVED))
     reason = commands.judge(turn.state, command, retained)
+    if _was_answered(turn, command.command_id) and reason is not None:
+        return  # a refusal that is not stored, repeated
+    turn.tell(Acknowledge(command.command_id, AckStatus.RECEIVED))
     if reason is None:
         _obey(turn, command)
     else:
@@ -130,6 +135,18 @@ def _lower_to_limit(turn: Turn) -> None:
         set_to(turn, ceiling_ma)
 
 
+def _was_answered(turn: Turn, command_id: str) -> bool:
+    """Whether a command was answered within the last second; from now on it was.
+
+    A flood of one recorded command costs one answer a second, not a place in the outbox each.
+    """
+    now_s = turn.state.now_s
+    lately = tuple((each, at_s) for each, at_s in turn.state.answered_s if now_s - at_s < REPEAT_S)
+    was_answered = command_id in dict(lately)
+    turn.change(answered_s=lately if was_answered else (*lately, (command_id, now_s))[-ANSWERED_KEPT:])
+    return was_answered
+
+
 def _tell_refusal(turn: Turn, channel: str, command_id: str | None, reason: CommandRefusal) -> None:
     """Report a refusal, once a burst."""
     key, now_s = f"{channel} {reason.value}", turn.state.now_s
@@ -143,7 +160,8 @@ def _tell_refusal(turn: Turn, channel: str, command_id: str | None, reason: Comm
 
 def obey_stop(turn: Turn, heard: HeardStop) -> None:
     """Always obeyed. What cannot be believed, or names a cause that would not latch, is an emergency stop."""
-    stop, holds = heard.stop, turn.state.durable.holds
+    stop, durable = heard.stop, turn.state.durable
+    holds = durable.holds
     cause = stop.cause if stop is not None and CONSEQUENCES[stop.cause].latches else Cause.EMERGENCY_STOP
     told: tuple[Output, ...] = ()
     if stop is None or stop.hold:
@@ -151,10 +169,11 @@ def obey_stop(turn: Turn, heard: HeardStop) -> None:
         turn.change_durable(holds=held)
         if held != holds:
             told = (turn.event(EventKind.HOLD_SET, detail=messages.HoldChanged(heard.scope, heard.hold_id)),)
-    if stop is not None:
+    is_answered = stop is not None and _was_answered(turn, stop.command_id)
+    if stop is not None and not is_answered:
         told = (Acknowledge(stop.command_id, AckStatus.RECEIVED), *told)
     latch(turn, cause, *told)
-    if stop is not None:
+    if stop is not None and not (is_answered and turn.state.durable == durable):
         others = tuple(each for each in turn.state.stops if each.command_id != stop.command_id)
         pending = (*others, PendingStop(stop.command_id, turn.state.ordered_n))
         turn.change(stops=pending[-STOPS_PENDING:])

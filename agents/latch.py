@@ -7,6 +7,7 @@ never a torn one, and a file that does not match its own digest was damaged othe
 A record that is missing where there was one counts as damaged; a second, empty file tells that there was one.
 """
 
+import contextlib
 import hashlib
 import json
 import os
@@ -91,11 +92,16 @@ class LatchFile:
 
         A new device gets a new record, boot_n 0. A record that is damaged, missing or cannot be read gives a latched
         one that only an engineer resets. Its boot_n is lost with it: the fleet refuses the device, with an alarm,
-        until it is enrolled again.
+        until it is enrolled again. What cannot be read may be whole: it is set aside, not written over.
+
+        Raises:
+            OSError: it cannot be set aside either.
         """
         try:
-            content, was_there = self._disk.read(self._path), self._disk.read(self._born) is not None
+            content = self._disk.read(self._path)
+            was_there = content is not None or self._disk.read(self._born) is not None
         except OSError as error:
+            self._set_aside()
             return _LATCHED, f"{UNREADABLE}: {error.strerror}"
         if content is None:
             return (_LATCHED, MISSING) if was_there else (Durable(boot_n=0), None)
@@ -116,6 +122,15 @@ class LatchFile:
         if self._disk.read(self._born) is None:
             self._put(self._born, b"")
             self._disk.sync_folder(self._path.parent)
+            self._disk.sync_folder(self._path.absolute().parent.parent)  # the folder may be as new as the record
+
+    def _set_aside(self) -> None:
+        """Out of the way of the next save, under another name. Until then the device is not taken for a new one."""
+        self._put(self._born, b"")
+        self._disk.sync_folder(self._path.parent)
+        with contextlib.suppress(FileNotFoundError):  # then only the word that there was a record cannot be read
+            self._disk.rename(self._path, self._path.with_name(f"{self._path.name}.unreadable"))
+        self._disk.sync_folder(self._path.parent)
 
     def _put(self, path: Path, content: bytes) -> None:
         self._disk.write(path, content)

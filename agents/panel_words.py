@@ -1,9 +1,12 @@
 """What the panel says about the device, in plain words."""
 
 import math
+from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 from agents.control import Snapshot
+from agents.engineer import data_dir_option
 from broker.contract.causes import Cause, ResetBy
 from broker.contract.messages import Condition, Phase
 
@@ -54,36 +57,72 @@ CONDITIONS: Final[dict[Condition, str]] = {
 }
 _WHO_RESETS: Final[dict[ResetBy, str]] = {
     ResetBy.NOBODY: "",
-    ResetBy.THERAPIST: "A therapist may reset it here, once the cause is gone: `stimfleet device reset`.",
-    ResetBy.ENGINEER: "Only an engineer may reset it: `stimfleet device reset --engineer`.",
+    ResetBy.THERAPIST: "A therapist may reset it here, once the cause is gone: `stimfleet device reset{where}`.",
+    ResetBy.ENGINEER: "Only an engineer may reset it: `stimfleet device reset --engineer{where}`.",
 }
+_SESSION_CHARS: Final = 8  # enough to tell sessions apart beside a page that shows the whole
 
 
-def status_words(snapshot: Snapshot, *, connected: bool) -> str:
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Which device this is, where its papers say that it stands, and its agent's data folder."""
+
+    device: str
+    room: str
+    data_dir: Path
+
+
+def status_words(snapshot: Snapshot, place: Place, *, connected: bool) -> str:
     """The whole state, line by line."""
-    return "\n".join(f"{name:<12}{text}" for name, text in _lines(snapshot, connected))
+    return "\n".join(f"{name:<12}{text}" for name, text in _lines(snapshot, place, connected))
 
 
-def _lines(snapshot: Snapshot, connected: bool) -> list[tuple[str, str]]:
+def _lines(snapshot: Snapshot, place: Place, connected: bool) -> list[tuple[str, str]]:
     reading = snapshot.reading
     lines = [
-        ("device", f"{snapshot.identity.model}, serial {snapshot.identity.serial}"),
+        ("device", f"{place.device}: {snapshot.identity.model}, serial {snapshot.identity.serial}"),
+        ("room", place.room if snapshot.settings is None else snapshot.settings.room),
         ("phase", PHASES[snapshot.phase]),
-        ("setting", f"{snapshot.setting_ma:.1f} mA"),
+        ("session", "none" if snapshot.session_id is None else snapshot.session_id[:_SESSION_CHARS]),
+        ("elapsed", _elapsed(snapshot)),
+        ("setting", _setting(snapshot)),
+        ("output", _output(snapshot)),
         ("measured", "no reading" if reading is None else _or_none(reading.amplitude_ma, "mA")),
-        ("elapsed", f"{snapshot.elapsed_s:.0f} s"),
         ("permission", _permission(snapshot.lease_margin_s)),
         ("electrodes", "no reading" if reading is None else _or_none(reading.impedance_ohm, "ohm", "no current flows")),
         ("battery", "no reading" if reading is None else _or_none(reading.battery_pct, "%")),
         ("fleet", "connected" if connected else "not connected: nothing can be started"),
     ]
     if snapshot.latched is not None:
-        lines.append(("latch", f"{CAUSES[snapshot.latched]}. {_WHO_RESETS[snapshot.reset_by]}"))
+        who_resets = _WHO_RESETS[snapshot.reset_by].format(where=data_dir_option(place.data_dir))
+        lines.append(("latch", f"{CAUSES[snapshot.latched]}. {who_resets}"))
     if snapshot.holds:
         lines.append(("holds", _holds(snapshot)))
     if snapshot.conditions:
         lines.append(("conditions", ", ".join(CONDITIONS[condition] for condition in snapshot.conditions)))
     return lines
+
+
+def _elapsed(snapshot: Snapshot) -> str:
+    """Pauses do not count; rounded so that both add up to the whole."""
+    elapsed_s = round(snapshot.elapsed_s)
+    if snapshot.duration_s is None:
+        return f"{elapsed_s} s"
+    return f"{elapsed_s} s, {max(0, round(snapshot.duration_s) - elapsed_s)} s left"
+
+
+def _setting(snapshot: Snapshot) -> str:
+    limit = snapshot.ceiling
+    of_it = "" if limit is None else f"; {limit.value:.1f} mA is the limit ({limit.layer.value})"
+    return f"{snapshot.setting_ma:.1f} mA{of_it}"
+
+
+def _output(snapshot: Snapshot) -> str:
+    if snapshot.phase is not Phase.RUNNING:
+        return "ending" if snapshot.phase is Phase.STOPPING else "none"
+    if snapshot.reading is None:
+        return "no reading"
+    return "ON phase" if snapshot.reading.in_on_phase else "OFF phase, or a ramp"
 
 
 def _or_none(value: float | None, unit: str, otherwise: str = "no reading") -> str:

@@ -3,11 +3,15 @@
 import threading
 from collections import deque
 
-from agents.steps import HeardStop, Input, Output, Sample
+from agents.steps import HOLDS_KEPT, Acknowledge, HeardStop, Input, Output, Sample
+from broker.contract.messages import AckStatus, Scope, Stop
 
 INBOX_MAX = 64  # what a tick can judge without coming late
 OUTBOX_MAX = 1024
 STOPS_MAX = 64
+
+
+_Said = tuple[Scope, str, Stop | None]
 
 
 class OutboxFull(RuntimeError):
@@ -17,13 +21,15 @@ class OutboxFull(RuntimeError):
 class Inbox:
     """What the control thread hears, from any thread. What may not wait or be lost has a lane of its own.
 
-    The first lane takes stops, the stop of the person at the device, and the confirmations of the thread's own
-    writes, of which the outbox bounds the number. Where 64 stops already wait, one more says nothing new.
+    Stops of the fleet come before everything: each waits once, and at most 64 wait. Then what a person at the device
+    presses to reduce (he waits for the answer before he presses again), and the confirmations of the thread's own
+    writes, of which the outbox bounds the number.
     """
 
     def __init__(self, limit: int = INBOX_MAX) -> None:
         self._limit = limit
         self._arrived = threading.Condition()
+        self._stops: dict[_Said, HeardStop] = {}
         self._first: deque[Input] = deque()
         self._others: deque[Input] = deque()
         self._woken = False
@@ -41,11 +47,21 @@ class Inbox:
 
     def put_first(self, given: Input) -> None:
         with self._arrived:
-            if isinstance(given, HeardStop) and len(self._first) >= STOPS_MAX:
-                self.shed += 1
-                return
-            self._first.append(given)
+            if isinstance(given, HeardStop):
+                self._put_stop(given)
+            else:
+                self._first.append(given)
             self._arrived.notify()
+
+    def _put_stop(self, given: HeardStop) -> None:
+        said = (given.scope, given.hold_id, given.stop)
+        if said in self._stops:
+            self.shed += 1  # it waits already
+            return
+        self._stops[said] = given
+        if len(self._stops) > STOPS_MAX:
+            self.shed += 1
+            del self._stops[_least_missed(self._stops)]
 
     def wake(self) -> None:
         """Let a waiting `take` return with nothing."""
@@ -56,16 +72,36 @@ class Inbox:
     def take(self, timeout_s: float) -> list[Input]:
         """All that has arrived, stops first; waits for it, at most `timeout_s`."""
         with self._arrived:
-            self._arrived.wait_for(lambda: self._first or self._others or self._woken, max(0.0, timeout_s))
-            taken = [*self._first, *self._others]
+            self._arrived.wait_for(
+                lambda: self._stops or self._first or self._others or self._woken, max(0.0, timeout_s)
+            )
+            taken = [*self._stops.values(), *self._first, *self._others]
+            self._stops.clear()
             self._first.clear()
             self._others.clear()
             self._woken = False
             return taken
 
 
+def _least_missed(stops: dict[_Said, HeardStop]) -> _Said:
+    """The stop whose loss changes least: the oldest without a hold; else one that is not kept by name in any case.
+
+    A stop without a hold says nothing that the others do not, and the fleet repeats what is not acknowledged. Where
+    all have holds, one scope has more of them than the agent keeps by name: the next beyond that is `more` as it is.
+    """
+    bare = next((said for said, stop in stops.items() if stop.stop is not None and not stop.stop.hold), None)
+    if bare is not None:
+        return bare
+    scopes = [scope for scope, _, _ in stops]
+    crowded = max(scopes, key=scopes.count)
+    return [said for said in stops if said[0] is crowded][HOLDS_KEPT]
+
+
 class Outbox:
-    """What the disk thread has to write and tell, in order. Samples are shed, and counted, from half full."""
+    """What the disk thread has to write and tell, in order.
+
+    From half full, samples and answers other than `done` are shed, and counted: the fleet repeats its commands.
+    """
 
     def __init__(self, limit: int = OUTBOX_MAX) -> None:
         self._limit = limit
@@ -78,10 +114,10 @@ class Outbox:
         """Never waits.
 
         Raises:
-            OutboxFull: for anything but a sample.
+            OutboxFull: for anything else.
         """
         with self._changed:
-            if isinstance(output, Sample) and len(self._outputs) >= self._limit // 2:
+            if len(self._outputs) >= self._limit // 2 and _can_be_missed(output):
                 self.shed += 1
                 return
             if len(self._outputs) >= self._limit:
@@ -100,3 +136,13 @@ class Outbox:
         with self._changed:
             self._changed.wait_for(lambda: self._outputs or self._closed)
             return self._outputs.popleft() if self._outputs else None
+
+
+def _can_be_missed(output: Output) -> bool:
+    match output:
+        case Sample():
+            return True
+        case Acknowledge():
+            return output.status is not AckStatus.DONE
+        case _:
+            return False

@@ -7,16 +7,18 @@ from agents.steps import Acknowledge, Tick
 from agents.turn import GAP_S, Turn, end, latch, pause, settle
 from broker.contract import messages
 from broker.contract.causes import CONSEQUENCES, Cause, Ending
-from broker.contract.limits import BATTERY_START_PCT, ZERO_MA, Contact, charge_uc, contact
+from broker.contract.limits import BATTERY_END_PCT, BATTERY_START_PCT, ZERO_MA, Contact, charge_uc, contact
 from broker.contract.messages import LIVE_PHASES, AckStatus, EventKind, Phase
 
+GONE_S = 1.0  # a fault that was gone for less is the same occurrence: a bouncing switch is told once
 CLOCK_STEP_S = 0.5  # wall against boot time, between two ticks: reported, decides nothing
 
 
 def read(turn: Turn, tick: Tick) -> None:
     """One reading, or its absence."""
     state = turn.state
-    turn.change(watch=faults.watched(state.watch, state.now_s, tick.reading, state.drive))
+    watch = faults.watched(state.watch, state.now_s, tick.reading, state.drive)
+    turn.change(watch=watch, ticked_s=state.now_s)
     _step_of_the_wall_clock(turn, tick)
     _count(turn)
     _judge_pads(turn)
@@ -71,13 +73,14 @@ def _judge_pads(turn: Turn) -> None:
 
 
 def _judge_battery(turn: Turn) -> None:
-    """Low is told once in a session, with slack, so that a reading at the bound is not told again and again."""
+    """Low is told once in a session; low and empty with slack, so that a reading at the bound is one occurrence."""
     state, percent = turn.state, battery_pct(turn.state)
     if percent is None:
         return
     was_low = state.battery_low
     is_low = percent < BATTERY_START_PCT + (BATTERY_RECOVERED_PCT if was_low else 0.0)
-    turn.change(battery_low=is_low)
+    is_empty = percent < BATTERY_END_PCT + (BATTERY_RECOVERED_PCT if state.battery_empty else 0.0)
+    turn.change(battery_low=is_low, battery_empty=is_empty)
     if is_low and not was_low and state.phase in LIVE_PHASES:
         measured = messages.Measured("battery_pct", percent, BATTERY_START_PCT)
         turn.tell(turn.event(EventKind.BATTERY_LOW, detail=measured))
@@ -91,11 +94,13 @@ def _act_on_findings(turn: Turn) -> None:
     state, session = turn.state, turn.state.session
     baseline_ohm = session.baseline_ohm if session is not None else None
     found = faults.findings(state.watch, state.now_s, state.drive, baseline_ohm)
+    seen_s = {cause: at_s for cause, at_s in state.seen_s if state.now_s - at_s <= GONE_S}
     for finding in found:
         is_live = turn.state.phase in LIVE_PHASES
         if is_live or finding.cause in _LATCHES_ANYWHERE:
-            _act_on(turn, finding, is_new=finding.cause not in state.active)
-    turn.change(active=frozenset(finding.cause for finding in found))
+            _act_on(turn, finding, is_new=finding.cause not in seen_s)
+            seen_s[finding.cause] = state.now_s
+    turn.change(active=frozenset(finding.cause for finding in found), seen_s=tuple(seen_s.items()))
 
 
 def _act_on(turn: Turn, finding: Finding, is_new: bool) -> None:
@@ -123,13 +128,13 @@ def _finish_stops(turn: Turn) -> None:
 
 
 def _note_trouble(turn: Turn) -> None:
-    """A reset waits until nothing of this was seen for 3 s."""
+    """A reset waits until nothing of this was seen for 3 s. An empty battery keeps nobody from resetting a latch."""
     state, reading = turn.state, turn.state.watch.reading
     is_quiet = (
         reading is not None
         and peak_ma(reading) is not None
         and state.watch.zero_measured
-        and not state.active
+        and not state.active - {Cause.BATTERY_EMPTY}
         and not reading.hand_switch_pressed
     )
     if not is_quiet:

@@ -7,6 +7,7 @@ Rules of this file:
 - Every step ends at the interlock: whatever was decided above, the drive is what `agents.interlock` grants.
 - A stop is obeyed in every phase. Zero is in the very outcome; then the disk, then telling.
 - Order within a tick: faults, then silence, then completion, then permission (contract.md rule 8), then pauses.
+  Before all of it: a loop that was held up for a second while running (`watchdog_tripped`).
 - Only a person at the device arms, starts, raises, resumes and resets; a message may authorise, allow, and reduce.
 - What each input does is told in a file of its own, and what it may do is judged in another, without effects:
   a tick in `readings` (judged by `faults`), the fleet in `hearing` (by `commands`), a person in `hand` (by `presses`).
@@ -29,6 +30,7 @@ from agents.steps import (
     HeardStop,
     Input,
     Outcome,
+    Passed,
     Pressed,
     Tick,
     Written,
@@ -36,7 +38,7 @@ from agents.steps import (
 from agents.turn import Turn, end, expire, latch
 from broker.contract import messages
 from broker.contract.causes import Cause
-from broker.contract.limits import PAUSE_TOTAL_S
+from broker.contract.limits import NO_READING_S, PAUSE_TOTAL_S
 from broker.contract.messages import EventKind, Phase
 
 SLOWEST_PULSE_S = 1.0  # after a boot nobody knows what was driven: the slowest frequency of the envelope is 1 Hz
@@ -79,6 +81,7 @@ def begin(
 def step(state: State, given: Input) -> tuple[State, Outcome]:
     """What one input makes of the state, and what to drive, write and tell, in order."""
     turn = Turn(_aged(state, given.now_s))
+    _judge_hold_up(turn)
     match given:
         case Tick():
             readings.read(turn, given)
@@ -92,6 +95,8 @@ def step(state: State, given: Input) -> tuple[State, Outcome]:
             hand.confirm_write(turn, given)
         case Connected():
             telemetry.due_now(turn)
+        case Passed():
+            pass  # time passes below, whatever the input
         case _:
             assert_never(given)
     _pass_time(turn)
@@ -171,6 +176,18 @@ def _pass_time(turn: Turn) -> None:
             end(turn, Cause.PAUSE_TIMEOUT)
     elif state.phase in {Phase.AUTHORISED, Phase.ARMED} and state.now_s > session.start_by_s:
         expire(turn)
+
+
+def _judge_hold_up(turn: Turn) -> None:
+    """Held up for so long that the stimulator's own watchdog has ended output: the agent's fault, not its sensor's.
+
+    Before anything is heard or read, so that who may reset does not depend on what comes first after it.
+    """
+    state = turn.state
+    if state.phase is Phase.RUNNING and state.now_s - state.ticked_s > NO_READING_S:
+        cause = Cause.WATCHDOG_TRIPPED
+        turn.change(seen_s=(*state.seen_s, (cause, state.now_s)))  # the stimulator will say the same
+        latch(turn, cause, turn.event(EventKind.WATCHDOG_TRIPPED, cause))
 
 
 def _run_on(turn: Turn, session: Session) -> None:

@@ -220,13 +220,14 @@ class Spool:
         self.spool_id, self.next_n = self._new_id(), 1
         self._database.execute("update spool set spool_id = ?", (self.spool_id,))
         rotten = []
-        for raw, sha in rows:
-            event = _event_of(raw, sha)
-            payload = raw if event is None else encode(replace(event, spool_id=self.spool_id, n=self.next_n))
-            sha = sha if event is None else _sha256(payload)
-            self._database.execute("insert into event values (?, ?, ?)", (self.next_n, payload, sha))
-            if event is None:
+        for row in rows:
+            kept = row
+            if (event := _event_of(*row)) is not None:
+                payload = encode(replace(event, spool_id=self.spool_id, n=self.next_n))
+                kept = payload, _sha256(payload)
+            else:
                 rotten.append(self.next_n)
+            self._database.execute("insert into event values (?, ?, ?)", (self.next_n, *kept))
             self.next_n += 1
         self._database.execute("update spool set next_n = ?", (self.next_n,))
         self._kept = len(rows)

@@ -14,7 +14,6 @@ from agents.steps import Durable
 from broker.contract import messages
 from broker.contract.causes import Cause
 from broker.contract.limits import (
-    BATTERY_END_PCT,
     BATTERY_START_PCT,
     ENVELOPE,
     NO_READING_S,
@@ -116,9 +115,13 @@ class State:
     stops: tuple[PendingStop, ...] = ()
     decided: tuple[Decided, ...] = ()
     told_s: tuple[tuple[str, float], ...] = ()  # when a refusal was last reported, by channel and reason
+    answered_s: tuple[tuple[str, float], ...] = ()  # when a command was last answered, by its id; of the last second
     active: frozenset[Cause] = frozenset()  # faults present at the last tick
+    seen_s: tuple[tuple[Cause, float], ...] = ()  # when a fault that was acted on was last present
+    ticked_s: float = -math.inf  # when the stimulator was last asked
     trouble_s: float = -math.inf  # when the latch's cause, or a current, was last there
     battery_low: bool = False
+    battery_empty: bool = False
     leases_refused: int = 0
     wall_ahead_s: float | None = None  # wall clock less boot time
     sent: SentSamples = field(default_factory=SentSamples)
@@ -170,12 +173,15 @@ def not_ready(state: State) -> str | None:
     reading = state.watch.reading
     temperature = number(reading.temperature_c) if reading is not None else None
     rows = (
-        (state.self_test is not None, f"the self-test failed: {state.self_test}"),
-        (not is_answering(state) or reading is None, "the stimulator does not answer"),
-        (battery is None or battery < BATTERY_START_PCT, f"the battery is below {BATTERY_START_PCT:.0f} %"),
-        (temperature is None or temperature > OVER_TEMPERATURE_C, "the stimulator is too warm, or cannot say"),
-        (not state.watch.zero_measured, "zero current has not been measured yet"),
-        (state.now_s - state.unwritten_s > DISK_ANSWERS_S, "the disk does not answer"),
+        (state.self_test is not None, f"the self-test failed: {state.self_test}: start the agent again to repeat it"),
+        (not is_answering(state) or reading is None, "the stimulator does not answer: check its power and its cable"),
+        (battery is None or battery < BATTERY_START_PCT, f"the battery is below {BATTERY_START_PCT:.0f} %: charge it"),
+        (
+            temperature is None or temperature > OVER_TEMPERATURE_C,
+            "the stimulator is too warm, or cannot say: let it cool down",
+        ),
+        (not state.watch.zero_measured, "zero current has not been measured yet: wait a moment"),
+        (state.now_s - state.unwritten_s > DISK_ANSWERS_S, "the disk does not answer: call an engineer"),
     )
     return next((words for is_so, words in rows if is_so), None)
 
@@ -204,14 +210,13 @@ _CONTACT_CONDITION: dict[Contact, Condition] = {
 
 def conditions(state: State) -> tuple[Condition, ...]:
     """What a birth lists as present: a fault until its latch is reset, the pads' until the session goes on."""
-    battery = battery_pct(state)
     latch, session = state.durable.latch, state.session
     is_on = session is not None and state.phase in {Phase.RUNNING, Phase.PAUSED}
     present = {
         _CONDITION_OF.get(latch) if latch is not None else None,
         Condition.SELF_TEST_FAILED if state.self_test is not None else None,
         Condition.BATTERY_LOW if state.battery_low else None,
-        Condition.BATTERY_EMPTY if battery is not None and battery < BATTERY_END_PCT else None,
+        Condition.BATTERY_EMPTY if state.battery_empty else None,
         _CONTACT_CONDITION.get(session.contact) if session is not None and is_on else None,
         Condition.ELECTRODE_DEGRADED if session is not None and is_on and session.degraded else None,
     }

@@ -108,7 +108,14 @@ class Connected:
     now_s: float
 
 
-Input = Tick | Heard | HeardStop | Pressed | Written | Connected
+@dataclass(frozen=True, slots=True)
+class Passed:
+    """Nothing but time: the loop was held up, and what time has ended is ended before anything is driven or heard."""
+
+    now_s: float
+
+
+Input = Tick | Heard | HeardStop | Pressed | Written | Connected | Passed
 
 
 # --- outputs --------------------------------------------------------------------------------------------------------

@@ -17,7 +17,8 @@ from broker.contract.messages import EventKind, Phase
 
 DAY_S = 24 * 3600.0
 GAP_S = STUCK_GRACE_S + 0.05  # five ticks without a reading are a gap in the session's own record
-_SEVERITY = {ResetBy.NOBODY: 0, ResetBy.THERAPIST: 1, ResetBy.ENGINEER: 2}
+_GRAVITY = {ResetBy.NOBODY: 0, ResetBy.THERAPIST: 1, ResetBy.ENGINEER: 2}
+_GRAVEST = 3  # an output that does not obey opens the relay, whatever was found before
 
 
 class Turn:
@@ -68,7 +69,7 @@ def latch(turn: Turn, cause: Cause, *told: Output) -> None:
     state = turn.state
     over_limits = _over_limits(state, cause)
     reset_by = _reset_by(cause, len(over_limits))
-    is_graver = _SEVERITY[reset_by] > _SEVERITY[state.durable.reset_by]
+    is_graver = _gravity(cause, reset_by) > _gravity(state.durable.latch, state.durable.reset_by)
     turn.change_durable(over_limit_wall_s=over_limits)
     if is_graver:
         turn.change_durable(latch=cause, reset_by=reset_by)
@@ -143,9 +144,14 @@ def _at_rest(state: State) -> Phase:
 
 
 def _graver(first: Cause | None, later: Cause) -> Cause:
-    """What a session ended by: the first cause, unless a later one takes more to reset."""
+    """What a session ended by: the first cause, unless a later one is graver."""
     assert first is not None, "what is stopping has a cause"
-    return max(first, later, key=lambda cause: _SEVERITY[CONSEQUENCES[cause].reset_by])
+    return max(first, later, key=lambda cause: _gravity(cause, CONSEQUENCES[cause].reset_by))
+
+
+def _gravity(cause: Cause | None, reset_by: ResetBy) -> int:
+    """The one order of causes: a stuck output before all others, then by who has to come to reset."""
+    return _GRAVEST if cause is Cause.OUTPUT_STUCK else _GRAVITY[reset_by]
 
 
 def _reset_by(cause: Cause, over_limits: int) -> ResetBy:

@@ -6,6 +6,7 @@ Everything heavy is imported inside a command, so that `stimfleet --help` and th
 import argparse
 import os
 import sys
+import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -138,7 +139,7 @@ def _device(args: argparse.Namespace) -> int:
     provision_device(args.site_dir, args.ca_dir, args.device, args.room, args.serial, args.model, args.out, now=_now())
     return _say(
         f"Device {args.device} in {args.room} is provisioned; hand {args.out} to it and keep no copy.",
-        OBEYED if reload_broker(args.site_dir) else NOBODY_TOLD.format(acl=_acl(args.site_dir)),
+        OBEYED if reload_broker(args.site_dir, time.monotonic) else NOBODY_TOLD.format(acl=_acl(args.site_dir)),
     )
 
 
@@ -194,7 +195,7 @@ def _revoke(args: argparse.Namespace) -> int:
 
     strike_off(args.site_dir, args.device)
     struck_off = f"Device {args.device} is struck off, for good."
-    if reload_broker(args.site_dir):
+    if reload_broker(args.site_dir, time.monotonic):
         return _say(struck_off, OBEYED)
     _say(struck_off)
     sys.stderr.write(
@@ -210,8 +211,8 @@ def _enrol(args: argparse.Namespace) -> int:
     device = enrol_again(args.site_dir, args.device)
     return _say(
         f"Device {device.id} is enrolled anew, for the {_nth(device.enrolled_n)} time.",
-        "The fleet reads this by itself: it forgets its boots and spools, so that it may count from 1 again; a session that is live on it"
-        " counts as lost, and its leases end.",
+        "The fleet reads this by itself: it forgets its boots and spools, so that it may count from 1 again.",
+        "A session that is live on it counts as lost, and gets no more leases.",
     )
 
 

@@ -178,6 +178,8 @@ class Connection:
     @property
     def drains(self) -> bool:
         """Whether what is written goes out, rather than piling up."""
+        if self.lost.done():
+            return False
         waiting: int = self._client._connection._transport.get_write_buffer_size()
         return waiting <= WRITE_BUFFER_BYTES_MAX
 

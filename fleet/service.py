@@ -94,8 +94,8 @@ def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
             "the data folder's path is too long: %s may have %d bytes", settings.control_path, SOCKET_PATH_BYTES_MAX
         )
         return EXIT_REFUSED
-    stamps = _stamps(settings.site_dir)  # before it is read: what changes meanwhile is found
     try:
+        stamps = _stamps(settings.site_dir)  # before it is read: what changes meanwhile is found
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         registry = load_registry(settings.site_dir)
         keyring = Keyring(_links(settings.site_dir, registry))

@@ -3,6 +3,7 @@
 from typing import Any
 
 from broker.contract.messages import LIVE_PHASES, Phase
+from broker.contract.topics import ALL
 from fleet.core.presence import STALE_AFTER_S, liveness
 from fleet.core.state import Session, State
 
@@ -50,7 +51,7 @@ def session_details(state: State, session: Session) -> dict[str, Any]:
 
 
 def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
-    """Every registered device, by id, as of `now_s` (boot time)."""
+    """Every registered device, by id, as of `now_s` (boot time). Its holds include those of the whole site."""
     rows = []
     for name, registered in sorted(state.durable.registry.devices.items()):
         device, seen = state.device(name), state.newest(name)
@@ -67,7 +68,9 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
                 "phase": None if seen is None else seen.sample.phase.value,
                 "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,
                 "latched": device.birth.latched if device.birth else None,
-                "holds": sorted({hold.hold_id or "" for hold in state.durable.holds.get(name, ())}),
+                "holds": sorted(
+                    {hold.hold_id or "" for where in (name, ALL) for hold in state.durable.holds.get(where, ())}
+                ),
                 "session_id": device.session_id,
                 "stop_unconfirmed": any(
                     name in stop.pursuits and stop.pursuits[name].unconfirmed for stop in state.durable.stops.values()

@@ -74,6 +74,7 @@ QUIET = frozenset(
         "AuthorisationAccepted",
         "BaselineMeasured",
         "StopPublished",
+        "HoldCleared",
     }
 )
 # By event name.
@@ -107,7 +108,15 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "SessionLost": lambda body: f"{_session(body)} lost: its agent is gone",
     "SessionCleared": lambda body: f"{_session(body)} cleared: reset at the device",
     "StopOrdered": _stop_ordered,
+    "StopPushedAgain": lambda body: (
+        f"{'every device of the site' if body['device'] == 'all' else body['device']}: stop pushed again by "
+        f"{body['issued_by']} ({body['reason']})"
+    ),
     "StopReceived": lambda body: f"{_who(body)}: stop received after {milliseconds(body['sent_to_received_s'])}",
+    "StopFoundLive": lambda body: (
+        f"{_who(body)}: {body['phase']} after a stop, "
+        f"{'no reading' if body['amplitude_ma'] is None else _short(body['amplitude_ma']) + ' mA'}"
+    ),
     "StopConfirmed": _stop_confirmed,
     "StopUnconfirmed": lambda body: f"{body['room']}, {body['device']}: stop {SWITCH_OFF}",
     "HoldReleased": lambda body: f"{body['device'] or 'site'}: hold released by {body['issued_by']}",

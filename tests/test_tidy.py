@@ -32,6 +32,7 @@ LONG_MODULES: Final = {
 
 COMPOSITION_ROOTS: Final = {
     "agents/commandline.py": "the processes of the agent and of the simulated stimulators begin here",
+    "agents/drivers/bench.py": "how long a stimulator may take to answer: one deadline over all that it sends",
     "broker/commandline.py": "certificates begin at the time of the command that issues them",
     "fleet/service.py": "the composition root of the fleet service",
     "fleet/commandline.py": "the moment of a screening, and how long a person waits for an answer",

@@ -1,8 +1,10 @@
 """The driver of a stimulator on the bench: a client of its Unix socket (`stimfleet stimulators`)."""
 
 import socket
+import time
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from agents.drivers import bench_lines
 from agents.drivers.port import Drive, DriverLost, Identity, Reading
@@ -10,6 +12,8 @@ from agents.drivers.port import Drive, DriverLost, Identity, Reading
 # Shorter than the stimulator's watchdog, so that a lost driver is noticed before output has ended by itself; longer
 # than a busy two-core machine holds up a process.
 TIMEOUT_S: Final = 0.25
+
+T = TypeVar("T")
 
 
 class BenchStimulator:
@@ -22,14 +26,13 @@ class BenchStimulator:
         self._read = bytearray()
 
     def identify(self) -> Identity:
-        return bench_lines.identity_from(self._ask(bench_lines.line(do="identify"))["identity"])
+        return self._ask(bench_lines.line(do="identify"), bench_lines.identity_from)
 
     def self_test(self) -> str | None:
-        failed = self._ask(bench_lines.line(do="self_test"))["failed"]
-        return None if failed is None else str(failed)
+        return self._ask(bench_lines.line(do="self_test"), bench_lines.self_test_from)
 
     def exchange(self, drive: Drive) -> Reading:
-        return bench_lines.reading_from(self._ask(bench_lines.drive_line(drive))["reading"])
+        return self._ask(bench_lines.drive_line(drive), bench_lines.reading_from)
 
     def close(self) -> None:
         self._read.clear()
@@ -45,34 +48,43 @@ class BenchStimulator:
         Raises:
             DriverLost: no answer, or an error.
         """
-        return self._ask(bench_lines.line(**said))
+        return self._ask(bench_lines.line(**said), lambda answer: answer)
 
-    def _ask(self, question: bytes) -> dict[str, Any]:
+    def _ask(self, question: bytes, parse: Callable[[dict[str, Any]], T]) -> T:
+        """One question, its answer, and one deadline for both.
+
+        Raises:
+            DriverLost: no answer in time, one that is none, or a refusal.
+        """
+        until_s = time.monotonic() + self._timeout_s
         try:
-            if self._socket is None:
-                self._connect()
-            assert self._socket is not None
-            self._socket.sendall(question)
-            answer = bench_lines.parsed(self._line(self._socket))
+            connection = self._connection(until_s)
+            connection.settimeout(_left_s(until_s))
+            connection.sendall(question)
+            answer = bench_lines.parsed(self._line(connection, until_s))
+            if "error" not in answer:
+                return parse(answer)
         except (OSError, bench_lines.BadLine) as error:
             self.close()
-            raise DriverLost(f"the stimulator at {self._path} does not answer: {error or 'in time'}") from error
-        if "error" in answer:
-            raise DriverLost(f"the stimulator at {self._path} refused: {answer['error']}")
-        return answer
+            raise DriverLost(f"the stimulator at {self._path} does not answer: {error}") from error
+        raise DriverLost(f"the stimulator at {self._path} refused: {str(answer['error'])[:80]!a}")
 
-    def _connect(self) -> None:
+    def _connection(self, until_s: float) -> socket.socket:
+        if self._socket is not None:
+            return self._socket
         fresh = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
         try:
-            fresh.settimeout(self._timeout_s)
+            fresh.settimeout(_left_s(until_s))
             fresh.connect(str(self._path))
         except OSError:
             fresh.close()
             raise
         self._socket = fresh
+        return fresh
 
-    def _line(self, connection: socket.socket) -> bytes:
+    def _line(self, connection: socket.socket, until_s: float) -> bytes:
         while (end := self._read.find(b"\n")) < 0:
+            connection.settimeout(_left_s(until_s))
             chunk = connection.recv(4096)
             if not chunk:
                 raise ConnectionResetError("it hung up")
@@ -81,4 +93,14 @@ class BenchStimulator:
                 raise bench_lines.BadLine("line too long")
         whole = bytes(self._read[:end])
         del self._read[: end + 1]
+        if self._read:
+            raise bench_lines.BadLine("it said more than it was asked")
         return whole
+
+
+def _left_s(until_s: float) -> float:
+    """Raises: TimeoutError: nothing is left."""
+    left_s = until_s - time.monotonic()
+    if left_s <= 0.0:
+        raise TimeoutError("timed out")
+    return left_s

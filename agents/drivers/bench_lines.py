@@ -7,17 +7,24 @@
     {"do": "heal", "kind": "pad_dries"}    {"done": true}
     {"do": "truth"}                        {"at_s": ..., "true_ma": ..., "zero_since_s": ..., "charge_uc": ...}
 
-What cannot be understood is answered with {"error": "why"}. A silent stimulator answers no `exchange` and `self_test`.
+What cannot be understood is answered with {"error": "why"}. A silent stimulator answers no `exchange` and `self_test`,
+and both are for one host at a time: while the connection that first said one of them lives, others are refused.
 """
 
 import dataclasses
 import json
-from typing import Any, Final
+import math
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeVar
 
 from agents.drivers.port import Drive, Identity, Pattern, Reading
 from broker.contract.limits import LIMIT_NAMES, Layer, Limit, Limits
+from broker.contract.shapes import COUNT_MAX
 
 LINE_BYTES_MAX: Final = 16 * 1024
+_LABEL_CHARS_MAX: Final = 64  # of `broker.contract.shapes.Label`
+
+T = TypeVar("T")
 
 
 class BadLine(ValueError):
@@ -75,20 +82,88 @@ def _within(value: object, low: float, high: float) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and low <= value <= high
 
 
-def reading_from(said: Any) -> Reading:
+def reading_from(answer: Mapping[str, Any]) -> Reading:
     """Raises: BadLine: not a reading."""
     try:
-        return Reading(**said)
-    except TypeError as error:
+        said = answer["reading"]
+        if set(said) != set(_READS):
+            raise BadLine("not a reading: other fields than a reading has")
+        return Reading(**{name: reads(said[name]) for name, reads in _READS.items()})
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise BadLine(f"not a reading: {error}") from error
 
 
-def identity_from(said: Any) -> Identity:
+def identity_from(answer: Mapping[str, Any]) -> Identity:
     """Raises: BadLine: not an identity."""
     try:
+        said = answer["identity"]
         profile = {
-            name: Limit(said["profile"][name]["value"], Layer(said["profile"][name]["layer"])) for name in LIMIT_NAMES
+            name: Limit(_finite(said["profile"][name]["value"]), Layer(said["profile"][name]["layer"]))
+            for name in LIMIT_NAMES
         }
-        return Identity(said["serial"], said["model"], said["firmware"], Limits(**profile))
-    except (TypeError, ValueError, KeyError) as error:
+        serial, model, firmware = (_label(said[name]) for name in ("serial", "model", "firmware"))
+        return Identity(serial, model, firmware, Limits(**profile))
+    except (TypeError, ValueError, KeyError, OverflowError) as error:
         raise BadLine(f"not an identity: {error}") from error
+
+
+def self_test_from(answer: Mapping[str, Any]) -> str | None:
+    """Raises: BadLine: neither a pass nor the name of a check."""
+    try:
+        return _or_none(_label)(answer["failed"])
+    except (ValueError, KeyError) as error:
+        raise BadLine(f"not the outcome of a self-test: {error}") from error
+
+
+def _number(value: object) -> float:
+    """NaN is a number here: what the converter says when it has nothing to say."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise BadLine("a number is none")
+    return float(value)
+
+
+def _finite(value: object) -> float:
+    number = _number(value)
+    if not math.isfinite(number):
+        raise BadLine("a number is not finite")
+    return number
+
+
+def _whole(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int) or abs(value) > COUNT_MAX:
+        raise BadLine("a count is none")
+    return value
+
+
+def _switch(value: object) -> bool:
+    if not isinstance(value, bool):
+        raise BadLine("a switch is neither on nor off")
+    return value
+
+
+def _label(value: object) -> str:
+    """What may go into a birth and stand in a terminal."""
+    if not isinstance(value, str) or not 1 <= len(value) <= _LABEL_CHARS_MAX or not value.isprintable():
+        raise BadLine(f"a label is not 1 to {_LABEL_CHARS_MAX} printable characters")
+    return value
+
+
+def _or_none(reads: Callable[[object], T]) -> Callable[[object], T | None]:
+    return lambda value: None if value is None else reads(value)
+
+
+_READS: Final[dict[str, Callable[[object], Any]]] = {
+    "taken_s": _finite,
+    "amplitude_ma": _or_none(_number),
+    "raw_amplitude": _or_none(_whole),
+    "raw_n": _whole,
+    "impedance_ohm": _or_none(_number),
+    "setting_ma": _finite,
+    "in_on_phase": _switch,
+    "battery_pct": _or_none(_number),
+    "temperature_c": _or_none(_number),
+    "relay_closed": _switch,
+    "watchdog_tripped": _switch,
+    "hand_switch_pressed": _switch,
+}
+"""The fields of a reading, and what each may be."""

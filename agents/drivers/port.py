@@ -89,6 +89,10 @@ class DriverLost(ConnectionError):
 class Stimulator(Protocol):
     """A driver. All calls return within a few milliseconds or raise.
 
+    Duties beside the calls: once its host watchdog has tripped, the stimulator is locked out: nothing flows again,
+    whatever is ordered, until a drive with `enabled` False was applied. The first drive after a host that was held up
+    may still be an old one.
+
     Raises:
         DriverLost: the stimulator did not answer in time.
     """

@@ -18,6 +18,7 @@ from agents.simulation.faults import BadFault, Fault, FaultKind, fault_from
 from agents.simulation.stimulator import SimulatedStimulator
 from agents.simulation.trace import Trace
 from agents.simulation.world import Cable
+from agents.socket_path import overlong
 
 _log = logging.getLogger(__name__)
 _STEP_S: Final = 0.008  # at least 100 steps a second; what is missed is caught up exactly
@@ -59,10 +60,14 @@ async def run_bench(bench: Bench, on_ready: Callable[[], None], clock: Callable[
 
     Raises:
         BadFault: faults for a device that does not stand on the bench.
+        ValueError: a socket's path is too long.
         OSError: a socket or trace cannot be made.
     """
     if strangers := set(bench.faults) - {standing.device for standing in bench.devices}:
         raise BadFault(f"faults for devices that are not on the bench: {', '.join(sorted(strangers))}")
+    for standing in bench.devices:
+        if (why := overlong(socket_of(bench.folder, standing.device))) is not None:
+            raise ValueError(why)
     bench.folder.mkdir(parents=True, exist_ok=True)
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
@@ -124,37 +129,42 @@ class _Silent(Exception):
     """The stimulator does not answer this one."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class _Host:
-    """Answers one stimulator's connections."""
+    """Answers one stimulator's connections. Like a serial port it has one host at a time; all may do the rest."""
 
     stimulator: SimulatedStimulator
     clock: Callable[[], float]
+    _served: asyncio.StreamWriter | None = None  # the connection whose host drives
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:
             while raw := await reader.readline():
                 with contextlib.suppress(_Silent):
-                    writer.write(self._answer(raw))
+                    writer.write(self._answer(raw, writer))
                     await writer.drain()
         except (ConnectionError, ValueError) as error:  # ValueError: the reader's, for a line over its limit
             _log.info("a connection to %s ended: %s", self.stimulator.serial, error)
         finally:
+            if self._served is writer:
+                self._served = None
             writer.close()
 
-    def _answer(self, raw: bytes) -> bytes:
+    def _answer(self, raw: bytes, writer: asyncio.StreamWriter) -> bytes:
         try:
-            return bench_lines.line(**self._do(bench_lines.parsed(raw)))
+            return bench_lines.line(**self._do(bench_lines.parsed(raw), writer))
         except (bench_lines.BadLine, BadFault) as error:
             return bench_lines.line(error=str(error))
 
-    def _do(self, said: Mapping[str, Any]) -> dict[str, object]:
+    def _do(self, said: Mapping[str, Any], writer: asyncio.StreamWriter) -> dict[str, object]:
         match said.get("do"):
             case "exchange":
                 drive = bench_lines.drive_from(said.get("drive"))
+                self._serve_alone(writer)
                 self._demand_answer()
                 return {"reading": dataclasses.asdict(self.stimulator.exchange(drive, self.clock()))}
             case "self_test":
+                self._serve_alone(writer)
                 self._demand_answer()
                 return {"failed": self.stimulator.self_test(self.clock())}
             case "identify":
@@ -170,6 +180,12 @@ class _Host:
                 return {"done": True}
             case unknown:
                 raise bench_lines.BadLine(f"cannot do {unknown!r:.40}")
+
+    def _serve_alone(self, writer: asyncio.StreamWriter) -> None:
+        """Raises: BadLine: another host drives it."""
+        if self._served is not None and self._served is not writer and not self._served.is_closing():
+            raise bench_lines.BadLine("in use by another host")
+        self._served = writer
 
     def _truth(self) -> dict[str, object]:
         now_s = self.clock()

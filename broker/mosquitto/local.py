@@ -114,7 +114,7 @@ class LocalMosquitto:
 
     def reload(self) -> None:
         """Write the ACL from the registry and have it obeyed."""
-        if not reload_broker(self.site_dir, clock=self._clock):
+        if not reload_broker(self.site_dir, self._clock):
             raise BrokerFailed("The broker does not run.")
 
     def __enter__(self) -> Self:

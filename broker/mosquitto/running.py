@@ -16,12 +16,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from broker.mosquitto.configuration import broker_folder, write_acl
-from broker.pki.durable import SECRET_MODE, make_folder
+from broker.pki.durable import SECRET_MODE, make_folder, only_one
 from broker.pki.registry import load_registry
 
 LOCK = "running.pid"
 READY_S_MAX = 10.0  # between taking the lock and obeying a reload
 _ASK_EVERY_S = 0.02
+_TRIES = 5
 
 
 class BrokerFailed(RuntimeError):
@@ -39,16 +40,23 @@ def lone_broker(site_dir: Path) -> Iterator[int]:
     make_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, SECRET_MODE)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
+        if not any(_locks(descriptor) for _ in range(_TRIES)):
             raise BrokerFailed(
                 f"A broker of the site in {site_dir} runs already on this machine, as process {_said_pid(path)}."
-            ) from None
+            )
         os.truncate(descriptor, 0)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _locks(descriptor: int) -> bool:
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        time.sleep(_ASK_EVERY_S)  # somebody may just be asking whether there is a broker
+        return False
+    return True
 
 
 def note_pid(descriptor: int, pid: int) -> None:
@@ -56,25 +64,31 @@ def note_pid(descriptor: int, pid: int) -> None:
     os.pwrite(descriptor, f"{pid}\n".encode(), 0)
 
 
-def reload_broker(site_dir: Path, *, clock: Callable[[], float] = time.monotonic) -> bool:
+def reload_broker(site_dir: Path, clock: Callable[[], float]) -> bool:
     """Write the ACL anew and tell the site's broker to obey it. Whether it runs on this machine and was told.
 
     One that is still coming up has perhaps read the old list already, and would die of the signal: it is told as soon
     as it listens to it.
     """
-    write_acl(site_dir, load_registry(site_dir))
     path = broker_folder(site_dir) / LOCK
     give_up = clock() + READY_S_MAX
     while clock() < give_up and _is_locked(path):
         pid = _said_pid(path)
         if pid is not None and _has_open(pid, path) and _catches_reload(pid):
+            _write_acl_alone(site_dir)  # only now: one that comes up writes its own, perhaps of an older registry
             try:
                 os.kill(pid, signal.SIGHUP)
             except (ProcessLookupError, PermissionError):  # it ended just now, or runs for somebody else
                 return False
             return True
         time.sleep(_ASK_EVERY_S)
+    _write_acl_alone(site_dir)
     return False
+
+
+def _write_acl_alone(site_dir: Path) -> None:
+    with only_one(site_dir):
+        write_acl(site_dir, load_registry(site_dir))
 
 
 def refuse_taken_port(bind: str, port: int) -> None:
@@ -121,10 +135,9 @@ def _has_open(pid: int, path: Path) -> bool:
     """Whether the process has the lock file open: a process id that is left from before may be anybody's."""
     wanted = path.stat()
     try:
-        opened = list(Path(f"/proc/{pid}/fd").iterdir())
-    except (FileNotFoundError, PermissionError):
+        return any(_is_same(opened, wanted) for opened in Path(f"/proc/{pid}/fd").iterdir())
+    except OSError:  # it ended, or is somebody else's: not ours to signal
         return False
-    return any(_is_same(one, wanted) for one in opened)
 
 
 def _is_same(opened: Path, wanted: os.stat_result) -> bool:

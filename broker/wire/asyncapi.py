@@ -6,7 +6,6 @@ public parser, @asyncapi/parser 3.6.3, finds no error and no warning in it; test
 """
 
 import json
-from importlib.resources import files
 from typing import Any
 
 from broker.contract.messages import DETAIL_OF, EventKind, Message
@@ -22,7 +21,9 @@ from broker.contract.topics import (
 )
 from broker.wire.codec import encode, json_schema
 from broker.wire.examples import DEVICE, EVENTS, EXAMPLES, SITE
+from broker.wire.field_words import described
 from broker.wire.mac import KID_HEX, MAC_BYTES, seal
+from broker.wire.rules import rules_text
 from broker.wire.vector_keys import vector_link
 
 Document = dict[str, Any]
@@ -61,7 +62,7 @@ def document() -> Document:
         "info": {
             "title": "StimFleet device agent",
             "version": "1.0.0",
-            "description": files("broker.wire").joinpath("rules.md").read_text(encoding="utf-8"),
+            "description": rules_text(),
             "license": {"name": "Apache-2.0", "url": "https://www.apache.org/licenses/LICENSE-2.0"},
             "contact": {"name": "StimFleet"},
             "tags": [
@@ -229,6 +230,7 @@ def _schemas(rows: list[ChannelRow]) -> Document:
         schema = json_schema(row.channel)
         found |= schema.pop("$defs", {})
         found[row.message.__name__] = schema
+    found = {name: described(name, schema) for name, schema in found.items()}
     found["Event"]["allOf"] = _kinds_and_details()
     return found
 

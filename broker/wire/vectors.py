@@ -6,15 +6,17 @@
     mac.good, mac.bad   messages with their user properties
     permission          what an agent sent, what came back when, and until when output is then allowed, in seconds of
                         the agent's boot time
+    limits              what a plan breaks and how far it may go; strictest layers, contacts, steps, over limit
+    holds               the id of a hold, from its payload
 
-A payload is given as text, as `payload_hex` where it is no UTF-8, or as `payload_repeated` where it is long.
+The published document describes their format (`rules.md`, "Test vectors").
 `stimfleet vectors` writes them; a test holds the file to the code and to a second implementation.
 """
 
 import json
 from typing import Any
 
-from broker.wire import vectors_codec, vectors_mac, vectors_permission
+from broker.wire import vectors_codec, vectors_limits, vectors_mac, vectors_permission
 
 
 def vectors_text() -> str:
@@ -29,4 +31,6 @@ def vectors() -> dict[str, Any]:
         "codec": {"accepted": list(vectors_codec.accepted()), "refused": list(vectors_codec.refused())},
         "mac": {"links": list(vectors_mac.links()), "good": list(vectors_mac.good()), "bad": list(vectors_mac.bad())},
         "permission": list(vectors_permission.permission()),
+        "limits": vectors_limits.limits(),
+        "holds": list(vectors_limits.holds()),
     }

@@ -51,6 +51,7 @@ def decide(state: State, heard: Input) -> Decision:
         case Tick():
             turn = Turn(state, heard.now_s, heard.wall_s)
             stops.chase(turn)
+            releases.clear(turn)
             sessions.pass_time(turn)
             presence.look(turn)
         case RequestSession() | CancelSession() | PushStop() | ConfirmOff() | ReleaseHold() | Drain() | Undrain():
@@ -147,7 +148,7 @@ def _sample(turn: Turn, device: Device, sample: Telemetry) -> None:
 
 def _newest(turn: Turn, device: Device, sample: Telemetry) -> None:
     name = device.device
-    if turn.state.durable.stops:
+    if stops.pursued(turn, name):
         stops.seen(turn, name, sample)
     session = sessions.follow(turn, device, sample)
     if session is not None:

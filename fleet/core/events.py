@@ -45,11 +45,14 @@ from fleet.core.session_events import (
 )
 from fleet.core.stop_events import (
     ConfirmedBy,
+    HoldCleared,
     HoldLifted,
     HoldReleased,
     StopConfirmed,
+    StopFoundLive,
     StopOrdered,
     StopPublished,
+    StopPushedAgain,
     StopReceived,
     StopTarget,
     StopUnconfirmed,
@@ -73,6 +76,7 @@ __all__ = [
     "EventUnreadable",
     "FleetNumberRaised",
     "FleetTookOver",
+    "HoldCleared",
     "HoldLifted",
     "HoldReleased",
     "LimitExceeded",
@@ -94,8 +98,10 @@ __all__ = [
     "SettingsIssued",
     "SpoolGapFound",
     "StopConfirmed",
+    "StopFoundLive",
     "StopOrdered",
     "StopPublished",
+    "StopPushedAgain",
     "StopReceived",
     "StopTarget",
     "StopUnconfirmed",
@@ -136,10 +142,13 @@ Event = (
     | SessionLost
     | SessionCleared
     | StopOrdered
+    | StopPushedAgain
     | StopPublished
     | StopReceived
+    | StopFoundLive
     | StopConfirmed
     | StopUnconfirmed
     | HoldReleased
+    | HoldCleared
     | HoldLifted
 )

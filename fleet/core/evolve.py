@@ -52,11 +52,14 @@ FOLDS: dict[type[Event], Fold] = {
     e.SessionLost: fold_sessions.lost,
     e.SessionCleared: fold_sessions.cleared,
     e.StopOrdered: fold_stops.ordered,
+    e.StopPushedAgain: _changes_nothing,
     e.StopPublished: fold_stops.published,
     e.StopReceived: fold_stops.received,
+    e.StopFoundLive: fold_stops.found_live,
     e.StopConfirmed: fold_stops.confirmed,
     e.StopUnconfirmed: fold_stops.unconfirmed,
     e.HoldReleased: fold_stops.released,
+    e.HoldCleared: fold_stops.cleared,
     e.HoldLifted: fold_stops.lifted,
 }
 

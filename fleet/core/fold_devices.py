@@ -38,7 +38,11 @@ def _rebase(durable: Durable, now_s: float) -> None:
     for name, device in durable.devices.items():
         durable.devices[name] = replace(device, settings_since_s=now_s)
     for name, stop in durable.stops.items():
-        durable.stops[name] = replace(stop, ordered_s=now_s, sent_s=None)
+        pursuits = {
+            device: pursuit if pursuit.urgent_s is None else replace(pursuit, urgent_s=now_s)
+            for device, pursuit in stop.pursuits.items()
+        }
+        durable.stops[name] = replace(stop, ordered_s=now_s, sent_s=None, pursuits=pursuits)
 
 
 def number_raised(durable: Durable, event: e.FleetNumberRaised) -> None:

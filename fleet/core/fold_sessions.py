@@ -60,7 +60,8 @@ def cancelled(durable: Durable, event: e.SessionCancelled) -> None:
         event.session_id,
         state=SessionState.CANCELLED,
         since_s=event.now_s,
-        cancel_id=event.command_id,
+        # A stop withdraws, too, and it is never too late.
+        cancel_id=None if event.command_id in durable.stops else event.command_id,
     )
 
 

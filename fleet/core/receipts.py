@@ -25,16 +25,25 @@ def report(turn: Turn, device: str, event: Event) -> bool:
     new = not covered(spool, event.n)
     if new and _too_far_ahead(turn, device, spool, event.n):
         return False
-    if not new:
-        _not_taken(turn, device, spool)
     if new:
         turn.happened(DeviceReported(**turn.at, device=device, event=event))
-    elif dict(spool.recent).get(event.n, event.event_id) != event.event_id:
-        if turn.due(f"conflict/{device}/{event.spool_id}/{event.n}", BURST_S):
-            turn.happened(EventConflicted(**turn.at, device=device, event=event))
-        turn.refused(device, Channel.EVENT, "event_conflict")
+    else:
+        _repeated(turn, device, spool, event)
     _receipt(turn, device, event.spool_id)
     return new
+
+
+def _repeated(turn: Turn, device: str, spool: Spool, event: Event) -> None:
+    """An event that was accounted for already, or another one under its number: one record a burst of each number.
+
+    Agents repeat what was not receipted, a window of 64: older ids are forgotten.
+    """
+    _not_taken(turn, device, spool)
+    if dict(spool.recent).get(event.n, event.event_id) == event.event_id:
+        return
+    if turn.due(f"conflict/{device}/{spool.spool_id}/{event.n}", BURST_S):
+        turn.happened(EventConflicted(**turn.at, device=device, event=event))
+    turn.refused(device, Channel.EVENT, "event_conflict")
 
 
 def _too_far_ahead(turn: Turn, device: str, spool: Spool, n: int) -> bool:
@@ -76,6 +85,9 @@ def _waiting(device: str, spool: Spool) -> str:
 
 
 def _list_taken(turn: Turn, device: str, spool: Spool) -> bool:
+    """Whether the agent has had the receipt that lists them all, by its going on with what comes after them."""
+    if any(listed.n > spool.upto for listed in spool.unreadable):
+        return False
     since_s = turn.state.fleeting.sent_s.get(_waiting(device, spool))
     if since_s is None:
         turn.state.fleeting.note_sent(_waiting(device, spool), turn.now_s)

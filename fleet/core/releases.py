@@ -1,13 +1,14 @@
 """Lifting holds: journaled, the retained message cleared, and every device that lists one is told until it does not.
 
 It starts nothing: the agent's own latch waits for a person at the device (contract.md, rule 2). A release answers the
-device's newest sample and is worth 30 s, so it is made anew for each sending.
+device's newest sample and is worth 30 s, so it is made anew for each sending. The clearing is asked for until the
+performer has reported it: what is retained would hold every device that connects.
 """
 
 from broker.contract.messages import Birth, Release, Scope
-from broker.contract.topics import ALL
+from broker.contract.topics import ALL, RESERVED_IDS
 from fleet.core.effects import Answer, ClearRetained, Ordered, Refused, SendRelease
-from fleet.core.events import HoldLifted, HoldReleased
+from fleet.core.events import HoldCleared, HoldLifted, HoldReleased
 from fleet.core.fold_stops import RELEASED_KEPT
 from fleet.core.inputs import ReleaseHold, StopCleared
 from fleet.core.presence import Liveness, liveness
@@ -16,11 +17,12 @@ from fleet.core.state import Device, Hold, PendingRelease
 from fleet.core.turn import Turn, derived_id, label
 
 REPEAT_S = 2.0
+CLEAR_REPEAT_S = 5.0  # an empty message that is not reported waits for the broker, or for the fleet's restart
 
 
 def requested(turn: Turn, heard: ReleaseHold) -> None:
     """Lift the holds of a scope, or say why not."""
-    where = ALL if heard.scope is Scope.ALL else heard.device
+    where = _where(heard)
     ours = tuple(hold.hold_id for hold in _held(turn, where) if hold.hold_id is not None)
     devices = {
         name: ids
@@ -46,14 +48,34 @@ def requested(turn: Turn, heard: ReleaseHold) -> None:
         )
     )
     if heard.scope is not Scope.SERVICE and where is not None:
-        turn.after_commit(ClearRetained(where, command_id))
+        clear(turn)
     for name in devices:
         remind(turn, turn.state.device(name))
     turn.after_commit(Answer(heard.request_id, Ordered(command_id)))
 
 
+def _where(heard: ReleaseHold) -> str | None:
+    """Where the holds are kept. The site's are lifted as the site's only, so that every device is told."""
+    if heard.scope is Scope.ALL:
+        return ALL
+    return None if heard.device in RESERVED_IDS else heard.device
+
+
 def _held(turn: Turn, where: str | None) -> tuple[Hold, ...]:
     return () if where is None else turn.state.durable.holds.get(where, ())
+
+
+def clear(turn: Turn) -> None:
+    """Ask for the clearing of what is retained, until it is reported."""
+    for where, command_id in turn.state.durable.clearing.items():
+        if turn.due(f"clear/{command_id}", CLEAR_REPEAT_S):
+            turn.after_commit(ClearRetained(where, command_id))
+
+
+def cleared(turn: Turn, heard: StopCleared) -> None:
+    """The performer's report. One on an earlier release says nothing about a later one."""
+    if turn.state.durable.clearing.get(heard.device) == heard.command_id:
+        turn.happened(HoldCleared(**turn.at, command_id=heard.command_id, device=heard.device))
 
 
 def _candidates(turn: Turn, heard: ReleaseHold) -> list[str]:
@@ -70,7 +92,7 @@ def _refusal(turn: Turn, heard: ReleaseHold, where: str | None, *, anything: boo
         if registered is not None and registered.service_hold:
             return Refusal(rule=Rule.IN_SERVICE_HOLD, layer=RuleLayer.CLINIC)
     elif any(
-        stop.device == where and (stop.sent_s is None or any(p.target.urgent for p in stop.pursuits.values()))
+        stop.device == where and (stop.sent_s is None or any(p.urgent_s is not None for p in stop.pursuits.values()))
         for stop in turn.state.durable.stops.values()
     ):
         return Refusal(rule=Rule.STOP_UNCONFIRMED, layer=RuleLayer.FLEET)
@@ -85,15 +107,12 @@ def _listed(birth: Birth | None, scope: Scope) -> tuple[str, ...]:
 
 
 def _to_lift(device: Device, scope: Scope, ours: tuple[str, ...]) -> tuple[str, ...] | None:
-    """The ids to lift at a device, None where there is nothing to tell it. One that is lost may still have ours on
-    its disk.
+    """The ids to lift at a device, None where there is nothing to tell it. It may have ours and not have listed them
+    yet: on the disk of one that is lost, or on its way to one that speaks.
     """
     if scope is Scope.SERVICE:
         return () if device.birth is not None and device.birth.holds.service else None
-    listed = _listed(device.birth, scope)
-    if not listed and not (device.lost and ours):
-        return None
-    return tuple(dict.fromkeys([*ours, *listed]))[-RELEASED_KEPT:]
+    return tuple(dict.fromkeys([*ours, *_listed(device.birth, scope)]))[-RELEASED_KEPT:] or None
 
 
 def _still_there(pending: PendingRelease, birth: Birth | None) -> bool:
@@ -123,12 +142,11 @@ def remind(turn: Turn, device: Device) -> None:
             turn.after_commit(SendRelease(name, release))
 
 
-def cleared(turn: Turn, heard: StopCleared) -> None:
-    """The performer's report on a clearing."""
-
-
 def born(turn: Turn, device: Device) -> None:
-    """A birth says what is still held: what is not is lifted."""
+    """A birth says what is still held: what is not is lifted. The birth that was known when the hold was released may
+    be from before the device obeyed: it shows nothing, and every other one is later (presence.born).
+    """
+    known = None if device.birth is None else (device.birth.boot_n, device.birth.seq)
     for pending in device.releases:
-        if not _still_there(pending, device.birth):
+        if known != (pending.boot_n, pending.birth_seq) and not _still_there(pending, device.birth):
             turn.happened(HoldLifted(**turn.at, command_id=pending.command_id, device=device.device))

@@ -195,7 +195,8 @@ def acknowledged(turn: Turn, device: Device, ack: messages.Ack) -> None:
     session = turn.state.session_on(device)
     if session is None:
         return
-    if ack.command_id == session.cancel_id and ack.reason is CommandRefusal.ALREADY_RUNNING:
+    too_late = ack.status is AckStatus.REFUSED and ack.reason is CommandRefusal.ALREADY_RUNNING
+    if too_late and ack.command_id == session.cancel_id:
         _cancel_overtaken(turn, session, ack.command_id)
     if session.authorisation.command_id != ack.command_id or session.state is not S.AUTHORISED:
         return

@@ -48,12 +48,16 @@ class Spool(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PendingRelease(Strict):
-    """Holds that a device still has to lift."""
+    """Holds that a device still has to lift. `boot_n` and `birth_seq`: its newest birth at the time of the release,
+    which may be from before it obeyed the stop; only a later one shows that nothing is left to lift.
+    """
 
     command_id: str
     scope: Scope
     holds: tuple[str, ...]
     issued_by: str
+    boot_n: int
+    birth_seq: int
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -92,7 +96,7 @@ class Session(Strict):
     elapsed_s: float = 0.0  # by the device, at the last change of state
     paused_s: float = 0.0  # pauses that are over
     baseline_ohm: float | None = None
-    cancel_id: str | None = None  # the command that withdrew it
+    cancel_id: str | None = None  # the command by which a person withdrew it
     withheld: WithheldFor | None = None
     ended: messages.SessionEnded | None = None
     cause: Cause | None = None
@@ -116,9 +120,13 @@ class Session(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Pursuit(Strict):
-    """A stop on one device, until zero is measured there."""
+    """A stop on one device, until zero is measured there. `urgent_s`: since when zero is waited for where a session
+    or output was known of, so that A01 follows; None where there was neither.
+    """
 
     target: StopTarget
+    urgent_s: float | None
+    pulse_period_s: float
     received: bool = False
     sent_to_received_s: float | None = None
     unconfirmed: bool = False  # A01 is open
@@ -158,7 +166,9 @@ class Durable(Strict):
     devices: dict[str, Device] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
     stops: dict[str, OpenStop] = field(default_factory=dict)  # by command id, oldest first
+    pursued: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by device: the stops that follow it
     holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)  # by device or topics.ALL, newest last
+    clearing: dict[str, str] = field(default_factory=dict)  # by the same: the release whose clearing is not reported
 
 
 # --- fleeting -------------------------------------------------------------------------------------------------------

@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from broker.contract import messages
 from broker.contract.causes import Cause
-from broker.contract.messages import Scope
+from broker.contract.messages import Phase, Scope
 from broker.contract.shapes import Strict
 from fleet.core.happened import Happened
 
@@ -20,7 +20,7 @@ class ConfirmedBy(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class StopTarget(Strict):
-    """A device that a stop is followed on until zero is measured.
+    """A device that a stop is followed on until zero is measured, as it was when the stop was ordered.
 
     `urgent`: it had a live session or measured output, so A01 follows if zero is not. `pulse_period_s`: of its train.
     `boot_n` and `after_seq`: its newest sample when the stop was ordered (-1: none); only later ones can show zero.
@@ -45,6 +45,16 @@ class StopOrdered(Happened):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class StopPushedAgain(Happened):
+    """Somebody pushed for emergency stop where one is open and follows every device concerned: it was sent again."""
+
+    command_id: str
+    device: str
+    issued_by: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class StopPublished(Happened):
     """The broker took a stop for the first time, at `sent_s`."""
 
@@ -60,6 +70,22 @@ class StopReceived(Happened):
     command_id: str
     device: str
     sent_to_received_s: float | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class StopFoundLive(Happened):
+    """A sample after a stop shows a live phase or output where none was known of: from now on A01 follows.
+
+    `boot_n` and `seq` are that sample's; `pulse_period_s` of the train that may be running.
+    """
+
+    command_id: str
+    device: str
+    boot_n: int
+    seq: int
+    phase: Phase
+    amplitude_ma: float | None
+    pulse_period_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +117,9 @@ class StopUnconfirmed(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldReleased(Happened):
-    """A person lifted every hold of a scope: each device in `devices` is told until it lists none of its ids."""
+    """A person lifted every hold of a scope. What is retained is cleared, and each device in `devices` is told until
+    a later birth lists none of its ids.
+    """
 
     command_id: str
     scope: Scope
@@ -104,6 +132,14 @@ class HoldReleased(Happened):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HoldLifted(Happened):
     """A device does not list a released hold any more. Its own latch waits for a person there."""
+
+    command_id: str
+    device: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HoldCleared(Happened):
+    """The broker took the empty message: it retains nothing of a released hold any more."""
 
     command_id: str
     device: str

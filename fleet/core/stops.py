@@ -2,37 +2,45 @@
 
 A stop is confirmed by the device's `done` with its measured current, or by its own later telemetry below 1 mA in a
 phase that is not live; a missing measurement is never zero. Until then it is sent again. Where a session was live or
-current was measured, A01 opens when zero is not confirmed in time (H12), naming room and device.
+current is measured, before the stop or after it, A01 opens when zero is not confirmed in time (H12), naming room and
+device.
 
 Holds: the newest of a scope is retained at the broker; a birth that lists none of them gets it again.
 """
 
+from collections.abc import Container
+from dataclasses import replace
+
 from broker.contract import messages
 from broker.contract.causes import CONSEQUENCES, Cause
-from broker.contract.limits import ZERO_MA
+from broker.contract.limits import ENVELOPE, ZERO_MA
 from broker.contract.messages import LIVE_PHASES, Ack, AckStatus, Birth, Telemetry
-from broker.contract.topics import ALL
-from fleet.core.effects import Answer, Ordered, SendStop
+from broker.contract.topics import ALL, RESERVED_IDS
+from fleet.core.effects import Answer, Ordered, Refused, SendStop
 from fleet.core.events import (
     ConfirmedBy,
     SessionCancelled,
     SessionState,
     SessionWithheld,
     StopConfirmed,
+    StopFoundLive,
     StopOrdered,
     StopPublished,
+    StopPushedAgain,
     StopReceived,
     StopTarget,
     StopUnconfirmed,
     WithheldFor,
 )
 from fleet.core.inputs import PushStop, StopSent
+from fleet.core.refusals import Refusal, Rule, RuleLayer
 from fleet.core.state import NO_SEQ, OpenStop, Pursuit, Session
 from fleet.core.turn import Turn, label, wall_time
 
 REPEAT_AFTER_S = 0.3  # beyond ramp and pulse period: design.md "A stop"
 UNCONFIRMED_AFTER_S = 1.0  # the same, domain.md A01
 QUIET_REPEAT_S = 5.0  # a device that was not live: its hold is retained, and it speaks every 5 s
+ALARMED_REPEAT_S = 5.0  # A01 is open: a person is on the way, and the other devices of the site have long obeyed
 FLEET = "fleet"
 
 
@@ -40,14 +48,52 @@ FLEET = "fleet"
 
 
 def pushed(turn: Turn, heard: PushStop) -> None:
-    """Emergency stop from a person: never refused, also for a device that nobody knows."""
+    """Emergency stop from a person: never refused, also for a device that nobody knows. Only the names that no device
+    can have lead nowhere.
+
+    One emergency stop of a scope follows a device: what an open one follows already is not followed twice.
+    """
     where = ALL if heard.device is None else heard.device
-    stop = order(turn, where, Cause.EMERGENCY_STOP, heard.reason, heard.issued_by)
+    if where in RESERVED_IDS - {ALL}:
+        unknown = Refusal(rule=Rule.DEVICE_UNKNOWN, layer=RuleLayer.FLEET)
+        turn.after_commit(Answer(heard.request_id, Refused((unknown,))))
+        return
+    earlier = [stop for stop in turn.state.durable.stops.values() if _emergency_stop_of(stop, where)]
+    followed = {name for stop in earlier for name in stop.pursuits}
+    if earlier and followed.issuperset(_devices(turn, where)):
+        stop = earlier[-1].stop
+        _push_again(turn, where, stop, heard)
+    else:
+        stop = order(turn, where, Cause.EMERGENCY_STOP, heard.reason, heard.issued_by, followed=followed)
     turn.after_commit(Answer(heard.request_id, Ordered(stop.command_id)))
 
 
-def order(turn: Turn, where: str, cause: Cause, reason: str, issued_by: str = FLEET) -> messages.Stop:
-    """Stop a device, or all. From now on no session there is leased."""
+def _emergency_stop_of(stop: OpenStop, where: str) -> bool:
+    return stop.device == where and stop.stop.cause is Cause.EMERGENCY_STOP
+
+
+def _push_again(turn: Turn, where: str, stop: messages.Stop, heard: PushStop) -> None:
+    """Every device concerned is followed already: the same stop goes out again, at once. Whatever was live when it
+    was pushed first is withheld since then, and what came to life later was found by its samples.
+    """
+    _send(turn, where, stop)
+    turn.happened(
+        StopPushedAgain(
+            **turn.at,
+            command_id=stop.command_id,
+            device=where,
+            issued_by=label(heard.issued_by),
+            reason=heard.reason,
+        )
+    )
+
+
+def order(
+    turn: Turn, where: str, cause: Cause, reason: str, issued_by: str = FLEET, *, followed: Container[str] = ()
+) -> messages.Stop:
+    """Stop a device, or all. From now on no session there is leased. What is `followed` already is not followed by
+    this stop too.
+    """
     stop = messages.Stop(
         command_id=turn.new_id("stop"),
         cause=cause,
@@ -56,7 +102,7 @@ def order(turn: Turn, where: str, cause: Cause, reason: str, issued_by: str = FL
         issued_at=wall_time(turn.wall_s),
     )
     _send(turn, where, stop)
-    targets = tuple(_target(turn, name) for name in _devices(turn, where))
+    targets = tuple(_target(turn, name) for name in _devices(turn, where) if name not in followed)
     turn.happened(StopOrdered(**turn.at, device=where, stop=stop, reason=reason, targets=targets))
     for target in targets:
         if target.session_id is not None:
@@ -68,7 +114,16 @@ def _devices(turn: Turn, where: str) -> list[str]:
     if where != ALL:
         return [where]
     durable = turn.state.durable
-    return list(dict.fromkeys([*durable.registry.devices, *durable.devices]))
+    return [name for name in dict.fromkeys([*durable.registry.devices, *durable.devices]) if _followed(turn, name)]
+
+
+def _followed(turn: Turn, name: str) -> bool:
+    """One off the list that is not heard cannot show zero, and would be waited for for ever: it gets the stop only."""
+    device = turn.state.device(name)
+    registered = turn.state.registered(name)
+    session = turn.state.session_on(device)
+    listed = registered is not None and not registered.struck_off
+    return listed or not device.lost or (session is not None and session.open)
 
 
 def _target(turn: Turn, name: str) -> StopTarget:
@@ -82,7 +137,7 @@ def _target(turn: Turn, name: str) -> StopTarget:
     return StopTarget(
         device=name,
         urgent=(session is not None and session.state is not SessionState.AUTHORISED)
-        or (sample is not None and (sample.phase in LIVE_PHASES or (sample.amplitude_ma or 0.0) >= ZERO_MA)),
+        or (sample is not None and _live(sample)),
         pulse_period_s=_pulse_period_s(session, sample),
         boot_n=device.boot_n,
         after_seq=NO_SEQ if sample is None else sample.seq,
@@ -91,11 +146,17 @@ def _target(turn: Turn, name: str) -> StopTarget:
 
 
 def _pulse_period_s(session: Session | None, sample: Telemetry | None) -> float:
-    """Of the train that may be running; 0 where none is known of."""
+    """Of the train that may be running; 0 where none is known of. A frequency that no plan may have is the device's
+    word only, and must not put off the repeat or A01.
+    """
     frequencies_hz = [] if session is None else [session.plan.frequency_hz]
     if sample is not None and sample.frequency_hz > 0.0:
-        frequencies_hz.append(sample.frequency_hz)
+        frequencies_hz.append(max(sample.frequency_hz, ENVELOPE.frequency_hz_min.value))
     return max((1.0 / frequency_hz for frequency_hz in frequencies_hz), default=0.0)
+
+
+def _live(sample: Telemetry) -> bool:
+    return sample.phase in LIVE_PHASES or (sample.amplitude_ma or 0.0) >= ZERO_MA
 
 
 def _withdraw(turn: Turn, session: Session, stop: messages.Stop) -> None:
@@ -129,17 +190,37 @@ def sent(turn: Turn, heard: StopSent) -> None:
 
 
 def seen(turn: Turn, name: str, sample: Telemetry) -> None:
-    """A newest sample may show zero. It is newer than all before the order: `heard_up_to` keeps that over a restart.
-
-    Before a stop was sent it shows nothing about it.
+    """A newest sample may show zero, or what was not known of when the stop was ordered. It is newer than all before
+    the order: `heard_up_to` keeps that over a restart. Zero before a stop was sent says nothing about it.
     """
-    amplitude_ma = sample.amplitude_ma
-    if sample.phase in LIVE_PHASES or amplitude_ma is None or not amplitude_ma < ZERO_MA:
-        return
-    for stop in list(turn.state.durable.stops.values()):
-        pursuit = stop.pursuits.get(name)
-        if pursuit is not None and stop.sent_s is not None:
+    live, amplitude_ma = _live(sample), sample.amplitude_ma
+    for stop, pursuit in _pursuits(turn, name):
+        if live and pursuit.urgent_s is None:
+            _found_live(turn, stop, pursuit, sample)
+        elif not live and amplitude_ma is not None and stop.sent_s is not None:
             _confirm(turn, stop, pursuit, ConfirmedBy.TELEMETRY, amplitude_ma)
+
+
+def _pursuits(turn: Turn, name: str) -> list[tuple[OpenStop, Pursuit]]:
+    """The stops that follow a device, oldest first."""
+    durable = turn.state.durable
+    stops = [durable.stops[command_id] for command_id in durable.pursued.get(name, ())]
+    return [(stop, stop.pursuits[name]) for stop in stops]
+
+
+def _found_live(turn: Turn, stop: OpenStop, pursuit: Pursuit, sample: Telemetry) -> None:
+    turn.happened(
+        StopFoundLive(
+            **turn.at,
+            command_id=stop.stop.command_id,
+            device=pursuit.target.device,
+            boot_n=sample.boot_n,
+            seq=sample.seq,
+            phase=sample.phase,
+            amplitude_ma=sample.amplitude_ma,
+            pulse_period_s=max(pursuit.pulse_period_s, _pulse_period_s(None, sample)),
+        )
+    )
 
 
 def acknowledged(turn: Turn, name: str, ack: Ack) -> None:
@@ -178,43 +259,48 @@ def _confirm(turn: Turn, stop: OpenStop, pursuit: Pursuit, by: ConfirmedBy, ampl
 
 def confirmed_off(turn: Turn, name: str) -> bool:
     """A person says that the device is off; True where a stop was open there."""
-    confirmed = False
-    for stop in list(turn.state.durable.stops.values()):
-        pursuit = stop.pursuits.get(name)
-        if pursuit is not None:
-            _confirm(turn, stop, pursuit, ConfirmedBy.PERSON, None)
-            confirmed = True
-    return confirmed
+    pursuits = _pursuits(turn, name)
+    for stop, pursuit in pursuits:
+        _confirm(turn, stop, pursuit, ConfirmedBy.PERSON, None)
+    return bool(pursuits)
 
 
 def pursued(turn: Turn, name: str) -> bool:
     """Whether a stop is on its way to this device."""
-    return any(name in stop.pursuits for stop in turn.state.durable.stops.values())
+    return name in turn.state.durable.pursued
 
 
 def chase(turn: Turn) -> None:
     """Send again what is not confirmed, and open A01 where zero does not come."""
     for stop in list(turn.state.durable.stops.values()):
         ramp_s = CONSEQUENCES[stop.stop.cause].ramp_s
-        for pursuit in stop.pursuits.values():
-            waited_s = turn.now_s - stop.ordered_s
-            due_s = ramp_s + pursuit.target.pulse_period_s + UNCONFIRMED_AFTER_S
-            if pursuit.target.urgent and not pursuit.unconfirmed and waited_s >= due_s:
-                _unconfirmed(turn, stop, pursuit.target.device, waited_s)
-        period_s = _repeat_s(turn, stop, ramp_s)
-        sent_s = turn.state.fleeting.sent_s.get(_sending(stop.stop))
-        if period_s is not None and (sent_s is None or turn.now_s - sent_s >= period_s):
-            _send(turn, stop.device, stop.stop)
+        for name, pursuit in stop.pursuits.items():
+            due_s = ramp_s + pursuit.pulse_period_s + UNCONFIRMED_AFTER_S
+            if pursuit.urgent_s is None or turn.now_s - pursuit.urgent_s < due_s:
+                continue
+            if not pursuit.unconfirmed:
+                _unconfirmed(turn, stop, name, turn.now_s - pursuit.urgent_s)
+            if stop.sent_s is not None and turn.due(f"{_sending(stop.stop)}/{name}", ALARMED_REPEAT_S):
+                turn.at_once(SendStop(name, _to_one(stop, name)))
+        period_s = _repeat_s(turn, turn.state.durable.stops[stop.stop.command_id], ramp_s)
+        if period_s is not None and turn.due(_sending(stop.stop), period_s):
+            turn.at_once(SendStop(stop.device, stop.stop))
+
+
+def _to_one(stop: OpenStop, name: str) -> messages.Stop:
+    """The stop as one device gets it alone. The hold of another scope stays where it is retained."""
+    return stop.stop if stop.device == name else replace(stop.stop, hold=False)
 
 
 def _repeat_s(turn: Turn, stop: OpenStop, ramp_s: float) -> float | None:
-    """How long after a sending the next one follows; None where only lost devices are left that were not live: they
-    come back into the retained hold.
+    """How long after a sending to its scope the next one follows; None where only devices are left that have their
+    own (A01), and lost ones that were not live: they come back into the retained hold.
     """
-    urgent = [p.target.pulse_period_s for p in stop.pursuits.values() if p.target.urgent]
+    waiting = {name: p for name, p in stop.pursuits.items() if not p.unconfirmed}
+    urgent = [p.pulse_period_s for p in waiting.values() if p.urgent_s is not None]
     if urgent or stop.sent_s is None:
         return ramp_s + min(urgent, default=0.0) + REPEAT_AFTER_S
-    reachable = any(not turn.state.device(name).lost for name in stop.pursuits)
+    reachable = any(not turn.state.device(name).lost for name in waiting)
     return QUIET_REPEAT_S if reachable else None
 
 

@@ -59,6 +59,7 @@ class Clinic:
     folder: Path
     devices: tuple[str, ...] = ("stim-01", "stim-02")
     mosquitto: LocalMosquitto = field(init=False)
+    data_folder: str = "data"
 
     def __post_init__(self) -> None:
         provision_site(self.site_dir, self.folder / "ca", SITE, now=NOW)
@@ -82,7 +83,7 @@ class Clinic:
 
     @property
     def data_dir(self) -> Path:
-        return self.folder / "data"
+        return self.folder / self.data_folder
 
     def papers(self, device: str) -> DevicePapers:
         return load_papers(self.folder / device)

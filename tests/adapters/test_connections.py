@@ -13,7 +13,7 @@ from broker.contract.messages import Lease
 from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY, Channel
 from broker.pki.link import site_links
 from broker.pki.registry import load_registry
-from fleet.adapters.downlink import Downlink, StopTaken, Undelivered
+from fleet.adapters.downlink import Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.adapters.echo import PERIOD_S, Echo, TakenOver
 from fleet.adapters.intake import Intake, Item
 from fleet.connections import Connections
@@ -37,6 +37,8 @@ class Ends:
         self.items.append(item)
 
     def stop_taken(self, taken: StopTaken) -> None: ...
+
+    def retained_cleared(self, cleared: RetainedCleared) -> None: ...
 
     def undelivered(self, device: str, channel: Channel, why: Undelivered) -> None: ...
 
@@ -102,6 +104,23 @@ async def test_a_broker_that_was_killed_is_found_again(clinic: Clinic) -> None:
         await device.connect()
         await instance.carries(device)
         await device.connection.close()
+
+
+async def test_a_broker_that_dies_while_leases_flow_takes_nobody_along(clinic: Clinic) -> None:
+    """Between the socket's end and the fleet's notice of it there are turns of the loop, in which leases still go."""
+    instance = Instance(clinic, 1)
+    async with instance.running() as keeping:
+        for _ in range(3):
+            await asyncio.wait_for(instance.up.wait(), 5)
+            await asyncio.sleep(0.2)  # a beat is under way
+            clinic.mosquitto.kill()
+            async with asyncio.timeout(5):
+                while instance.up.is_set():
+                    instance.downlink.send("stim-01", LEASE)
+                    await asyncio.sleep(0)  # one turn of the loop
+            assert not keeping.done()
+            clinic.mosquitto.start()
+        assert instance.downlink.counts[Channel.LEASE, Undelivered.NOT_CONNECTED] > 0
 
 
 class Proxy:

@@ -14,8 +14,17 @@ import pytest
 
 from broker.contract.messages import Scope
 from fleet.adapters.control.client import FleetUnreachable, ask
-from fleet.adapters.control.requests import AskRelease, AskSession, AskStop, BadRequest, Request, parse
+from fleet.adapters.control.requests import (
+    AskRelease,
+    AskSession,
+    AskStop,
+    AskUndrain,
+    BadRequest,
+    Request,
+    parse,
+)
 from fleet.adapters.control.server import control_socket
+from tests.adapters.clinic import eventually
 
 STOP = {"op": "stop", "device": "stim-01", "issued_by": "anna"}
 SESSION: dict[str, Any] = {
@@ -51,6 +60,8 @@ def test_requests_are_what_they_say() -> None:
     session = parse(line(SESSION))
     assert isinstance(session, AskSession)
     assert (session.plan.duration_s, session.screening.override_by, session.request_id) == (1200.0, "anna", None)
+    assert parse(line({"op": "undrain", "issued_by": "anna"})) == AskUndrain(op="undrain", issued_by="anna")
+    assert parse(line({**STOP, "device": "all"})) == AskStop(op="stop", device="all", issued_by="anna")
     release = {"op": "release", "device": "all", "issued_by": "anna", "scope": "service"}
     assert parse(line(release)) == AskRelease(op="release", device="all", issued_by="anna", scope=Scope.SERVICE)
 
@@ -69,6 +80,13 @@ def test_requests_are_what_they_say() -> None:
         (line({"op": "stop", "issued_by": "anna"}), "device"),
         (line({**STOP, "device": "Stim 01"}), "device"),
         (line({**STOP, "device": 1}), "device"),
+        (line({**STOP, "device": "fleet"}), "device: fleet is no device."),
+        (line({**STOP, "device": "fleet-safety"}), "device: fleet-safety is no device."),
+        (line({"op": "release", "device": "fleet-intake", "issued_by": "anna"}), "device: fleet-intake is no device."),
+        (line({"op": "confirm_off", "device": "all", "issued_by": "anna"}), "device: all is no device."),
+        (line({**SESSION, "device": "all"}), "device: all is no device."),
+        (line({**SESSION, "screening": {**SESSION["screening"], "rule_set": "Ö" * 200}}), "screening.rule_set"),
+        (line({**SESSION, "screening": {**SESSION["screening"], "override_by": "x" * 5000}}), "screening.override_by"),
         (line({**STOP, "more": 1}), "more"),
         (line({**STOP, "reason": "x" * 65}), "reason"),
         (line({**STOP, "issued_by": "an\nna"}), "issued_by"),
@@ -167,21 +185,61 @@ async def test_somebody_who_waits_or_never_reads_holds_up_nobody(
         waits.close()
 
 
-async def test_the_thirty_third_client_is_told_so(tmp_path: Path) -> None:
-    async with served(tmp_path / "c"):
-        clients = [await asyncio.open_unix_connection(tmp_path / "c") for _ in range(32)]
-        for reader, writer in clients:
-            writer.write(line(STOP))
-            assert json.loads(await reader.readline())["ok"]
-        reader, writer = await asyncio.open_unix_connection(tmp_path / "c")
-        assert json.loads(await reader.readline())["error"] == "busy"
-        writer.close()
-        clients[0][1].close()
-        await clients[0][0].read()
-        answer = await asyncio.to_thread(ask, tmp_path / "c", STOP)
-        assert answer["ok"]
+async def filled(path: Path) -> list[tuple[asyncio.StreamReader, asyncio.StreamWriter]]:
+    """As many clients as there may be, each heard once, in this order."""
+    clients = [await asyncio.open_unix_connection(path) for _ in range(32)]
+    for reader, writer in clients:
+        writer.write(line(STOP))
+        assert json.loads(await reader.readline())["ok"]
+    return clients
+
+
+async def test_the_thirty_third_client_is_answered_and_whoever_was_silent_longest_goes(tmp_path: Path) -> None:
+    """Pages left open must not keep a stop out."""
+    path = tmp_path / "c"
+    async with served(path) as counter:
+        clients = await filled(path)
+        clients[0][1].write(line({"op": "release", "device": "all", "issued_by": "anna"}))  # waits for its answer
+        await eventually(lambda: isinstance(counter.asked[-1], AskRelease))
+        assert (await asyncio.to_thread(ask, path, STOP))["ok"]
+        assert await asyncio.wait_for(clients[1][0].read(), 5) == b""
+        clients[2][1].write(line(STOP))
+        assert json.loads(await clients[2][0].readline())["ok"]
+        counter.go.set()
+        assert json.loads(await clients[0][0].readline())["ok"]
         for _, writer in clients:
             writer.close()
+
+
+async def test_somebody_is_let_in_also_when_all_others_wait_for_their_answer(tmp_path: Path) -> None:
+    path = tmp_path / "c"
+    async with served(path) as counter:
+        clients = await filled(path)
+        for _, writer in clients:
+            writer.write(line({"op": "release", "device": "all", "issued_by": "anna"}))
+        await eventually(lambda: len(counter.asked) == 64)
+        assert (await asyncio.to_thread(ask, path, STOP))["ok"]
+        assert await asyncio.wait_for(clients[0][0].read(), 5) == b""
+        counter.go.set()
+        assert json.loads(await clients[1][0].readline())["ok"]
+        for _, writer in clients:
+            writer.close()
+
+
+async def test_many_who_come_and_go_at_once_end_nothing(tmp_path: Path) -> None:
+    """Whoever is one too many and has gone before it is answered is nobody's fault."""
+    loose: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: loose.append(context))
+    async with served(tmp_path / "c"):
+        clients = await filled(tmp_path / "c")
+        for _ in range(20):
+            with socket.socket(socket.AF_UNIX) as hasty:
+                hasty.connect(str(tmp_path / "c"))
+                hasty.sendall(line(STOP))
+        assert (await asyncio.to_thread(ask, tmp_path / "c", STOP))["ok"]
+        for _, writer in clients:
+            writer.close()
+    assert loose == []
 
 
 async def test_a_silent_client_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

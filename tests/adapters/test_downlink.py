@@ -16,9 +16,9 @@ from broker.contract.topics import ALL, FLEET_SAFETY, Channel
 from broker.pki.link import site_links
 from broker.pki.registry import load_registry
 from broker.wire.codec import encode
-from fleet.adapters.downlink import Downlink, StopTaken, Undelivered
+from fleet.adapters.downlink import STOPS_A_TOPIC_MAX, Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.keyring import Keyring
-from fleet.mqtt import Connection
+from fleet.mqtt import Connection, NoConnection
 from tests.adapters.clinic import SITE, Clinic, eventually
 
 DEVICE = "stim-01"
@@ -38,7 +38,7 @@ def settings(version: int) -> Settings:
 
 
 def receipt(upto: int, spool: str = "5") -> Receipt:
-    return Receipt(spool * 32, upto, ())
+    return Receipt((spool * 32)[:32], upto, ())
 
 
 @dataclass
@@ -55,6 +55,7 @@ class Wire:
 
     unacknowledged_max: int = 100
     drains: bool = True
+    over: bool = False
     sent: list[Sent] = field(default_factory=list)
 
     def publish(
@@ -67,6 +68,8 @@ class Wire:
         expiry_s: int | None = None,
         user_properties: Sequence[tuple[str, str]] = (),
     ) -> int:
+        if self.over:
+            raise NoConnection("over")
         self.sent.append(Sent(topic.removeprefix(f"stim/v1/{SITE}/"), payload, retain, expiry_s))
         return len(self.sent) if qos else 0
 
@@ -78,10 +81,14 @@ class Wire:
 class Heard:
     def __init__(self) -> None:
         self.taken: list[StopTaken] = []
+        self.cleared: list[RetainedCleared] = []
         self.failed: list[tuple[str, Channel, Undelivered]] = []
 
     def stop_taken(self, taken: StopTaken) -> None:
         self.taken.append(taken)
+
+    def retained_cleared(self, cleared: RetainedCleared) -> None:
+        self.cleared.append(cleared)
 
     def undelivered(self, device: str, channel: Channel, why: Undelivered) -> None:
         self.failed.append((device, channel, why))
@@ -115,6 +122,21 @@ def test_a_lease_goes_now_or_never(office: Office) -> None:
     assert office.heard.failed == [(DEVICE, Channel.LEASE, Undelivered.NOT_CONNECTED)] * 2
     assert office.downlink.counts == {(Channel.LEASE, Undelivered.NOT_CONNECTED): 2}
     assert office.downlink.waiting == 0
+
+
+def test_a_connection_that_is_just_over_loses_nothing(office: Office) -> None:
+    """A stop pushed in the turn in which the broker died waits for the next connection."""
+    office.downlink.attach(office.wire)
+    office.wire.over = True
+    office.downlink.send(DEVICE, LEASE)
+    office.downlink.send(DEVICE, stop(1))
+    office.downlink.send(DEVICE, cancel(1))
+    assert office.heard.failed == [(DEVICE, Channel.LEASE, Undelivered.NOT_CONNECTED)]
+    assert office.downlink.waiting == 2
+    office.downlink.detach()
+    again = Wire()
+    office.downlink.attach(again)
+    assert again.channels == [f"{DEVICE}/stop", f"{DEVICE}/cancel"]
 
 
 def test_stops_go_before_everything_else(office: Office) -> None:
@@ -155,16 +177,84 @@ def test_the_same_command_waiting_twice_waits_once(office: Office) -> None:
     assert b'"upto":3' in office.wire.sent[3].payload
 
 
+RELEASE, NEXT_RELEASE = "c" * 32, "d" * 32
+
+
+def retained(wire: Wire, before: bytes = b"") -> bytes:
+    """What a broker keeps on the stop topic once all of this has been published."""
+    return ([before] + [sent.payload for sent in wire.sent if sent.retain])[-1]
+
+
 def test_clearing_a_hold_never_undoes_a_stop_that_came_after_it(office: Office) -> None:
     office.downlink.send(DEVICE, stop(1))
-    office.downlink.clear_stop(DEVICE)
+    office.downlink.clear_stop(DEVICE, RELEASE)
     office.downlink.send(DEVICE, stop(1))
     office.downlink.attach(office.wire)
-    assert [(sent.payload != b"", sent.retain) for sent in office.wire.sent] == [
-        (True, True),
-        (False, True),
-        (True, True),
-    ]
+    assert retained(office.wire) == encode(stop(1))
+
+
+def test_clearing_comes_after_the_stops_before_it_and_stays_beside_one_that_is_no_hold(office: Office) -> None:
+    office.downlink.send(DEVICE, stop(1))
+    office.downlink.clear_stop(DEVICE, RELEASE)
+    office.downlink.send(DEVICE, stop(2, hold=False))
+    office.downlink.attach(office.wire)
+    assert [sent.payload for sent in office.wire.sent] == [encode(stop(1)), b"", encode(stop(2, hold=False))]
+    assert retained(office.wire) == b""
+
+
+def test_a_stop_after_an_unanswered_clearing_is_what_stays_after_a_new_connection(office: Office) -> None:
+    office.downlink.attach(office.wire)
+    office.downlink.send(DEVICE, stop(1))
+    office.downlink.clear_stop(DEVICE, RELEASE)
+    office.downlink.detach()
+    office.downlink.send(DEVICE, stop(1))
+    again = Wire()
+    office.downlink.attach(again)
+    assert retained(again) == encode(stop(1))
+
+
+def test_a_cleared_hold_is_reported_once_the_broker_has_cleared_it_under_the_newest_release(office: Office) -> None:
+    office.downlink.clear_stop(DEVICE, RELEASE)
+    office.downlink.clear_stop(DEVICE, NEXT_RELEASE)
+    office.downlink.clear_stop(ALL, RELEASE)
+    office.downlink.attach(office.wire)
+    assert office.wire.channels == [f"{DEVICE}/stop", "all/stop"]
+    assert office.heard.cleared == []
+    office.now_s = 51.0
+    office.downlink.acknowledged(1, 0)
+    office.downlink.acknowledged(2, 0x87)
+    assert office.heard.cleared == [RetainedCleared(DEVICE, NEXT_RELEASE, 51.0)]
+    assert office.heard.failed == [(ALL, Channel.STOP, Undelivered.DENIED)]
+
+
+def test_two_stops_that_are_repeated_in_turn_wait_once_each(office: Office) -> None:
+    """Without a broker the core repeats every open stop: two presses must not fill the outbox."""
+    for _ in range(200):
+        office.downlink.send(DEVICE, stop(1))
+        office.downlink.send(DEVICE, stop(2))
+    assert office.downlink.waiting == 2
+    assert office.heard.failed == []
+
+
+def test_a_stop_has_room_whatever_else_waits(tmp_path: Path) -> None:
+    """Neither receipts nor the many stops of one device take the room of another one's stop."""
+    office = Office(tmp_path, items_max=40)
+    for spool in range(60):
+        office.downlink.send(DEVICE, receipt(1, spool=f"{spool:032x}"))
+    assert office.heard.failed == [(DEVICE, Channel.RECEIPT, Undelivered.OUTBOX_FULL)] * 20
+    office.heard.failed.clear()
+    for n in range(100):
+        office.downlink.send(DEVICE, stop(n))
+    refused = [(DEVICE, Channel.STOP, Undelivered.OUTBOX_FULL)] * (100 - STOPS_A_TOPIC_MAX)
+    assert office.heard.failed == refused
+    office.downlink.send("stim-02", stop(1_000))
+    office.downlink.send(ALL, stop(1_001))
+    office.downlink.clear_stop(DEVICE, RELEASE)
+    assert office.heard.failed == refused
+    office.downlink.attach(office.wire)
+    assert [office.wire.channels.count(f"{where}/stop") for where in (DEVICE, "stim-02", ALL)] == [17, 1, 1]
+    office.downlink.send(DEVICE, stop(200))  # those before are under way: there is room again
+    assert office.wire.sent[-1].payload == encode(stop(200))
 
 
 def test_what_was_not_acknowledged_goes_out_again_first_and_in_order(office: Office) -> None:
@@ -211,14 +301,15 @@ def test_what_expires_while_it_waits_is_reported(office: Office) -> None:
 
 def test_a_full_outbox_refuses_aloud(tmp_path: Path) -> None:
     office = Office(tmp_path, items_max=2)
-    office.downlink.send(DEVICE, cancel(1))
+    for n in (1, 2, 3):
+        office.downlink.send(DEVICE, cancel(n))
     office.downlink.send(DEVICE, stop(1))
-    office.downlink.send(DEVICE, cancel(2))
-    office.downlink.send(DEVICE, stop(2))
+    office.downlink.send(ALL, stop(2))
+    office.downlink.send("stim-02", stop(3))
     office.downlink.send(DEVICE, stop(1))  # waits already
     assert office.heard.failed == [
         (DEVICE, Channel.CANCEL, Undelivered.OUTBOX_FULL),
-        (DEVICE, Channel.STOP, Undelivered.OUTBOX_FULL),
+        ("stim-02", Channel.STOP, Undelivered.OUTBOX_FULL),
     ]
 
 
@@ -269,8 +360,8 @@ async def test_a_device_gets_what_was_sent_and_a_hold_stays_until_it_is_cleared(
         later = office.clinic.device(DEVICE)
         await later.connect()  # it takes the name over; the hold waits for it
         await eventually(lambda: later.stops() == [stopped])
-        office.downlink.clear_stop(DEVICE)
-        await eventually(lambda: office.downlink.waiting == 0)
+        office.downlink.clear_stop(DEVICE, RELEASE)
+        await eventually(lambda: [cleared.command_id for cleared in office.heard.cleared] == [RELEASE])
         last = office.clinic.device(DEVICE)
         await last.connect()
         await eventually(lambda: last.messages(Settings))  # retained too, so it comes when the stop would have come

@@ -114,6 +114,26 @@ def test_what_is_not_authentic_is_rejected_and_counted(desk: Desk, spoil: Any, r
     assert [(found, count) for (_, found), count in desk.intake.counts.items()] == [(reason, 1)]
 
 
+@pytest.mark.parametrize("channel", [Channel.EVENT, Channel.BIRTH, Channel.PRESENCE])
+def test_what_the_broker_could_not_hold_back_is_refused(desk: Desk, channel: Channel) -> None:
+    """At QoS 0 a flood of authentic, well-formed events would come in as fast as a device can write."""
+    device = desk.device()
+    said = {Channel.EVENT: device.event(), Channel.BIRTH: device.birth(), Channel.PRESENCE: Presence(1, True)}
+    packet = packed(device, said[channel])
+    for _ in range(50):
+        desk.hears(packet, qos=0)
+    assert desk.inbox.items == [Rejected("stim-01", channel, "wrong_qos", 100.0, 1e9)]
+    assert desk.intake.counts == {(channel, "wrong_qos"): 50}
+    assert len(desk.hears(packet)) == 1  # at QoS 1
+
+
+def test_an_unreadable_event_that_the_broker_could_not_hold_back_is_refused(desk: Desk) -> None:
+    packet = desk.device().seal(Channel.EVENT, b"{}")
+    for _ in range(50):
+        desk.hears(packet, qos=0)
+    assert desk.inbox.items == [Rejected("stim-01", Channel.EVENT, "missing_key", 100.0, 1e9)]
+
+
 @pytest.mark.parametrize(
     ("payload", "reason"),
     [

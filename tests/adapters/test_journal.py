@@ -5,6 +5,7 @@ import hashlib
 import os
 import signal
 import sqlite3
+import stat
 import subprocess
 import sys
 from dataclasses import dataclass, replace
@@ -89,6 +90,31 @@ async def test_what_was_appended_comes_back_in_order(tmp_path: Path) -> None:
     again.close()
     assert again.restored.state == Tally(5, ("north", "south"))
     assert (again.restored.tip.position, again.restored.folded, again.restored.snapshot) == (4, 4, None)
+
+
+def modes(folder: Path) -> dict[str, int]:
+    return {part.name: stat.S_IMODE(part.stat().st_mode) for part in folder.iterdir()}
+
+
+async def test_nobody_else_may_read_the_journal(tmp_path: Path) -> None:
+    """Also one that an earlier version of the program made for all to read."""
+    path = tmp_path / "j.db"
+    path.touch(0o644)
+    path.chmod(0o644)
+    journal = open_journal(path)
+    await journal.append(AT, [Opened("north")])
+    found = modes(tmp_path)
+    journal.close()
+    assert found == {"j.db": 0o600, "j.db-wal": 0o600, "j.db-shm": 0o600}
+
+
+async def test_whoever_reads_a_long_journal_shows_life_all_the_while(tmp_path: Path) -> None:
+    journal = open_journal(tmp_path / "j.db")
+    await journal.append(AT, [Counted(1)] * 3_500)
+    journal.close()
+    signs: list[bool] = []
+    Journal(tmp_path / "j.db", fold(), Disk(), lambda: signs.append(True)).close()
+    assert len(signs) == 3
 
 
 async def test_a_restart_folds_only_what_came_after_the_snapshot(tmp_path: Path) -> None:

@@ -4,138 +4,22 @@ What the core decides is proved elsewhere; here it is the shell: order, durabili
 """
 
 import asyncio
-import contextlib
 import os
 import signal
 import sqlite3
-import subprocess
-import sys
 import time
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from itertools import pairwise
-from pathlib import Path
-from typing import Any
 
 import pytest
 
-from broker.contract.messages import EventKind, Lease, Receipt, Settings
+from broker.contract.messages import EventKind, Lease, Receipt
 from broker.contract.topics import Channel
-from broker.pki.devices import strike_off
-from fleet.adapters.control.client import FleetUnreachable, ask
+from fleet.adapters.control.client import FleetUnreachable
 from fleet.adapters.journal.restore import verify_journal
-from tests.adapters.clinic import Clinic, WireDevice, eventually
-from tests.adapters.test_connections import Instance
-
-MAIN = """
-import logging, sys
-from pathlib import Path
-from fleet.settings import load_settings
-from fleet.supervisor import supervise
-
-logging.basicConfig(level=logging.INFO, filename=sys.argv[2] + ".log")
-sys.exit(supervise(load_settings(Path(sys.argv[1]), Path(sys.argv[2]), broker_port=int(sys.argv[3]))))
-"""
-PLAN = {
-    "modality": "nmes",
-    "body_site": "thigh",
-    "electrode_area_cm2": 80.0,
-    "frequency_hz": 50.0,
-    "pulse_width_us": 300.0,
-    "setting_ma_max": 60.0,
-    "duration_s": 1200.0,
-    "on_s": 6.0,
-    "off_s": 12.0,
-    "ramp_up_s": 1.0,
-    "ramp_down_s": 1.0,
-}
-
-
-def boottime_s() -> float:
-    return time.clock_gettime(time.CLOCK_BOOTTIME)
-
-
-@dataclass
-class Fleet:
-    """A running fleet service, as people and the kernel see it."""
-
-    clinic: Clinic
-    process: subprocess.Popen[bytes]
-
-    async def ask(self, **request: Any) -> dict[str, Any]:
-        return await asyncio.to_thread(ask, self.clinic.data_dir / "control.sock", request)
-
-    @property
-    def worker(self) -> int:
-        """The pid of the supervisor's child; 0 at a moment without one."""
-        pid = self.process.pid
-        children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-        return int(children[0]) if children else 0
-
-    def log(self) -> str:
-        return Path(f"{self.clinic.data_dir}.log").read_text()
-
-    async def session(self, device: WireDevice) -> str:
-        """Have a session authorised, accepted and running on `device`, which is live."""
-        answer = await self.ask(**self.request(device.name))
-        assert answer["ok"], answer
-        await device.accept()
-        return str(answer["session_id"])
-
-    def request(self, device: str, **changed: Any) -> dict[str, Any]:
-        screening = {"rule_set": "ems-1", "at_wall_s": time.time() - 60.0, "findings": []}
-        asked = {"client": f"client-{device}", "device": device, "room": "room-1", "operator": "anna"}
-        return {"op": "session_request", **asked, "plan": PLAN, "screening": screening, **changed}
-
-    async def answers(self) -> None:
-        """Wait until people are answered."""
-        async with asyncio.timeout(20):
-            while True:
-                with contextlib.suppress(FleetUnreachable):
-                    if (await self.ask(op="status"))["connected"]:
-                        return
-                await asyncio.sleep(0.02)  # polls another process
-
-
-@asynccontextmanager
-async def fleet_started(clinic: Clinic, bug: str = "") -> AsyncIterator[Fleet]:
-    """A fleet service from its first moment, with a `bug` put into it; ended in order."""
-    command = [sys.executable, "-c", bug + MAIN, str(clinic.site_dir), str(clinic.data_dir), str(clinic.mosquitto.port)]
-    with subprocess.Popen(command) as process:  # noqa: ASYNC220 # forks at once; asyncio's own would add a thread
-        try:
-            yield Fleet(clinic, process)
-            process.send_signal(signal.SIGTERM)
-            await asyncio.to_thread(process.wait, 15)
-        finally:
-            process.kill()
-
-
-@asynccontextmanager
-async def fleet_running(clinic: Clinic) -> AsyncIterator[Fleet]:
-    """A fleet service that answers people and devices."""
-    async with fleet_started(clinic) as fleet:
-        await fleet.answers()
-        yield fleet
-
-
-@asynccontextmanager
-async def live(clinic: Clinic, name: str) -> AsyncIterator[WireDevice]:
-    """A device that is connected, born and sends samples."""
-    device = clinic.device(name)
-    await device.connect()
-    device.say(device.birth())
-    samples = asyncio.ensure_future(device.live())
-    try:
-        await eventually(lambda: device.messages(Settings))
-        await asyncio.sleep(0.3)  # a few samples with the new settings
-        yield device
-    finally:
-        samples.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await samples
-        await device.connection.close()
+from tests.adapters.clinic import Clinic, eventually
+from tests.adapters.running import boottime_s, fleet_running, fleet_started, live
 
 
 async def test_a_session_runs_and_is_stopped_by_a_person(clinic: Clinic) -> None:
@@ -263,23 +147,74 @@ async def test_a_journal_that_cannot_be_written(clinic: Clinic) -> None:
     assert verify_journal(clinic.data_dir / "journal.db").rows > 5
 
 
-async def test_a_device_struck_off_is_without_leases_within_a_second(clinic: Clinic) -> None:
-    async with fleet_running(clinic) as fleet, live(clinic, "stim-01") as device:
-        await fleet.session(device)
-        strike_off(clinic.site_dir, "stim-01")
-        struck_s = boottime_s()
-        await asyncio.sleep(2.0)  # whatever comes in this time has to come in its first second
-        assert device.leased_since(struck_s + 1.0) == []
-        assert len(device.leased_since(struck_s - 1.0)) > 0
+async def test_a_stop_that_waits_for_disk_and_broker_is_not_called_sent(clinic: Clinic) -> None:
+    async with fleet_running(clinic) as fleet:
+        await asyncio.sleep(1.5)  # the first snapshot is behind us
+        disk = sqlite3.connect(clinic.data_dir / "journal.db", isolation_level=None)
+        disk.execute("BEGIN EXCLUSIVE")
+        clinic.mosquitto.kill()
+        told = await fleet.ask(op="stop", device="stim-01", issued_by="anna")
+        assert (told["ok"], told["error"]) == (False, "not_recorded")
+        assert "has not gone out" in told["text"]
+        disk.execute("ROLLBACK")
+        disk.close()
+        clinic.mosquitto.start()
+        device = clinic.device("stim-01")
+        await device.connect()
+        await eventually(device.stops)
+        await device.connection.close()
 
 
-async def test_a_registry_that_cannot_be_used_changes_nothing(clinic: Clinic) -> None:
+@pytest.mark.parametrize("device", ["fleet", "fleet-safety", "fleet-intake"])
+async def test_what_is_no_device_cannot_be_stopped_and_ends_nothing(clinic: Clinic, device: str) -> None:
+    async with fleet_running(clinic) as fleet:
+        worker = fleet.worker
+        for op in ("stop", "release"):
+            told = await fleet.ask(op=op, device=device, issued_by="anna")
+            assert (told["ok"], told["error"]) == (False, "bad_request")
+        assert (await fleet.ask(op="status"))["ok"]
+        assert fleet.worker == worker
+
+
+async def test_draining_is_lifted_by_a_person(clinic: Clinic) -> None:
+    async with fleet_running(clinic) as fleet:
+        assert (await fleet.ask(op="drain", issued_by="anna"))["ok"]
+        assert (await fleet.ask(op="status"))["draining"]
+        assert (await fleet.ask(op="undrain", issued_by="anna"))["ok"]
+        assert not (await fleet.ask(op="status"))["draining"]
+
+
+async def test_a_hold_of_the_site_is_shown_at_every_device(clinic: Clinic) -> None:
+    async with fleet_running(clinic) as fleet, live(clinic, "stim-01") as device:
+        await fleet.ask(op="stop", device="all", issued_by="anna")
+        await eventually(device.stops)
+        (held,) = {opened.hold_id for opened in device.stops()}
+        async with asyncio.timeout(5):
+            while True:
+                rows = (await fleet.ask(op="devices"))["devices"]
+                if [row["holds"] for row in rows] == [[held], [held]]:
+                    break
+                await asyncio.sleep(0.02)  # polls another process
+
+
+async def test_a_broker_that_dies_while_leases_flow_takes_nobody_along(clinic: Clinic) -> None:
+    """And a stop pushed at that moment reaches the device when the broker is back."""
     async with fleet_running(clinic) as fleet, live(clinic, "stim-01") as device:
         await fleet.session(device)
-        (clinic.site_dir / "registry.json").write_text("{ half a regis")
-        await eventually(lambda: "the registry stays as it was" in fleet.log())
-        leases = len(device.messages(Lease))
-        await eventually(lambda: len(device.messages(Lease)) > leases + 3)
+        worker = fleet.worker
+        for _ in range(2_000):
+            device.say(device.sample())
+        await asyncio.sleep(0.1)  # leases are on their way
+        stopping = asyncio.ensure_future(fleet.ask(op="stop", device="stim-02", issued_by="anna"))
+        clinic.mosquitto.kill()
+        assert (await stopping)["ok"]
+        clinic.mosquitto.start()
+        await fleet.answers()
+        other = clinic.device("stim-02")
+        await other.connect()
+        await eventually(other.stops)
+        assert fleet.worker == worker
+        await other.connection.close()
 
 
 async def test_floods_of_bad_input_change_nothing(clinic: Clinic) -> None:
@@ -318,24 +253,6 @@ async def test_floods_of_bad_input_change_nothing(clinic: Clinic) -> None:
         assert max(later - sooner for sooner, later in pairwise(came_s)) < 3.0
         assert fleet.worker == worker
         assert "secret-of-a-client" not in fleet.log()
-
-
-async def test_a_second_instance_waits_and_takes_over(clinic: Clinic) -> None:
-    async with fleet_running(clinic) as first, fleet_started(clinic) as second:
-        await eventually(lambda: "another fleet instance runs here: waiting" in first.log())
-        assert (await first.ask(op="status"))["fleet_n"] == 1
-        first.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(first.process.wait, 10) == 0
-        await second.answers()
-        assert (await second.ask(op="status"))["fleet_n"] == 2
-
-
-async def test_whoever_is_taken_over_ends_and_is_not_started_again(clinic: Clinic) -> None:
-    """A fleet restored on another machine, with the same certificates and a journal that is further on."""
-    async with fleet_running(clinic) as first, Instance(clinic, 99).running() as other:
-        assert await asyncio.to_thread(first.process.wait, 20) == 75
-        assert "fleet instance number 99 runs this site" in first.log()
-        assert not other.done()
 
 
 BUG = """
@@ -378,23 +295,3 @@ async def test_without_a_broker_people_are_answered_all_the_same(clinic: Clinic)
         await eventually(device.stops)  # it waited for the broker
         assert device.stops()[0].address.is_site_wide
         await device.connection.close()
-
-
-@pytest.mark.parametrize("missing", ["registry.json", "site.key"])
-async def test_a_site_that_cannot_be_used_is_said_in_a_sentence(clinic: Clinic, missing: str) -> None:
-    (clinic.site_dir / missing).unlink()
-    async with fleet_started(clinic) as fleet:
-        assert await asyncio.to_thread(fleet.process.wait, 20) == 78
-    assert missing in fleet.log()
-    assert "Traceback" not in fleet.log()
-
-
-async def test_a_journal_that_was_tampered_with_is_not_led_from(clinic: Clinic) -> None:
-    async with fleet_running(clinic):
-        pass
-    with sqlite3.connect(clinic.data_dir / "journal.db") as database:
-        database.execute("DELETE FROM snapshot")
-        database.execute("DELETE FROM event WHERE position = 1")
-    async with fleet_started(clinic) as fleet:
-        await eventually(lambda: "journal row 1: is missing" in fleet.log())
-        assert not (clinic.data_dir / "control.sock").exists()

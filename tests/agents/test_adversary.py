@@ -15,6 +15,7 @@ from agents.session import begin, step
 from agents.steps import (
     Acknowledge,
     Durable,
+    Emit,
     Heard,
     HeardStop,
     Input,
@@ -28,7 +29,18 @@ from agents.steps import (
 )
 from broker.contract.causes import CONSEQUENCES, Cause, ResetBy
 from broker.contract.limits import GENERIC_PROFILE, Layer
-from broker.contract.messages import AckStatus, Authorisation, Cancel, Lease, Phase, Release, Scope, Settings, Stop
+from broker.contract.messages import (
+    AckStatus,
+    Authorisation,
+    Cancel,
+    EventKind,
+    Lease,
+    Phase,
+    Release,
+    Scope,
+    Settings,
+    Stop,
+)
 from tests.agents.clinic import PLAN, SESSION, SETTINGS, WALL_AT_BOOT_S
 
 IDENTITY = Identity("S-1", "bench", "1.0", GENERIC_PROFILE)
@@ -54,6 +66,8 @@ class Adversary(RuleBasedStateMachine):
         self.ramp_from: tuple[float, float] | None = None  # when RUNNING ended, and at what setting
         self.last_s = self.now_s
         self.commands = 0
+        self.stuck = False  # as told, by either side
+        self.done: set[str] = set()  # commands
         self.authorisations: list[Authorisation] = []
         self.leases: list[Lease] = []
         self.state, outcome = begin(self.on_disk, IDENTITY, self_test, self.now_s, 50)
@@ -75,6 +89,12 @@ class Adversary(RuleBasedStateMachine):
                 case Sample():
                     is_live = output.telemetry.phase in {Phase.ARMED, Phase.RUNNING, Phase.PAUSED, Phase.STOPPING}
                     self.sent[output.telemetry.seq] = (output.sent_s, is_live)
+                case Acknowledge(status=AckStatus.DONE):
+                    self.done.add(output.command_id)
+                case Emit(kind=EventKind.OUTPUT_STUCK):
+                    self.stuck = True
+                case Emit(kind=EventKind.LATCH_RESET):
+                    self.stuck = False
                 case _:
                     pass
         self.drive = drive
@@ -107,8 +127,6 @@ class Adversary(RuleBasedStateMachine):
             watchdog_tripped=fault == 6,
             hand_switch_pressed=fault == 7,
         )
-        if fault in {6, 7} or (fault == 5 and self.state.session is not None):
-            pass  # whether it latches is the stories' business; here only that nothing flows without permission
         self._feed(Tick(self.now_s, WALL_AT_BOOT_S + self.now_s, None if fault == 8 else reading))
 
     @rule(ticks=st.integers(2, 40))
@@ -149,10 +167,19 @@ class Adversary(RuleBasedStateMachine):
     @precondition(lambda self: self.authorisations)
     @rule(choose=st.data())
     def repeat_an_authorisation(self, choose: st.DataObject) -> None:
-        before = self.state.phase
-        self._feed(Heard(self.now_s, choose.draw(st.sampled_from(self.authorisations))))
+        before, repeated = self.state.phase, choose.draw(st.sampled_from(self.authorisations))
+        self._feed(Heard(self.now_s, repeated))
         if before is not Phase.IDLE:
             assert self.state.phase is before or self.state.phase is Phase.STOPPING
+        elif self.state.phase is Phase.AUTHORISED:
+            # Not the first time that it would have counted, unless nothing was stored then: not one that was done.
+            assert repeated.command_id not in self.done
+            assert repeated.boot_n == 5
+            assert not self.holds
+            assert not self.blocked
+        else:
+            assert self.state.phase is Phase.IDLE
+        assert not self.drive.enabled or before in {Phase.RUNNING, Phase.STOPPING}
 
     @rule()
     def lease_newest(self) -> None:
@@ -202,6 +229,7 @@ class Adversary(RuleBasedStateMachine):
             None if cause is None else Stop(f"{self.commands:032x}", cause, hold, "page", "2026-11-22T12:00:00.000Z")
         )
         self.blocked = True
+        self.stuck = self.stuck or cause is Cause.OUTPUT_STUCK
         if cause is None or hold:
             self.holds.add((scope, hold_id))
         self._feed(HeardStop(self.now_s, scope, believed, hold_id))
@@ -289,6 +317,13 @@ class Adversary(RuleBasedStateMachine):
             began_s, from_ma = self.ramp_from
             assert self.now_s - began_s < 1.0
             assert drive.setting_ma <= from_ma + 1e-9
+
+    @invariant()
+    def a_stuck_output_has_an_open_relay(self) -> None:
+        """Whatever else was found before or after, from the step that found it to the engineer's reset."""
+        if hasattr(self, "state"):
+            assert self.drive.relay_open is self.stuck
+            assert not (self.drive.relay_open and (self.drive.enabled or self.drive.test_pulse))
 
     @invariant()
     def a_latch_is_on_its_way_to_the_disk(self) -> None:

@@ -5,6 +5,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator
+from dataclasses import replace
 
 import pytest
 
@@ -16,6 +17,7 @@ from agents.steps import (
     Emit,
     Input,
     Press,
+    Reply,
     Sample,
 )
 from broker.contract import messages
@@ -199,6 +201,32 @@ def test_a_damaged_record_comes_up_latched(room: Room) -> None:
     assert [each.detail for each in failed] == [messages.SelfTestFailed("the latch record is damaged")]
 
 
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("", "unnamed"),
+        (" \n ", "?"),
+        ("stage\n2", "stage?2"),
+        ("\x00", "?"),
+        ("n" * 70, "n" * 64),
+        ("Stufe 2 µA", "Stufe 2 µA"),
+    ],
+)
+def test_whatever_a_driver_calls_itself_or_its_fault_can_be_sent(room: Room, said: str, told: str) -> None:
+    """A text that no message may carry does not keep the agent from coming up latched, and saying so."""
+    simulated = room.stimulator
+    honest = simulated.identify()
+    simulated.identify = lambda: replace(honest, serial=said, model=said, firmware=said)  # type: ignore[method-assign]
+    simulated.self_test = lambda: said  # type: ignore[method-assign]
+    room.control.start()
+    identity = room.control.snapshot().identity
+    assert (identity.serial, identity.model, identity.firmware) == (told, told, told)
+    assert identity.profile == honest.profile
+    await_true(lambda: any(isinstance(each, Emit) and each.kind is EventKind.SELF_TEST_FAILED for each in room.told))
+    (failed,) = [each for each in room.told if isinstance(each, Emit) and each.kind is EventKind.SELF_TEST_FAILED]
+    assert failed.detail == messages.SelfTestFailed(told)
+
+
 def test_stopping_writes_and_tells_what_is_left(room: Room) -> None:
     room.control.start()
     await_true(lambda: room.phase() is Phase.IDLE)
@@ -226,17 +254,21 @@ def test_end_process_ends_with_70() -> None:
     assert "broken" in ended.stderr
 
 
-def test_the_red_button_is_heard_also_when_the_inbox_is_full(room: Room) -> None:
+def test_what_reduces_is_heard_also_when_the_network_has_filled_the_inbox(room: Room) -> None:
     room.control.start()
     room.stimulator.slow_s = 0.2  # the loop is busy, what arrives has to wait
     time.sleep(0.1)  # until the loop is in a slow exchange
     lease = messages.Lease(1, 9, SESSION, 5, 4000)
     assert [room.control.hear(lease) for _ in range(INBOX_MAX + 1)].count(False) >= 1
     assert not room.control.press(1, Press.ARM)
+    assert not room.control.press(1, Press.RAISE)
+    reducing = (Press.LOWER, Press.PAUSE, Press.STOP)
+    assert [room.control.press(press_id, press) for press_id, press in enumerate(reducing, 10)] == [True] * 3
     assert room.control.press(2, Press.STOP_BUTTON)
     room.stimulator.slow_s = 0.0
     await_true(lambda: room.control.snapshot().latched is Cause.PATIENT_STOP)
-    assert room.control.snapshot().shed >= 2
+    assert room.control.snapshot().shed >= 3
+    await_true(lambda: {each.press_id for each in room.told if isinstance(each, Reply)} >= {2, 10, 11, 12})
 
 
 def test_what_cannot_be_told_at_the_end_is_not_swallowed() -> None:

@@ -1,23 +1,42 @@
 """Every doubt ends at zero current: single readings, silence, bugs, times that make no sense."""
 
 import math
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from agents.control import TICK_S
-from agents.drivers.port import ZERO, Drive, Identity
+from agents.drivers.port import ZERO, Drive, Identity, Reading
 from agents.session import begin, step
 from agents.simulation.faults import FaultKind
 from agents.state import State, conditions
-from agents.steps import Announce, Durable, Emit, Persist, Press, Pressed, Reply, Sample, Tick, Written
-from broker.contract.causes import Cause
+from agents.steps import (
+    Announce,
+    Connected,
+    Durable,
+    Emit,
+    Heard,
+    HeardStop,
+    Input,
+    Passed,
+    Persist,
+    Press,
+    Pressed,
+    Reply,
+    Sample,
+    Tick,
+    Written,
+)
+from broker.contract.causes import Cause, ResetBy
 from broker.contract.limits import GENERIC_PROFILE
 from broker.contract.messages import (
     Condition,
     EventKind,
+    Lease,
     Phase,
+    Scope,
     SelfTestFailed,
 )
 from tests.agents.clinic import PLAN, SESSION, WALL_AT_BOOT_S, Clinic
@@ -98,12 +117,97 @@ def test_a_second_without_a_peak_is_zero(nothing: float | None) -> None:
 
 
 def test_silence_is_judged_by_every_input_not_only_by_a_tick() -> None:
+    """The last tick found nothing to read, a second ago less a moment; the disk's word comes first after that."""
     state = running()
+    read_s = state.watch.peak_read_s
+    state, _, _ = tick(state, 0.95, amplitude_ma=None)
     assert state.session is not None
-    assert state.session.permission.allows(state.now_s + 1.01)
-    after, outcome = step(state, Written(state.now_s + 1.01, 0))
+    assert state.session.permission.allows(read_s + 1.01)
+    after, outcome = step(state, Written(read_s + 1.01, 0))
     assert outcome.drive == ZERO
     assert after.durable.latch is Cause.SENSOR_FROZEN
+
+
+HELD_UP: dict[str, Callable[[State, float], Input]] = {
+    "tick": lambda state, now_s: Tick(now_s, WALL_AT_BOOT_S + now_s, replace_reading(state, now_s)),
+    "unanswered tick": lambda _, now_s: Tick(now_s, WALL_AT_BOOT_S + now_s, None),
+    "time": lambda _, now_s: Passed(now_s),
+    "disk": lambda _, now_s: Written(now_s, 0),
+    "connected": lambda _, now_s: Connected(now_s),
+    "lease": lambda state, now_s: Heard(now_s, Lease(3, state.durable.boot_n, SESSION, state.seq - 1, 5000)),
+    "pause": lambda _, now_s: Pressed(now_s, 1, Press.PAUSE),
+    "normal stop": lambda _, now_s: Pressed(now_s, 1, Press.STOP),
+    "stop": lambda _, now_s: HeardStop(now_s, Scope.DEVICE, None, "ab" * 8),
+}
+
+
+def replace_reading(state: State, now_s: float) -> Reading:
+    assert state.watch.reading is not None
+    return replace(state.watch.reading, taken_s=now_s, raw_n=state.watch.reading.raw_n + 1)
+
+
+@pytest.mark.parametrize("held_up_s", [1.01, 3.0, 3600.0])
+@pytest.mark.parametrize("first", HELD_UP)
+def test_after_a_freeze_who_may_reset_does_not_depend_on_what_comes_first(first: str, held_up_s: float) -> None:
+    state = running()
+    after, outcome = step(state, HELD_UP[first](state, state.now_s + held_up_s))
+    assert outcome.drive == ZERO
+    assert after.durable.latch is Cause.WATCHDOG_TRIPPED
+    assert after.durable.reset_by is ResetBy.THERAPIST
+
+
+def test_a_freeze_heard_of_in_pieces_is_the_same_freeze() -> None:
+    """What waited in the inbox carries times of its own: the stimulator was not asked in all of them."""
+    state, began_s = running(), 0.0
+    began_s = state.now_s
+    for waited_s in (0.4, 0.8, 1.2):
+        state, outcome = step(state, Connected(began_s + waited_s))
+    assert outcome.drive == ZERO
+    assert state.durable.latch is Cause.WATCHDOG_TRIPPED
+
+
+def test_the_driver_is_given_nothing_old_after_a_hold_up() -> None:
+    """Held up for 0.45 s, beyond the permission: the first drive after it is one that was decided after it."""
+    clinic = Clinic()
+    clinic.until_running(10.0)
+    clinic.until_on_phase()
+    applied: list[tuple[Drive, State]] = []
+    driver = clinic.stepper._stimulator
+
+    class Watched:
+        def exchange(self, drive: Drive) -> Reading:
+            applied.append((drive, clinic.state))
+            return driver.exchange(drive)
+
+    clinic.stepper._stimulator = Watched()  # type: ignore[assignment]
+    assert clinic.state.session is not None
+    gone = replace(clinic.state.session.permission, until_s=clinic.now_s + 0.05)
+    clinic.stepper.state = replace(clinic.state, session=replace(clinic.state.session, permission=gone))
+    clinic.now_s += 0.45
+    clinic.stepper.tick()
+    _, knew = applied[0]
+    assert knew.now_s == clinic.now_s
+    assert knew.durable.latch is Cause.LEASE_LOST, "permission was judged before anything was applied"
+    assert clinic.state.phase is Phase.STOPPING
+
+
+def test_an_hour_asleep_applies_zero_first() -> None:
+    clinic = Clinic()
+    clinic.until_running(10.0)
+    clinic.until_on_phase()
+    applied: list[Drive] = []
+    driver = clinic.stepper._stimulator
+
+    class Watched:
+        def exchange(self, drive: Drive) -> Reading:
+            applied.append(drive)
+            return driver.exchange(drive)
+
+    clinic.stepper._stimulator = Watched()  # type: ignore[assignment]
+    clinic.now_s += 3600.0
+    clinic.stepper.tick()
+    assert applied[0] == ZERO
+    assert not applied[0].feed_watchdog
 
 
 def test_permission_is_judged_by_every_input_not_only_by_a_tick() -> None:

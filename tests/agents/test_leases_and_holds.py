@@ -181,13 +181,42 @@ def test_a_stop_whose_cause_would_not_latch_is_an_emergency_stop() -> None:
 def test_a_repeated_stop_adds_nothing_but_is_answered() -> None:
     clinic = Clinic()
     stop = clinic.stop_from_fleet()
-    clinic.run(0.3)
+    clinic.run(1.1)
     clinic.forget()
     clinic.stepper.feed(HeardStop(clinic.now_s, Scope.DEVICE, stop, "ab" * 8))
     clinic.run(0.3)
     assert clinic.acks(stop.command_id) == [("received", None), ("done", None)]
     assert clinic.events() == []
     assert clinic.on_disk.holds.device == ("ab" * 8,)
+
+
+def test_a_stop_repeated_by_the_thousand_is_obeyed_each_time_and_answered_once_a_second() -> None:
+    clinic = Clinic()
+    clinic.until_running(5.0)
+    stop = clinic.stop_from_fleet()
+    for _ in range(20):
+        for _ in range(200):
+            clinic.stepper.feed(HeardStop(clinic.now_s, Scope.DEVICE, stop, "ab" * 8))
+        assert clinic.true_ma() == 0.0
+        clinic.run(0.05)
+    clinic.run(0.3)
+    assert clinic.acks(stop.command_id).count(("received", None)) <= 2
+    assert 1 <= clinic.acks(stop.command_id).count(("done", None)) <= 2
+
+
+def test_a_repeat_with_another_hold_is_done_when_that_hold_is_on_disk() -> None:
+    clinic = Clinic()
+    stop = clinic.stop_from_fleet()
+    clinic.run(0.3)
+    clinic.forget()
+    clinic.disk = False
+    clinic.stepper.feed(HeardStop(clinic.now_s, Scope.ALL, stop, "cd" * 8))
+    clinic.run(0.3)
+    assert clinic.acks(stop.command_id) == []
+    clinic.disk = True
+    clinic.run(0.3)
+    assert clinic.acks(stop.command_id) == [("done", None)]
+    assert clinic.on_disk.holds.all == ("cd" * 8,)
 
 
 def test_done_waits_for_the_disk() -> None:

@@ -133,7 +133,7 @@ def test_start_needs_good_pads_and_a_lease() -> None:
     clinic = Clinic()
     clinic.suffer(FaultKind.ELECTRODE_LIFTS, 0.0)
     clinic.until_armed()
-    assert clinic.press(Press.START).words == "The electrodes do not read as good: open."
+    assert clinic.press(Press.START).words == "The electrodes do not read as good (open): check the pads."
     clinic.stimulator.heal(FaultKind.ELECTRODE_LIFTS)
     clinic.link = False
     clinic.run(6.0)
@@ -154,7 +154,7 @@ def test_arming_needs_a_stimulator_that_is_ready() -> None:
 def test_a_step_is_2_ma_below_20_and_1_ma_from_there_and_5_ma_a_second() -> None:
     clinic = Clinic()
     clinic.until_running()
-    clinic.press(Press.RAISE, 10.0)
+    assert clinic.press(Press.RAISE, 10.0).words == "Setting 2.0 mA: raised by 2 mA, the largest step here."
     assert clinic.setting_ma == 2.0
     assert clinic.press(Press.RAISE).words == "Too fast: wait a moment."
     clinic.run(0.35)
@@ -176,13 +176,13 @@ def test_a_step_is_2_ma_below_20_and_1_ma_from_there_and_5_ma_a_second() -> None
 def test_no_raise_beyond_the_plan_or_the_limits() -> None:
     clinic = Clinic(plan=replace(PLAN, setting_ma_max=5.0))
     clinic.until_running(4.0)
-    clinic.press(Press.RAISE, 2.0)
+    assert clinic.press(Press.RAISE, 2.0).words == "Setting 5.0 mA, the limit (plan)."
     assert clinic.setting_ma == 5.0
     clinic.run(1.0)
     assert clinic.press(Press.RAISE).words == "5.0 mA is the limit (plan)."
     still = Clinic(limits=GENERIC_PROFILE.tightened_by(Layer.CLINIC, setting_rise_ma_per_s_max=0.0))
     still.until_running()
-    assert still.press(Press.RAISE).words == "The limits allow no raising."
+    assert still.press(Press.RAISE).words == "The limits allow no raising: ask for a session with another plan."
 
 
 def test_pausing_sets_the_setting_to_zero_and_resuming_starts_there() -> None:

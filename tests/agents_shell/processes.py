@@ -75,8 +75,20 @@ class Process:
 
 async def run(*arguments: str) -> tuple[int, str]:
     """Run one of our commands to its end: its status, and what it said."""
+    return await _run(arguments)
+
+
+async def run_without_terminal(*arguments: str) -> tuple[int, str]:
+    """As a service or a script runs it: nothing to type at."""
+    return await _run(arguments, stdin=asyncio.subprocess.DEVNULL, start_new_session=True)
+
+
+async def _run(arguments: tuple[str, ...], **how: Any) -> tuple[int, str]:
     process = await asyncio.create_subprocess_exec(
-        sys.executable, "-c", _COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT
+        *(sys.executable, "-c", _COMMAND, *arguments),
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+        **how,
     )
     async with asyncio.timeout(READY_S):
         said, _ = await process.communicate()
@@ -102,6 +114,12 @@ class Room:
 
     async def press(self, do: str, **more: object) -> dict[str, Any]:
         return await asyncio.to_thread(ask_panel, self.data_dir, {"do": do, **more})
+
+    async def ready(self) -> None:
+        """Until zero has been measured: after a start that takes a pulse period of the slowest pattern."""
+        async with asyncio.timeout(READY_S):
+            while "idle: no session" not in (await self.press("status"))["words"]:  # noqa: ASYNC110
+                await asyncio.sleep(0.05)  # the state of another process: it can only be asked
 
     async def tell_bench(self, **said: object) -> dict[str, Any]:
         stimulator = BenchStimulator(self.folder / "bench" / "stim-01.sock", timeout_s=2.0)

@@ -7,19 +7,22 @@ from pathlib import Path
 import pytest
 
 from agents.settings import SettingsRefused, load_settings
+from agents.socket_path import overlong
 from agents.systemd import notify, watchdog_period_s
 from tests.agents_shell.clinic import Clinic
-from tests.agents_shell.processes import room, run
+from tests.agents_shell.processes import room, run, run_without_terminal
 
 DEVICE = {"device_dir": Path("d"), "data_dir": Path("x"), "stimulator": Path("s")}
 
 
 async def test_a_therapist_asks_and_presses_at_the_device(clinic: Clinic, tmp_path: Path) -> None:
     async with room(tmp_path, clinic) as one:
+        await one.ready()
         data_dir = ("--data-dir", str(one.data_dir))
         status, said = await run("device", "status", *data_dir)
         assert status == 0
-        assert "serial stim-01" in said
+        assert "stim-01: bench-ems-2, serial stim-01" in said
+        assert "room        room-1" in said
         assert "idle: no session" in said
         status, said = await run("device", "arm", *data_dir)
         assert (status, said != "") == (1, True), "refused, with a reason"
@@ -44,6 +47,85 @@ async def test_without_an_agent_a_press_says_what_to_do(tmp_path: Path) -> None:
     status, said = await run("device", "stop", "--data-dir", str(tmp_path))
     assert status == 1
     assert "switch it off at the wall" in said
+
+
+async def test_a_press_finds_its_device_in_the_environment_or_asks_which(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv("STIMFLEET_DEVICE_DATA_DIR", raising=False)
+    for command in (("stop",), ("engineer-pin", "--pin-file", str(tmp_path / "pin"))):
+        assert await run("device", *command) == (
+            1,
+            "Which device? Give --data-dir PATH, or set STIMFLEET_DEVICE_DATA_DIR.\n",
+        )
+    (tmp_path / "here").mkdir()
+    monkeypatch.setenv("STIMFLEET_DEVICE_DATA_DIR", str(tmp_path / "here"))
+    assert f"The agent of {tmp_path / 'here'} does not answer" in (await run("device", "stop"))[1]
+    other = await run("device", "stop", "--data-dir", str(tmp_path / "other"))
+    assert f"The agent of {tmp_path / 'other'} does not answer" in other[1]
+    helped = " ".join((await run("device", "stop", "--help"))[1].split())
+    assert "STIMFLEET_DEVICE_DATA_DIR" in helped
+
+
+async def test_without_a_terminal_a_pin_comes_from_a_file(tmp_path: Path) -> None:
+    data_dir = ("--data-dir", str(tmp_path))
+    for command in (("engineer-pin",), ("reset", "--engineer")):
+        assert await run_without_terminal("device", *command, *data_dir) == (
+            1,
+            "There is no terminal to ask for the PIN at; give --pin-file FILE.\n",
+        )
+    first, second = tmp_path / "first", tmp_path / "second"
+    first.write_text("correct-horse\n")
+    second.write_text("battery-staple\n")
+    assert (await run_without_terminal("device", "engineer-pin", *data_dir, "--pin-file", str(first)))[0] == 0
+    change = ("device", "engineer-pin", *data_dir, "--pin-file", str(second))
+    assert await run_without_terminal(*change) == (
+        1,
+        "There is no terminal to ask for the PIN at; give --old-pin-file FILE.\n",
+    )
+    assert (await run_without_terminal(*change, "--old-pin-file", str(first)))[0] == 0
+    first.write_bytes(b"\xff\xfe")
+    assert "is not UTF-8" in (await run_without_terminal(*change, "--old-pin-file", str(first)))[1]
+
+
+async def test_a_folder_too_deep_for_a_socket_is_refused_in_one_sentence(clinic: Clinic, tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 100)
+    given = ("--device-dir", str(clinic.device_dir("stim-01")), "--stimulator", str(tmp_path / "stim-01.sock"))
+    for status, said in (
+        await run("agent", *given, "--data-dir", str(deep)),
+        await run("stimulators", "--dir", str(deep), "--device", "stim-01"),
+    ):
+        assert (status, said.count("\n")) == (1, 1)
+        assert f"the path {deep}/" in said
+        assert "107 are possible" in said
+
+
+@pytest.mark.parametrize(("name_bytes", "fits"), [(107, True), (108, False)])
+def test_the_longest_path_of_a_socket_is_the_kernels(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name_bytes: int, fits: bool
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path("ü" + "p" * (name_bytes - 2))  # two bytes
+    assert (overlong(path) is None) == fits
+    with socket.socket(socket.AF_UNIX) as listener:
+        if fits:
+            listener.bind(str(path))
+        else:
+            with pytest.raises(OSError, match="too long"):
+                listener.bind(str(path))
+
+
+async def test_a_second_agent_does_not_drive_the_stimulator_of_a_first(clinic: Clinic, tmp_path: Path) -> None:
+    async with room(tmp_path, clinic) as one:
+        status, said = await run(
+            "agent",
+            *("--device-dir", str(clinic.device_dir("stim-01"))),
+            *("--data-dir", str(tmp_path / "another")),
+            *("--stimulator", str(tmp_path / "bench" / "stim-01.sock")),
+        )
+        assert status == 1
+        assert "in use by another host" in said.splitlines()[-1]
+        await one.ready()  # the first one goes on
 
 
 @pytest.mark.parametrize("broker", ["nonsense", ":1883", "host:", "host:x"])

@@ -2,13 +2,18 @@
 
 import asyncio
 import itertools
+import ssl
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
+import aiomqtt
 import pytest
 
-from agents.spool import Happened, Stamp
+from agents.connection import Endpoint
+from agents.link import Link
+from agents.spool import Happened, SpoolFailed, Stamp, open_spool
 from agents.steps import Acknowledge
 from broker.contract.causes import Cause
 from broker.contract.limits import GENERIC_PROFILE
@@ -31,7 +36,7 @@ from tests.agents_shell.clinic import (
     scripted_fleet,
     wall,
 )
-from tests.agents_shell.devices import SNAPSHOT, connected, device, until
+from tests.agents_shell.devices import CLOCKS, SNAPSHOT, Ears, connected, device, until
 
 # --- speaking -------------------------------------------------------------------------------------------------------
 
@@ -113,6 +118,38 @@ async def test_without_receipts_a_window_is_told_and_then_told_again(
         await until(lambda: one.spool.oldest_n == 71, within_s=15.0)
 
 
+async def test_new_events_do_not_put_off_the_telling_again_of_old_ones(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The fleet was away for the first; a new one every 0.1 s must not restart the 0.5 s after which it is told again,
+    and neither must a receipt that says nothing new."""
+    monkeypatch.setattr("agents.link.RESEND_LEAST_S", 0.5)
+    async with connected(clinic, tmp_path) as (one, fleet):
+        fleet.receipts = False
+        first = one.happen()
+        for _ in range(15):
+            await asyncio.sleep(0.1)  # the pace at which new ones come
+            one.happen()
+            await fleet.say("stim-01", Receipt(one.spool.spool_id, 0, ()))
+        assert Counter(event.event_id for event in fleet.of(Event))[first.event_id] >= 2
+
+
+async def test_a_quiet_link_keeps_its_patience_for_the_next_event(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With everything receipted nothing is told again, and the pause before telling again does not grow."""
+    monkeypatch.setattr("agents.link.RESEND_LEAST_S", 0.2)
+    async with connected(clinic, tmp_path) as (one, fleet):
+        one.happen()
+        await until(lambda: one.spool.pending(0, 10) == ())
+        await asyncio.sleep(1.5)  # long enough for three doublings
+        fleet.receipts = False
+        lost = one.happen()
+        await fleet.hear(Event, lambda event: event == lost)
+        past = len(fleet.of(Event))
+        await fleet.hear(Event, lambda event: event == lost, past=past, within_s=0.9)
+
+
 async def test_a_receipt_from_the_future_gives_a_new_spool_and_a_new_birth(clinic: Clinic, tmp_path: Path) -> None:
     async with connected(clinic, tmp_path) as (one, fleet):
         fleet.receipts = False
@@ -129,11 +166,19 @@ async def test_a_receipt_from_the_future_gives_a_new_spool_and_a_new_birth(clini
 
 
 async def test_it_comes_back_after_the_broker_was_killed_and_tells_everything(
-    own_clinic: Clinic, tmp_path: Path
+    own_clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     clinic = own_clinic
+    listening = asyncio.Event()
     async with device(clinic, tmp_path) as one:
         await until(lambda: one.link.connected)
+        connection = one.link._connection
+
+        async def when_the_fleet_listens() -> None:
+            await listening.wait()  # a sample has no second chance
+            await connection()
+
+        monkeypatch.setattr(one.link, "_connection", when_the_fleet_listens)
         clinic.mosquitto.kill()
         await until(lambda: not one.link.connected)
         events = [one.happen() for _ in range(5)]
@@ -142,13 +187,59 @@ async def test_it_comes_back_after_the_broker_was_killed_and_tells_everything(
         one.sample(5001)
         clinic.mosquitto.start()
         async with scripted_fleet(clinic) as fleet:
+            await asyncio.sleep(1.2)  # the other one, too
+            one.sample(5002)
+            listening.set()
             await until(lambda: one.link.connected)
             await fleet.hear(Event, lambda event: event == events[-1])
             assert [event for event in fleet.of(Event) if event.spool_id == one.spool.spool_id] == events
-            late = {sample.seq for sample in fleet.of(Telemetry) if sample.late}
+            for seq, late in ((5000, True), (5001, True), (5002, False)):
+                sample = await fleet.hear(Telemetry, lambda sample, seq=seq: sample.seq == seq)  # type: ignore[misc]
+                assert sample.late == late, seq
             await until(lambda: one.spool.pending(0, 10) == ())
-        assert late <= {5000, 5001}
         assert one.link.counts["connections"] == 2
+
+
+@pytest.mark.parametrize("turns_between", range(8))
+async def test_a_link_that_loses_its_connection_as_it_is_ended_ends(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, turns_between: int
+) -> None:
+    """Another part of the agent fails in the turn in which the connection is lost, or some turns after it: the task
+    group of the agent ends the link, and the link must not take that for its own task group's doing."""
+    endpoint = Endpoint("north", "stim-01", {}, "127.0.0.1", 1, ssl.create_default_context())
+    spool, _ = open_spool(tmp_path / "spool.db", fresh_id, lambda: Stamp(3, wall(), boottime_s()))
+    lost, connections = asyncio.Event(), itertools.count(1)
+    with ThreadPoolExecutor(1) as disk:
+        link = Link(endpoint, Ears(), lambda: SNAPSHOT, spool, disk, CLOCKS, lambda _: None, lambda _, __: 0.01)
+
+        async def lane() -> None:
+            await lost.wait()
+            raise aiomqtt.MqttError("gone")
+
+        async def connection() -> None:
+            if next(connections) > 1:
+                await asyncio.Event().wait()  # the second one holds for ever
+            async with asyncio.TaskGroup() as lanes:
+                lanes.create_task(lane())
+                lanes.create_task(asyncio.Event().wait())
+
+        async def disk_fails() -> None:
+            await asyncio.sleep(0.01)  # the link stands
+            lost.set()
+            for _ in range(turns_between):
+                await asyncio.sleep(0)  # one turn of the loop
+            raise SpoolFailed("dead")
+
+        async def live() -> None:
+            async with asyncio.TaskGroup() as life:
+                life.create_task(link.run())
+                life.create_task(disk_fails())
+
+        monkeypatch.setattr(link, "_connection", connection)
+        with pytest.raises(ExceptionGroup) as raised:
+            await asyncio.wait_for(live(), 2.0)
+    assert raised.group_contains(SpoolFailed)
+    spool.close()
 
 
 async def test_no_broker_no_stampede(clinic: Clinic, tmp_path: Path) -> None:

@@ -2,6 +2,8 @@
 
 import asyncio
 import json
+import re
+import shlex
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field, replace
@@ -9,12 +11,14 @@ from pathlib import Path
 
 import pytest
 
+from agents.drivers.port import Reading
 from agents.engineer import PinRefused, is_pin, set_pin
 from agents.panel import CLIENTS_MAX, Panel
-from agents.panel_words import CAUSES, CONDITIONS, PHASES
+from agents.panel_words import CAUSES, CONDITIONS, PHASES, Place, status_words
 from agents.steps import Press, Reply
 from broker.contract.causes import Cause, ResetBy
-from broker.contract.messages import Condition, Holds, Phase
+from broker.contract.limits import ENVELOPE, Layer, Limit
+from broker.contract.messages import Condition, Holds, Phase, Settings
 from tests.agents_shell.devices import SNAPSHOT
 
 
@@ -37,7 +41,14 @@ class Buttons:
 @asynccontextmanager
 async def panel_on(folder: Path, snapshot: object = SNAPSHOT) -> AsyncIterator[tuple[Panel, Buttons]]:
     buttons = Buttons()
-    panel = Panel(folder, buttons, lambda: snapshot, is_connected=lambda: True)  # type: ignore[arg-type,return-value]
+    panel = Panel(
+        folder,
+        buttons,
+        lambda: snapshot,  # type: ignore[arg-type,return-value]
+        is_connected=lambda: True,
+        device="stim-01",
+        room="room-1",
+    )
     buttons.answer = panel.reply
     await panel.open()
     try:
@@ -95,11 +106,16 @@ async def test_several_presses_on_one_connection_are_answered_in_order(tmp_path:
         ({"do": "raise", "step_ma": -1}, "step_ma is a number"),
         (b'{"do": "raise", "step_ma": NaN}\n', "step_ma is a number"),
         (b'{"do": "raise", "step_ma": 1e999}\n', "step_ma is a number"),
-        ({"do": "reset", "engineer_pin": 1234}, "engineer_pin is text"),
+        ({"do": "reset", "engineer_pin": 1234}, "engineer_pin is printable text"),
+        ({"do": "reset", "engineer_pin": "1" * 65}, "engineer_pin is printable text"),
+        (b'{"do": "reset", "engineer_pin": "\\ud800"}\n', "engineer_pin is printable text"),
+        (b'{"do": "reset", "engineer_pin": "12345\\u0000"}\n', "engineer_pin is printable text"),
+        (b'{"do": "\\ud800"}\n', "not '\\ud800'"),
         (b"x" * 5000 + b"\n", "at most 4096 bytes"),
     ],
 )
 async def test_what_is_no_request_presses_nothing_and_is_told_why(tmp_path: Path, request_: object, words: str) -> None:
+    set_pin(tmp_path, "correct-horse")
     async with panel_on(tmp_path) as (panel, buttons):
         accepted, said = await ask(panel, request_)
         assert not accepted
@@ -153,21 +169,68 @@ async def test_status_says_everything_in_plain_words(tmp_path: Path) -> None:
     async with panel_on(tmp_path, snapshot) as (panel, _):
         accepted, words = await ask(panel, {"do": "status"})
     assert accepted
+    reset = f"stimfleet device reset --engineer --data-dir {tmp_path}"
     stuck = "the output did not go to zero when it was told to"
     assert words.splitlines() == [
-        "device      bench-ems-2, serial stim-01",
+        "device      stim-01: bench-ems-2, serial stim-01",
+        "room        room-1",
         "phase       latched at zero",
-        "setting     0.0 mA",
-        "measured    no reading",
+        "session     none",
         "elapsed     0 s",
+        "setting     0.0 mA",
+        "output      none",
+        "measured    no reading",
         "permission  3.2 s left",
         "electrodes  no reading",
         "battery     no reading",
         "fleet       connected",
-        f"latch       {stuck}. Only an engineer may reset it: `stimfleet device reset --engineer`.",
+        f"latch       {stuck}. Only an engineer may reset it: `{reset}`.",
         "holds       1 on this device, taken out of service. The fleet releases them; then the latch is reset here.",
         "conditions  output stuck: switch off at the wall",
     ]
+
+
+@pytest.mark.parametrize(("in_on_phase", "output"), [(True, "ON phase"), (False, "OFF phase, or a ramp")])
+async def test_status_says_which_session_runs_how_far_and_how_strongly(
+    tmp_path: Path, in_on_phase: bool, output: str
+) -> None:
+    """The room is that of the settings: the papers keep the one in which the device was provisioned."""
+    snapshot = replace(
+        SNAPSHOT,
+        phase=Phase.RUNNING,
+        session_id="0123456789abcdef" * 2,
+        settings=Settings(1, (), "room-4", 1.0, 0.2, ENVELOPE, service_hold=False),
+        setting_ma=12.0,
+        elapsed_s=119.6,
+        duration_s=1200.0,
+        ceiling=Limit(40.0, Layer.PLAN),
+        lease_margin_s=4.04,
+        reading=Reading(1.0, 11.9, 278, 7, 1500.0, 12.0, in_on_phase, 90.0, 25.0, True, False, False),
+    )
+    async with panel_on(tmp_path, snapshot) as (panel, _):
+        _, words = await ask(panel, {"do": "status"})
+    assert words.splitlines() == [
+        "device      stim-01: bench-ems-2, serial stim-01",
+        "room        room-4",
+        "phase       running",
+        "session     01234567",
+        "elapsed     120 s, 1080 s left",
+        "setting     12.0 mA; 40.0 mA is the limit (plan)",
+        f"output      {output}",
+        "measured    11.9 mA",
+        "permission  4.0 s left",
+        "electrodes  1500.0 ohm",
+        "battery     90.0 %",
+        "fleet       connected",
+    ]
+
+
+def test_a_command_in_words_works_in_a_shell_as_it_stands(tmp_path: Path) -> None:
+    folder = tmp_path / "room 4; rm"
+    snapshot = replace(SNAPSHOT, latched=Cause.PATIENT_STOP, reset_by=ResetBy.THERAPIST)
+    words = status_words(snapshot, Place("stim-01", "room-4", folder), connected=True)
+    (command,) = re.findall(r"`(.*)`", words)
+    assert shlex.split(command) == ["stimfleet", "device", "reset", "--data-dir", str(folder)]
 
 
 def test_there_are_words_for_everything() -> None:
@@ -203,12 +266,19 @@ async def test_a_pin_cannot_be_tried_out(tmp_path: Path) -> None:
 
 async def test_without_a_pin_the_panel_says_how_to_get_one(tmp_path: Path) -> None:
     async with panel_on(tmp_path) as (panel, _):
-        assert "engineer-pin" in (await ask(panel, {"do": "reset", "engineer_pin": "000000"}))[1]
+        for _ in range(10):
+            words = (await ask(panel, {"do": "reset", "engineer_pin": "correct-horse"}))[1]
+            assert f"`stimfleet device engineer-pin --data-dir {tmp_path}`" in words
+        set_pin(tmp_path, "correct-horse")
+        accepted, _ = await ask(panel, {"do": "reset", "engineer_pin": "correct-horse"})
+        assert accepted, "nobody has guessed at a PIN that was not there"
 
 
 def test_a_pin_is_changed_only_with_the_old_one(tmp_path: Path) -> None:
     with pytest.raises(PinRefused, match="6 to 64"):
         set_pin(tmp_path, "12345")
+    with pytest.raises(PinRefused, match="printable"):
+        set_pin(tmp_path, "12345\ud800")
     set_pin(tmp_path, "123456")
     with pytest.raises(PinRefused, match="old one"):
         set_pin(tmp_path, "654321")

@@ -114,6 +114,15 @@ def test_a_receipt_above_what_was_given_renumbers_and_deletes_nothing(tmp_path: 
     assert numbers(spool_in(tmp_path).pending(0, 10)) == [1, 2, 3]
 
 
+def rot(path: Path, n: int) -> None:
+    database = sqlite3.connect(path)
+    database.execute(
+        "update event set payload = replace(payload, 'session_paused', 'session_armed_') where n = ?", (n,)
+    )
+    database.commit()
+    database.close()
+
+
 # --- quarantine and dropping ----------------------------------------------------------------------------------------
 
 
@@ -130,6 +139,36 @@ def test_what_the_fleet_cannot_read_is_quarantined_and_told_as_dropped(tmp_path:
     assert rows == [(n, encode(events[n - 1])) for n in (2, 3, 5)], "kept for whoever looks into it"
     spool.take(receipt(spool, 7, *unreadable))
     assert spool.pending(0, 10) == (), "saying it again tells nothing new"
+
+
+def test_an_unreadable_that_is_none_of_ours_quarantines_and_deletes_nothing(tmp_path: Path) -> None:
+    """The fleet got another payload under a number that is kept here: this disk went back, and gave it twice."""
+    spool = spool_in(tmp_path)
+    events = spool.append(*(happened() for _ in range(3)))
+    old_id = spool.spool_id
+    assert spool.take(receipt(spool, 3, Unreadable(2, "0" * 64))) is Receipted.RENUMBERED
+    again = spool.pending(0, 10)
+    assert [event.event_id for event in again] == [event.event_id for event in events], "told again, all of them"
+    assert (numbers(again), spool.dropped_count) == ([1, 2, 3], 0)
+    assert spool.spool_id != old_id
+    assert spool.take(Receipt(old_id, 3, (Unreadable(2, "0" * 64),))) is Receipted.OTHER_SPOOL
+
+
+def test_a_renumbered_spool_tells_what_has_rotted_in_it(tmp_path: Path) -> None:
+    spool = spool_in(tmp_path)
+    events = spool.append(*(happened(EventKind.SESSION_PAUSED) for _ in range(4)))
+    spool.close()
+    rot(tmp_path / "spool.db", 2)
+    spool = spool_in(tmp_path)
+    spool.take(receipt(spool, 1))
+    assert spool.take(receipt(spool, 1000)) is Receipted.RENUMBERED
+    again = spool.pending(0, 10)
+    assert [event.event_id for event in again[:2]] == [event.event_id for event in events[2:]]
+    assert (numbers(again), again[2].detail) == ([2, 3, 4], SpoolDropped(1, 1))
+    assert spool.dropped_count == 1
+    assert (spool.oldest_n, spool.next_n) == (2, 5)
+    rows = sqlite3.connect(tmp_path / "spool.db").execute("select spool_id, n, why from quarantine").fetchall()
+    assert rows == [(spool.spool_id, 1, "rotten on disk")]
 
 
 def test_a_full_spool_drops_the_oldest_and_says_which(tmp_path: Path) -> None:
@@ -242,10 +281,7 @@ def test_a_rotten_row_is_quarantined_and_told_and_the_rest_goes_on(tmp_path: Pat
     spool = spool_in(tmp_path)
     spool.append(*(happened(EventKind.SESSION_PAUSED) for _ in range(3)))
     spool.close()
-    database = sqlite3.connect(tmp_path / "spool.db")
-    database.execute("update event set payload = replace(payload, 'session_paused', 'session_armed_') where n = 2")
-    database.commit()
-    database.close()
+    rot(tmp_path / "spool.db", 2)
     spool = spool_in(tmp_path)
     assert numbers(spool.pending(0, 10)) == [1, 3]
     assert [event.detail for event in spool.pending(3, 10)] == [SpoolDropped(2, 2)]

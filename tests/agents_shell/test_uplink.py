@@ -5,7 +5,7 @@ import asyncio
 from agents.clocks import Clocks
 from agents.steps import Acknowledge, Sample
 from agents.uplink import ACKS_MAX, LATE_MAX, LIVE_MAX, LIVE_S, Lane, Outbox
-from broker.contract.messages import AckStatus
+from broker.contract.messages import AckStatus, CommandRefusal
 from tests.agents_shell.devices import telemetry
 
 
@@ -66,6 +66,45 @@ async def test_a_day_without_a_broker_keeps_the_last_hour_and_counts_the_rest() 
         outbox.put_sample(Sample(0.0, telemetry(seq)))
     assert (len(outbox.live), len(outbox.late), outbox.shed_count) == (LIVE_MAX, LATE_MAX, extra)
     assert (await outbox.late.head()).seq == extra
-    for _ in range(ACKS_MAX + 3):
-        outbox.put_ack(Acknowledge("a" * 32, AckStatus.DONE))
+    for number in range(ACKS_MAX + 3):
+        outbox.put_ack(Acknowledge(f"{number:032x}", AckStatus.RECEIVED))
     assert outbox.shed_count == extra + 3
+
+
+async def test_a_command_repeated_all_day_pushes_no_ack_of_a_stop_out() -> None:
+    """1,600 repeats a second of one recorded command, for two seconds, with the broker slow."""
+    outbox = Outbox(lambda: 3, Time().clocks)
+    repeated = Acknowledge("a" * 32, AckStatus.REFUSED, CommandRefusal.STALE)
+    outbox.put_ack(repeated)
+    outbox.put_ack(Acknowledge("5" * 32, AckStatus.RECEIVED))
+    outbox.put_ack(Acknowledge("5" * 32, AckStatus.DONE, amplitude_ma=0.1))
+    for _ in range(3_200):
+        outbox.put_ack(repeated)
+    assert (len(outbox.acks), outbox.acks.shed) == (3, 0)
+    sent = []
+    for _ in range(3):
+        ack = await outbox.acks.head()
+        outbox.put_ack(repeated)  # while it is sent
+        outbox.acks.take(ack)
+        sent.append((ack.command_id[0], ack.status))
+    assert sent == [("a", AckStatus.REFUSED), ("5", AckStatus.RECEIVED), ("5", AckStatus.DONE)]
+
+
+async def test_a_done_gives_way_to_nothing_but_a_done() -> None:
+    outbox = Outbox(lambda: 3, Time().clocks)
+    outbox.put_ack(Acknowledge("5" * 32, AckStatus.DONE, amplitude_ma=0.1))
+    for number in range(2 * ACKS_MAX):
+        outbox.put_ack(Acknowledge(f"{number:032x}", AckStatus.REFUSED, CommandRefusal.STALE))
+    assert (len(outbox.acks), outbox.acks.shed) == (ACKS_MAX, ACKS_MAX + 1)
+    assert (await outbox.acks.head()).status is AckStatus.DONE
+    for number in range(2 * ACKS_MAX):
+        outbox.put_ack(Acknowledge(f"{number:032x}", AckStatus.DONE))
+    outbox.put_ack(Acknowledge("b" * 32, AckStatus.RECEIVED))
+    assert len(outbox.acks) == ACKS_MAX, "bounded all the same"
+    kept = []
+    while len(outbox.acks):
+        kept.append(await outbox.acks.head())
+        outbox.acks.take(kept[-1])
+    assert [(int(ack.command_id, 16), ack.status) for ack in kept] == [
+        (number, AckStatus.DONE) for number in range(ACKS_MAX, 2 * ACKS_MAX)
+    ]

@@ -1,10 +1,12 @@
-"""The contract's cryptography and lease arithmetic a second time, from their definitions and the standard library.
+"""The contract's cryptography, lease arithmetic and limits a second time, by definition and standard library only.
 
 Nothing here knows the code under test or its crypto library: P-256 is integer arithmetic, HKDF is two HMACs.
 """
 
 import hashlib
 import hmac
+import math
+from fractions import Fraction
 from typing import Any
 
 # P-256, FIPS 186-4 D.1.2.3
@@ -110,3 +112,80 @@ def play(story: dict[str, Any]) -> list[Any]:
             newest, until_s = lease["answers"], max(until_s, answered[0] + worth_s)
             outcomes.append({"allowed_until_s": until_s})
     return outcomes
+
+
+# --- limits: squares of exact fractions, so that nothing is rounded and no root is taken ------------------------------
+
+ONE = Fraction(1)
+TOLERANCE = Fraction(1, 10**9)
+
+
+def exact(number: float) -> Fraction:
+    return Fraction(repr(float(number)))
+
+
+def peak_bounds(plan: dict[str, Any], limits: dict[str, Any]) -> list[tuple[str, Fraction, dict[str, Any]]]:
+    """What bounds the peak: the quantity, the square of the peak in mA at its limit, and that limit."""
+    width_s, frequency_hz = exact(plan["pulse_width_us"]) / 10**6, exact(plan["frequency_hz"])
+    duty = 2 * width_s * frequency_hz  # the square of rms to peak
+    area_cm2 = exact(plan["electrode_area_cm2"])
+    standard: dict[str, Any] = {"value": 50.0, "layer": "envelope"}
+    assert frequency_hz <= 400, "up to there IEC 60601-2-10 says 50 mA"
+    rms, density, energy = (limits[name] for name in ("rms_ma_max", "density_ma_cm2_max", "pulse_energy_mj_max"))
+    return [
+        ("peak_ma", exact(limits["peak_ma_max"]["value"]) ** 2, limits["peak_ma_max"]),
+        ("rms_ma", exact(rms["value"]) ** 2 / duty, rms),
+        ("rms_ma", exact(standard["value"]) ** 2 / duty, standard),
+        ("density_ma_cm2", (exact(density["value"]) * area_cm2) ** 2 / duty, density),
+        # (I / 1000)^2 * 500 ohm * 2 * width, in J; 10^6 for mA squared and 10^-3 for mJ
+        ("pulse_energy_mj", exact(energy["value"]) * 1000 / (500 * 2 * width_s), energy),
+    ]
+
+
+def broken(plan: dict[str, Any], limits: dict[str, Any]) -> set[tuple[str, float, str]]:
+    """Quantity, limit and layer of everything that a plan breaks."""
+    peak = exact(plan["setting_ma_max"])
+    found = []
+    for quantity, square, limit in peak_bounds(plan, limits):
+        ceiling = square * (ONE + TOLERANCE) if quantity == "pulse_energy_mj" else square * (ONE + TOLERANCE) ** 2
+        found += [(quantity, limit)] if peak**2 > ceiling else []
+    for quantity, field, name in (
+        ("pulse_width_us", "pulse_width_us", "pulse_width_us"),
+        ("frequency_hz", "frequency_hz", "frequency_hz"),
+        ("session_s", "duration_s", "session_s"),
+        ("ramp_up_s", "ramp_up_s", "ramp_up_s"),
+    ):
+        value = exact(plan[field])
+        high, low = limits.get(f"{name}_max"), limits.get(f"{name}_min")
+        if quantity == "session_s":
+            low = {"value": 300.0, "layer": "envelope"}
+        found += [(quantity, high)] if high and value > exact(high["value"]) * (ONE + TOLERANCE) else []
+        found += [(quantity, low)] if low and value < exact(low["value"]) * (ONE - TOLERANCE) else []
+    return {(quantity, limit["value"], limit["layer"]) for quantity, limit in found}
+
+
+def allowed_peak(plan: dict[str, Any], limits: dict[str, Any]) -> tuple[float, set[str]]:
+    """The highest peak in mA, and the layers that say so."""
+    squares = [(square, str(limit["layer"])) for _, square, limit in peak_bounds(plan, limits)]
+    squares.append((exact(plan["setting_ma_max"]) ** 2, "plan"))
+    least = min(square for square, _ in squares)
+    layers = {layer for square, layer in squares if square <= least * (ONE + TOLERANCE) ** 2}
+    return math.sqrt(least), layers
+
+
+def strictest(outer: dict[str, Any], inner: dict[str, Any]) -> dict[str, Any]:
+    best = {name: (max if name.endswith("_min") else min)(outer[name]["value"], inner[name]["value"]) for name in outer}
+    return {name: outer[name] if outer[name]["value"] == value else inner[name] for name, value in best.items()}
+
+
+def contact(impedance_ohm: float | None, baseline_ohm: float | None) -> str:
+    """domain.md's row on impedance, worst first."""
+    if impedance_ohm is None or impedance_ohm > 10_000:
+        return "open"
+    if impedance_ohm < 150:
+        return "short"
+    for word, absolute_ohm, percent in (("beyond_degraded", 5000, 200), ("degraded", 3000, 150)):
+        relative_ohm = math.inf if baseline_ohm is None else baseline_ohm * percent / 100
+        if impedance_ohm > min(absolute_ohm, relative_ohm):
+            return word
+    return "good"

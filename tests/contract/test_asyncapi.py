@@ -4,6 +4,7 @@ The schema of AsyncAPI itself is beside this file, from https://github.com/async
 """
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from broker.contract.messages import EventKind, Message
 from broker.contract.topics import CHANNEL_OF, Channel
 from broker.wire.asyncapi import document, document_text
 from broker.wire.codec import Malformed, encode
+from broker.wire.field_words import FIELD_WORDS
 from broker.wire.vectors import vectors
 from tests.contract.any_message import messages
 from tests.contract.test_codec import payload_of
@@ -176,3 +178,104 @@ def test_the_rules_name_every_channel_and_both_user_properties() -> None:
     for word in ("`mac`", "`kid`", "stimfleet v1", "8192", "all/stop", "`receipt`", "`birth`", "`presence`"):
         assert word in rules
     assert {row.value for row in Channel} - {"echo"} <= set(TABLE)
+
+
+# --- what the document says besides -----------------------------------------------------------------------------------
+
+
+def test_every_figure_of_the_rules_is_filled_in() -> None:
+    assert re.findall(r"\{[A-Z_]+\}", DOCUMENT["info"]["description"]) == []
+
+
+def rows(head: str) -> dict[str, list[str]]:
+    """The table of the rules that begins with that column: first cell to the others."""
+    lines = DOCUMENT["info"]["description"].split(f"| {head} |", 1)[1].split("\n\n", 1)[0].splitlines()[2:]
+    cells = [[cell.strip().strip("`") for cell in line.strip("|").split("|")] for line in lines]
+    return {first: rest for first, *rest in cells}
+
+
+def test_the_table_of_causes_is_the_clinics() -> None:
+    """domain.md "Session", by hand: seconds of ramp, what becomes of the session, who resets."""
+    ends, latches, pauses = "ends", "ends and latches", "pauses"
+    engineer, therapist = "engineer", "therapist"
+    released = "release, then therapist"
+    assert {cause: (row[1], row[2], row[3]) for cause, row in rows("cause").items()} == {
+        "completed": ("1", "completes", "-"),
+        "therapist_stop": ("1", ends, "-"),
+        "pause_timeout": ("1", ends, "-"),
+        "cancelled": ("1", ends, "-"),
+        "battery_empty": ("1", ends, "-"),
+        "patient_stop": ("0", latches, therapist),
+        "emergency_stop": ("0", latches, released),
+        "rule_stop": ("0", latches, released),
+        "session_cap": ("1", latches, therapist),
+        "lease_lost": ("1", latches, therapist),
+        "over_limit": ("0", latches, "therapist; engineer from number 2 within 24 h"),
+        "output_stuck": ("0", latches, engineer),
+        "electrode_open": ("0", pauses, "-"),
+        "electrode_short": ("0", pauses, "-"),
+        "electrode_degraded": ("0", pauses, "-"),
+        "sensor_frozen": ("0", latches, engineer),
+        "over_temperature": ("0", latches, engineer),
+        "self_test_failed": ("0", latches, engineer),
+        "watchdog_tripped": ("0", latches, therapist),
+        "reboot": ("0", latches, therapist),
+    }
+
+
+def test_the_table_of_limits_is_the_envelope_and_the_generic_model() -> None:
+    table = {name: (row[1], row[2]) for name, row in rows("limit").items()}
+    assert set(table) == set(DOCUMENT["components"]["schemas"]["Limits"]["properties"])
+    assert table["peak_ma_max"] == ("130", "120")
+    assert table["pulse_width_us_min"] == ("20", "50")
+    assert table["rms_ma_max"] == ("50", "50")
+    assert table["density_ma_cm2_max"] == ("2", "2")
+    assert table["pulse_energy_mj_max"] == ("300", "300")
+    assert table["session_s_max"] == ("1800", "1800")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        "below 20 % no start",
+        "below 5 % the session",
+        "not above 60 C",
+        "min(pause_total_s, 600 s)",
+        "1e-09",
+        "1.1 * x + 1 mA",
+        "10 identical raw readings",
+        "no new reading for 1 s",
+        "without a break for 3 s",
+        "50 mA up to 400 Hz and 80 mA up to 1500 Hz",
+        "TCP_NODELAY",
+        "net.ipv4.tcp_thin_linear_timeouts=1",
+        "`device.json`",
+        "`device.key`",
+        "`device.crt`",
+        "`ca.crt`",
+        "`site.pub`",
+        "`stale`, `unknown_sample`, `other_boot` and `old_fleet` are not stored",
+        "`allowed_until_s`",
+    ],
+)
+def test_the_rules_say(words: str) -> None:
+    assert words in " ".join(DOCUMENT["info"]["description"].split())
+
+
+def test_every_part_of_the_vectors_is_described() -> None:
+    found = vectors()
+    parts = [f"{part}.{inner}" for part in ("codec", "mac", "limits") for inner in found[part]]
+    parts += [part for part in found if part not in {"codec", "mac", "limits", "about"}]
+    assert [part for part in parts if f"`{part}`" not in DOCUMENT["info"]["description"]] == []
+
+
+def test_every_description_belongs_to_a_field_and_reaches_the_document() -> None:
+    for name, words in FIELD_WORDS.items():
+        properties = DOCUMENT["components"]["schemas"][name]["properties"]
+        assert {field: properties[field]["description"] for field in words} == words
+
+
+def test_what_a_unit_does_not_say_is_described() -> None:
+    for field in ("pause_total_s", "start_within_s", "answers", "lease_ttl_ms"):
+        assert DOCUMENT["components"]["schemas"]["Authorisation"]["properties"][field]["description"]
+    assert "sample was sent" in DOCUMENT["components"]["schemas"]["Lease"]["properties"]["ttl_ms"]["description"]

@@ -16,7 +16,8 @@ from broker.pki import certificates as certs
 from broker.pki.devices import provision_device, strike_off
 from broker.pki.folder import authority_of
 from broker.pki.site import provision_site
-from tests.contract.raw_mqtt import ANSWER_S_MAX, (
+from tests.contract.raw_mqtt import (
+    ANSWER_S_MAX,
     CONNECTION_CLOSED,
     NOT_AUTHORISED,
     SESSION_TAKEN_OVER,

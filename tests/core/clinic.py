@@ -6,14 +6,14 @@ the commit. After every step the events are folded anew from the beginning, and 
 
 from copy import deepcopy
 from dataclasses import dataclass, field, replace
-from typing import Any, assert_never
+from typing import Any
 
 from broker.contract import messages
 from broker.contract.causes import Cause
 from broker.contract.limits import ENVELOPE, GENERIC_PROFILE, Layer, Limits
 from broker.contract.messages import Phase
 from broker.contract.plan import BodySite, Modality, Plan
-from fleet.core import effects, events, inputs
+from fleet.core import events, inputs
 from fleet.core.decide import Decision, decide
 from fleet.core.evolve import evolve
 from fleet.core.inputs import Input
@@ -21,6 +21,7 @@ from fleet.core.registry import Clinic as ClinicSettings
 from fleet.core.registry import Operator, RegisteredDevice, Registry
 from fleet.core.screening import Screening
 from fleet.core.state import Session, State
+from tests.core.in_words import in_words
 
 HOUR_S = 3600.0
 SUNDAY_NOON_WALL_S = 1_795_348_800.0  # 2026-11-22 12:00:00 UTC
@@ -199,6 +200,11 @@ class Clinic:
         self.wall_s += after_s
         return self.hears(inputs.StopSent(command_id, hold_id, self.now_s, self.wall_s))
 
+    def cleared(self, device: str = "stim-12") -> list[str]:
+        """The performer reports that nothing is retained on a stop topic any more."""
+        command_id = self.state.durable.clearing[device]
+        return self.hears(inputs.StopCleared(device, command_id, self.now_s, self.wall_s))
+
     def asks(self, **changes: Any) -> list[str]:
         return self.hears(self.request(**changes))
 
@@ -215,6 +221,18 @@ class Clinic:
             wall_s=self.wall_s,
         )
         return replace(plain, **changes)
+
+    def cancels(self) -> list[str]:
+        """The newest session of stim-12 is withdrawn."""
+        return self.hears(
+            inputs.CancelSession(
+                request_id="request-7",
+                session_id=self.session_on().session_id,
+                issued_by="ada",
+                now_s=self.now_s,
+                wall_s=self.wall_s,
+            )
+        )
 
     def pushes_stop(self, device: str | None = "stim-12") -> list[str]:
         return self.hears(self.push(device))
@@ -322,75 +340,3 @@ class Clinic:
         """The fleet is killed and comes back with its journal: nothing fleeting is left."""
         self.state = State(durable=deepcopy(self.state.durable))
         self.hears(inputs.TookOver("host-boot-1", self.now_s, self.wall_s))
-
-
-def in_words(decision: Decision) -> list[str]:
-    """A decision as lines, in order."""
-    return [
-        *(_event(event) for event in decision.events),
-        *(f"! {_effect(effect)}" for effect in decision.at_once),
-        *(f"> {_effect(effect)}" for effect in decision.after_commit),
-    ]
-
-
-def _event(event: events.Event) -> str:
-    name = type(event).__name__
-    match event:
-        case events.SessionAdvanced(to=to):
-            return f"{name} {to}"
-        case events.SessionEnded(to=to, cause=cause):
-            return f"{name} {to} {cause}"
-        case events.SessionWithheld(reason=reason) | events.SecurityNoticed(reason=reason):
-            return f"{name} {reason}"
-        case events.LimitExceeded(quantity=quantity):
-            return f"{name} {quantity}"
-        case events.StopOrdered(device=device, stop=stop):
-            return f"{name} {device} {stop.cause}"
-        case events.StopConfirmed(device=device, by=by):
-            return f"{name} {device} {by}"
-        case events.StopUnconfirmed(device=device, room=room):
-            return f"{name} {room} {device}"
-        case events.StopReceived(device=device) | events.DeviceLost(device=device) | events.HoldLifted(device=device):
-            return f"{name} {device}"
-        case events.DeviceReported(event=said):
-            return f"{name} {said.kind}"
-        case _:
-            return name
-
-
-def _effect(effect: effects.Effect) -> str:
-    match effect:
-        case effects.SendLease(device, lease):
-            return f"lease {device} {lease.answers}"
-        case effects.SendStop(device, stop):
-            return f"stop {device} {stop.cause}{' hold' if stop.hold else ''}"
-        case effects.SendReceipt(device, receipt):
-            return f"receipt {device} {receipt.upto}"
-        case effects.SendSettings(device, settings):
-            return f"settings {device} {settings.version}"
-        case effects.SendRelease(device, release):
-            return f"release {device} {release.scope} {','.join(release.holds)}"
-        case effects.SendAuthorisation(device, _):
-            return f"authorisation {device}"
-        case effects.SendCancel(device, _):
-            return f"cancel {device}"
-        case effects.ClearRetained(device, _):
-            return f"clear {device}"
-        case effects.Count(_, _, reason):
-            return f"count {reason}"
-        case effects.Answer(_, reply):
-            return _reply(reply)
-        case _:
-            assert_never(effect)
-
-
-def _reply(reply: effects.Reply) -> str:
-    match reply:
-        case effects.Refused(refusals):
-            return f"refused {', '.join(refusal.rule for refusal in refusals)}"
-        case effects.Granted():
-            return "granted"
-        case effects.Ordered():
-            return "ordered"
-        case _:
-            assert_never(reply)

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from broker.contract.causes import Cause
 from broker.contract.messages import Ack as AckMessage
-from broker.contract.messages import AckStatus, EventKind, HoldChanged, Holds, Phase, Scope
+from broker.contract.messages import AckStatus, CommandRefusal, EventKind, HoldChanged, Holds, Phase, Scope
 from fleet.core import inputs
 from tests.core.clinic import WALL, Clinic
 
@@ -30,18 +30,22 @@ def a_long_day() -> Clinic:
     clinic.says("stim-12", held)
     clinic.hears(inputs.Unreadable("stim-12", None, 40, "9" * 64, clinic.now_s, clinic.wall_s))
     clinic.releases()
+    clinic.cleared()
     stim.holds, stim.latched, stim.phase, stim.oldest_n, stim.fleet_n = Holds.of(), None, Phase.IDLE, 9, 30
     clinic.says("stim-12", stim.birth())
     clinic.shows("stim-12")
     clinic.authorised(request_id="r3")
-    cancel = inputs.CancelSession(
-        request_id="r4",
-        session_id=clinic.session_on().session_id,
-        issued_by="ada",
-        now_s=clinic.now_s,
-        wall_s=clinic.wall_s,
-    )
-    clinic.hears(cancel)
+    clinic.cancels()
+    stim.phase, stim.session_id = Phase.IDLE, None
+    clinic.shows("stim-12")
+    clinic.armed(request_id="r10")  # started just before it was cancelled
+    clinic.cancels()
+    overtaken = clinic.session_on().cancel_id
+    assert overtaken is not None
+    running = CommandRefusal.ALREADY_RUNNING
+    clinic.says("stim-12", AckMessage(7, overtaken, AckStatus.REFUSED, running, None, WALL))
+    stim.event_n = 41
+    clinic.says("stim-12", stim.ended(Cause.COMPLETED))
     stim.phase, stim.session_id = Phase.IDLE, None
     clinic.shows("stim-12")
     clinic.asks(request_id="r5")
@@ -57,12 +61,17 @@ def a_long_day() -> Clinic:
         clinic.shows("stim-7", amplitude_ma=20.0, impedance_ohm=700.0)
     clinic.after(40.0)
     clinic.pushes_stop("stim-9")
+    clinic.pushes_stop("stim-9")
     clinic.shows("stim-12", amplitude_ma=9.0)
     clinic.now_s += 3.0
     clinic.shows("stim-12", amplitude_ma=9.0)
     clinic.hears(inputs.Drain(request_id="r8", issued_by="ada", now_s=clinic.now_s, wall_s=clinic.wall_s))
+    clinic.hears(inputs.Undrain(request_id="r9", issued_by="ada", now_s=clinic.now_s, wall_s=clinic.wall_s))
     stim.event_n = 50
     latched = stim.event(EventKind.LATCHED)
     clinic.says("stim-12", latched)
     clinic.says("stim-12", replace(latched, event_id="e" * 32))
+    clinic.shows("stim-12")
+    clinic.pushes_stop("stim-12")
+    clinic.shows("stim-12", amplitude_ma=9.0)
     return clinic

@@ -36,6 +36,19 @@ def test_a_device_with_a_higher_version_gets_the_next_one() -> None:
     assert clinic.shows("stim-12", settings_version=7) == ["SettingsIssued", "> settings stim-12 8"]
 
 
+def test_a_device_that_goes_on_naming_a_higher_version_gets_one_a_minute() -> None:
+    clinic = Clinic()
+    clinic.ready("stim-12")
+    began_s = clinic.now_s + 0.5
+    for _ in range(100):
+        clinic.shows("stim-12", settings_version=clinic.settings_of("stim-12").version + 1)
+    assert clinic.settings_of("stim-12").version == 3
+    # What the clinic itself changes never waits.
+    assert "SettingsIssued" in clinic.changes_device("stim-12", room="room-5")
+    clinic.now_s = began_s + 60.0 - 0.5
+    assert "SettingsIssued" in clinic.shows("stim-12", settings_version=9)
+
+
 def test_a_device_cannot_use_the_versions_up() -> None:
     clinic = Clinic()
     clinic.ready("stim-12")

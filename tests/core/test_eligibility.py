@@ -1,10 +1,12 @@
 """Who may stimulate: every rule that refuses, alone and all at once."""
 
+import json
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import pytest
+from pydantic import TypeAdapter, ValidationError
 
 from broker.contract.causes import Cause
 from broker.contract.limits import ENVELOPE, Layer
@@ -13,7 +15,7 @@ from broker.contract.plan import BodySite, Modality
 from fleet.core.effects import Answer, Granted, Refused
 from fleet.core.events import SessionAuthorised, SessionRefused
 from fleet.core.refusals import Refusal, Rule, RuleLayer
-from fleet.core.screening import Contraindication, Screening, ScreeningOutcome
+from fleet.core.screening import Contraindication, Screened, Screening, ScreeningOutcome
 from tests.core.clinic import HOUR_S, PLAN, SUNDAY_NOON_WALL_S, Clinic
 
 DAY_S = 24 * HOUR_S
@@ -368,3 +370,17 @@ def test_a_refusal_names_every_rule_at_once(clinic: Clinic) -> None:
         "device_not_idle",
         "device_battery",
     ]
+
+
+@pytest.mark.parametrize(
+    "said",
+    [{"rule_set": "Rules No. 1"}, {"rule_set": "r" * 33}, {"override_by": "Dr. Noor"}, {"override_by": "n" * 65}],
+)
+def test_a_screening_names_its_rules_and_its_clinician_as_the_contract_writes_ids(said: dict[str, str]) -> None:
+    asked = {"rule_set": "rules-1", "at_wall_s": 1.0, "findings": [], "override_by": "dr-noor"}
+    kept = {"outcome": "passed", "rule_set": "rules-1", "at_wall_s": 1.0, "override_by": "dr-noor"}
+    adapter: TypeAdapter[Any]
+    for adapter, plain in ((TypeAdapter(Screening), asked), (TypeAdapter(Screened), kept)):
+        assert adapter.validate_json(json.dumps(plain)).override_by == "dr-noor"
+        with pytest.raises(ValidationError):
+            adapter.validate_json(json.dumps({**plain, **said}))

@@ -109,13 +109,82 @@ def test_an_unreadable_event_without_a_number_cannot_be_receipted() -> None:
     assert clinic.hears(unreadable(clinic, None)) == ["! count unreadable"]
 
 
-def test_receipts_list_the_newest_32_unreadable() -> None:
+def listed(clinic: Clinic) -> tuple[int, list[int]]:
+    """What a receipt says now: `upto`, and the numbers that it lists."""
+    spool = clinic.state.device("stim-12").spools[clinic.stims["stim-12"].spool_id]
+    return spool.upto, [unread.n for unread in spool.unreadable]
+
+
+def test_no_receipt_covers_an_unreadable_event_that_it_does_not_list() -> None:
     clinic = Clinic()
     clinic.ready("stim-12")
-    for n in range(1, UNREADABLE_KEPT + 3):
+    for n in range(1, UNREADABLE_KEPT + 1):
         clinic.hears(unreadable(clinic, n))
-    spool = clinic.state.device("stim-12").spools[clinic.stims["stim-12"].spool_id]
-    assert [listed.n for listed in spool.unreadable] == list(range(3, UNREADABLE_KEPT + 3))
+    full = (UNREADABLE_KEPT, list(range(1, UNREADABLE_KEPT + 1)))
+    assert listed(clinic) == full
+    # The list is full: what comes next waits, and the receipt stays below it.
+    later = UNREADABLE_KEPT + 1
+    assert clinic.hears(unreadable(clinic, later)) == ["! count unreadable", f"> receipt stim-12 {UNREADABLE_KEPT}"]
+    clinic.now_s += 1.9
+    clinic.hears(unreadable(clinic, later))
+    assert listed(clinic) == full
+    # An agent that begins with the first again has not heard of them yet.
+    clinic.hears(unreadable(clinic, 1))
+    clinic.now_s += 1.9
+    clinic.hears(unreadable(clinic, later))
+    assert listed(clinic) == full
+    # One that goes on with the next one has set those aside.
+    clinic.now_s += 0.1
+    assert "EventUnreadable" in clinic.hears(unreadable(clinic, later))
+    assert listed(clinic) == (later, [later])
+    assert "EventUnreadable" in clinic.hears(unreadable(clinic, later + 1))
+    assert listed(clinic) == (later + 1, [later, later + 1])
+
+
+def test_what_is_listed_ahead_of_a_gap_stays_listed_until_a_receipt_covers_it() -> None:
+    clinic = Clinic()
+    clinic.ready("stim-12")
+    for n in range(2, UNREADABLE_KEPT + 2):
+        clinic.hears(unreadable(clinic, n))
+    ahead = list(range(2, UNREADABLE_KEPT + 2))
+    for _ in range(3):
+        clinic.now_s += 5.0
+        clinic.hears(unreadable(clinic, 50))
+    assert listed(clinic) == (0, ahead)
+    report(clinic, 1)
+    assert listed(clinic) == (UNREADABLE_KEPT + 1, ahead)
+
+
+def test_unreadable_events_far_ahead_are_not_hoarded_either() -> None:
+    clinic = Clinic()
+    clinic.ready("stim-12")
+    for n in range(RANGES_MAX):
+        report(clinic, 3 + 2 * n)
+    assert clinic.hears(unreadable(clinic, 1001)) == [
+        "SecurityNoticed unreadable",
+        "! count unreadable",
+        "! count too_far_ahead",
+    ]
+
+
+def test_a_conflict_that_is_repeated_is_journaled_once_a_minute() -> None:
+    clinic = Clinic()
+    report(clinic, 1)
+    report(clinic, 2)
+    began_s = clinic.now_s
+    for n in range(1000):
+        report(clinic, 1, f"{n + 5000:032x}")
+    report(clinic, 2, "f" * 32)
+    clinic.now_s = began_s + 59.9
+    report(clinic, 1, "f" * 32)
+    assert conflicts(clinic) == [1, 2]
+    clinic.now_s = began_s + 60.0
+    report(clinic, 1, "f" * 32)
+    assert conflicts(clinic) == [1, 2, 1]
+
+
+def conflicts(clinic: Clinic) -> list[int]:
+    return [happened.event.n for happened in clinic.journal if isinstance(happened, EventConflicted)]
 
 
 def test_a_birth_names_what_its_device_has_no_more() -> None:

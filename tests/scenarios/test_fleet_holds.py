@@ -173,6 +173,7 @@ def test_the_hold_of_a_released_stop_that_follows_quiet_devices_only_is_over() -
     clinic.sent(clinic.open_stop(), ONE)
     assert clinic.releases()[0] == "HoldReleased"
     assert clinic.state.durable.stops == {}
+    clinic.cleared()
     assert clinic.after(20.0) == []
 
 
@@ -208,3 +209,91 @@ def test_the_scope_says_what_is_lifted() -> None:
     assert clinic.releases(None, Scope.SERVICE) == ["> refused no_hold"]
     assert clinic.releases("stim-12", Scope.ALL) == ["> refused no_hold"]
     assert list(clinic.state.durable.holds) == ["stim-12"]
+    # The site's holds are lifted as the site's, so that every device is told; they are no device's.
+    clinic.pushes_stop(None)
+    clinic.sent(list(clinic.state.durable.stops)[-1], TWO)
+    assert clinic.releases("all", Scope.DEVICE) == ["> refused no_hold"]
+
+
+# --- what is retained at the broker ---------------------------------------------------------------------------------
+
+
+def test_what_is_retained_is_cleared_again_until_the_performer_reports_it() -> None:
+    clinic = Clinic()
+    clinic.ready()
+    clinic.stopped()
+    assert "> clear stim-12" in clinic.releases()
+    assert clinic.after(4.9) == []
+    assert clinic.after(0.1) == ["> clear stim-12"]
+    assert clinic.cleared() == ["HoldCleared"]
+    assert clinic.after(20.0) == []
+
+
+def test_a_crash_after_the_release_forgets_no_clearing() -> None:
+    clinic = Clinic()
+    clinic.pushes_stop(None)
+    clinic.sent(clinic.open_stop(), ONE)
+    assert clinic.releases(None, Scope.ALL) == ["HoldReleased", "> clear all", "> ordered"]
+    clinic.restarts()
+    assert clinic.after(0.1) == ["> clear all"]
+    assert clinic.cleared("all") == ["HoldCleared"]
+    clinic.restarts()
+    assert clinic.after(0.1) == []
+
+
+def test_a_newer_hold_is_not_cleared_by_an_older_release() -> None:
+    clinic = Clinic()
+    clinic.ready()
+    clinic.stopped()
+    clinic.releases()
+    clinic.pushes_stop()
+    assert clinic.state.durable.clearing == {}
+    clinic.restarts()
+    assert "> clear stim-12" not in clinic.after(10.0)
+
+
+def test_the_report_on_an_older_release_says_nothing_about_a_later_one() -> None:
+    clinic = Clinic()
+    clinic.ready()
+    clinic.stopped()
+    clinic.releases()
+    first = clinic.state.durable.clearing["stim-12"]
+    clinic.pushes_stop()
+    clinic.sent(clinic.open_stop(), TWO)
+    clinic.shows("stim-12")
+    assert "> clear stim-12" in clinic.releases()
+    assert clinic.hears(inputs.StopCleared("stim-12", first, clinic.now_s, clinic.wall_s)) == []
+    assert clinic.cleared() == ["HoldCleared"]
+    assert clinic.hears(inputs.StopCleared("stim-12", first, clinic.now_s, clinic.wall_s)) == []
+
+
+# --- a release and a birth cross ------------------------------------------------------------------------------------
+
+
+def test_a_release_before_the_birth_that_lists_the_hold_is_told_at_that_birth() -> None:
+    clinic = Clinic()
+    clinic.ready()
+    clinic.pushes_stop()
+    clinic.sent(clinic.open_stop(), ONE)
+    assert clinic.releases() == ["HoldReleased", "> clear stim-12", "> ordered"]
+    # The birth from before the stop, once more: it shows nothing.
+    stim = clinic.stims["stim-12"]
+    assert clinic.says("stim-12", stim.birth(seq=stim.birth_seq)) == []
+    clinic.cleared()
+    clinic.latches(cause=Cause.EMERGENCY_STOP)
+    stim.holds = Holds.of(device=(ONE,))
+    assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn", f"> release stim-12 device {ONE}"]
+    stim.holds = Holds.of()
+    assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn", "HoldLifted stim-12"]
+    assert clinic.state.device("stim-12").releases == ()
+
+
+def test_a_device_that_boots_without_the_hold_has_nothing_left_to_lift() -> None:
+    clinic = Clinic()
+    clinic.ready()
+    clinic.pushes_stop()
+    clinic.sent(clinic.open_stop(), ONE)
+    clinic.releases()
+    stim = clinic.stims["stim-12"]
+    stim.boot_n, stim.birth_seq = 8, 0
+    assert clinic.says("stim-12", stim.birth()) == ["DeviceBooted", "DeviceBorn", "HoldLifted stim-12"]

@@ -206,6 +206,9 @@ def test_a_device_cannot_use_the_fleet_s_numbers_up(claimed: int) -> None:
     clinic.stims["stim-12"].fleet_n = claimed
     assert "SecurityNoticed fleet_n_implausible" in clinic.says("stim-12", clinic.stims["stim-12"].birth())
     assert clinic.state.fleet_n == 1
+    # Nor the next instance's.
+    clinic.restarts()
+    assert clinic.state.fleet_n == 2
 
 
 def test_a_fleet_that_was_killed_leases_the_next_sample_of_every_session() -> None:
@@ -215,6 +218,46 @@ def test_a_fleet_that_was_killed_leases_the_next_sample_of_every_session() -> No
     clinic.restarts()
     for name in ("stim-12", "stim-7"):
         assert clinic.shows(name) == [f"! lease {name} {clinic.stims[name].seq}"]
+
+
+def test_a_fleet_that_was_away_for_long_stops_nobody_before_it_has_heard_them() -> None:
+    clinic = Clinic()
+    clinic.running()
+    clinic.now_s += 1800.0
+    clinic.restarts()
+    # The journal says that it runs: half an hour without leases says that it does not.
+    assert clinic.after(0.1) == []
+    clinic.latches(cause=Cause.LEASE_LOST)
+    assert clinic.shows("stim-12") == ["SessionAdvanced stopping"]
+
+    # One that says that it does run is over its time.
+    clinic = Clinic()
+    clinic.running()
+    clinic.now_s += 1800.0
+    clinic.restarts()
+    assert clinic.shows("stim-12")[0] == "StopOrdered stim-12 session_cap"
+
+
+def test_h24_what_ran_on_a_device_that_was_struck_off_is_over_once_it_is_lost() -> None:
+    clinic = Clinic()
+    clinic.running()
+    clinic.changes_device("stim-12", struck_off=True)
+    assert clinic.after(29.0) == []
+    assert clinic.after(1.0) == ["DeviceLost stim-12", "SessionLost"]
+    assert clinic.after(0.1) == ["SessionEnded aborted None"]
+    # The client may be treated elsewhere.
+    clinic.ready("stim-7")
+    asked = clinic.asks(device="stim-7", room="room-1", request_id="r2")
+    assert asked == ["SessionAuthorised", "> authorisation stim-7", "> granted"]
+
+
+def test_h24_what_was_lost_on_a_device_that_leaves_the_list_is_over() -> None:
+    clinic = Clinic()
+    clinic.running()
+    clinic.after(31.0)
+    assert clinic.after(3600.0) == []
+    assert clinic.changes_registry(devices={}) == ["RegistryAdopted", "SessionWithheld struck_off"]
+    assert clinic.after(0.1) == ["SessionEnded aborted None"]
 
 
 def test_a_fleet_that_was_killed_still_knows_how_long_a_session_ran() -> None:

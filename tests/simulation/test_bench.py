@@ -1,18 +1,20 @@
 """The bench as a process: its socket, its real time, and what is left of it when somebody speaks nonsense to it."""
 
 import asyncio
+import dataclasses
 import signal
 import socket
+import threading
 import time
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
 from agents.drivers import bench_lines
-from agents.drivers.bench import BenchStimulator
-from agents.drivers.port import ZERO, Drive, DriverLost
+from agents.drivers.bench import TIMEOUT_S, BenchStimulator
+from agents.drivers.port import ZERO, Drive, DriverLost, Identity
 from agents.simulation.stimulator import HOST_WATCHDOG_S
 from agents.simulation.trace import read_trace
 from broker.contract.limits import GENERIC_PROFILE
@@ -130,6 +132,136 @@ async def test_nonsense_is_answered_and_changes_nothing(
         assert stimulator.exchange(ZERO).amplitude_ma is not None
 
 
+READING = {
+    "taken_s": 1.0,
+    "amplitude_ma": 0.1,
+    "raw_amplitude": 40,
+    "raw_n": 7,
+    "impedance_ohm": None,
+    "setting_ma": 0,
+    "in_on_phase": False,
+    "battery_pct": 90.0,
+    "temperature_c": float("nan"),
+    "relay_closed": True,
+    "watchdog_tripped": False,
+    "hand_switch_pressed": False,
+}
+IDENTITY = dataclasses.asdict(Identity("SN-1", "bench-ems-2", "2.4.1", GENERIC_PROFILE))
+
+
+@pytest.fixture
+def listener(tmp_path: Path) -> Iterator[socket.socket]:
+    """Something that is no stimulator, where one should be."""
+    with socket.socket(socket.AF_UNIX) as listener:
+        (tmp_path / "bench").mkdir()
+        listener.bind(str(tmp_path / "bench" / "stim-01.sock"))
+        listener.listen()
+        yield listener
+
+
+def answer(listener: socket.socket, *pieces: bytes, every_s: float = 0.0) -> threading.Thread:
+    """Take one question, and answer it in pieces."""
+
+    def run() -> None:
+        connection, _ = listener.accept()
+        with connection, suppress(ConnectionError):
+            connection.recv(4096)
+            for piece in pieces:
+                connection.sendall(piece)
+                time.sleep(every_s)  # the pace of the sender
+            connection.recv(4096)
+
+    answering = threading.Thread(target=run)
+    answering.start()
+    return answering
+
+
+def test_a_whole_answer_is_taken_in_any_pieces(listener: socket.socket, stimulator: BenchStimulator) -> None:
+    line = bench_lines.line(reading=READING)
+    answering = answer(listener, line[:7], line[7:90], line[90:], every_s=0.01)
+    reading = stimulator.exchange(ZERO)
+    assert (reading.amplitude_ma, reading.raw_n, reading.impedance_ohm) == (0.1, 7, None)
+    stimulator.close()
+    answering.join()
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        {},
+        {"reading": None},
+        {"reading": {"taken_s": 1}},
+        {"reading": {**READING, "more": 1}},
+        {"reading": {**READING, "taken_s": float("nan")}},
+        {"reading": {**READING, "amplitude_ma": "0.1"}},
+        {"reading": {**READING, "amplitude_ma": True}},
+        {"reading": {**READING, "amplitude_ma": 10**400}},
+        {"reading": {**READING, "raw_n": 1.5}},
+        {"reading": {**READING, "raw_amplitude": 10**30}},
+        {"reading": {**READING, "relay_closed": 1}},
+        {"identity": {}},
+        {"failed": None},
+    ],
+)
+def test_half_a_reading_is_a_lost_driver(
+    listener: socket.socket, stimulator: BenchStimulator, said: dict[str, object]
+) -> None:
+    answering = answer(listener, bench_lines.line(**said))
+    with pytest.raises(DriverLost, match="does not answer"):
+        stimulator.exchange(ZERO)
+    answering.join()
+
+
+def test_two_answers_to_one_question_are_a_lost_driver(listener: socket.socket, stimulator: BenchStimulator) -> None:
+    answering = answer(listener, 2 * bench_lines.line(reading=READING))
+    with pytest.raises(DriverLost, match="more than it was asked"):
+        stimulator.exchange(ZERO)
+    answering.join()
+
+
+def test_an_answer_that_dribbles_in_is_too_late(listener: socket.socket, stimulator: BenchStimulator) -> None:
+    """A byte in time, again and again, is no answer in time."""
+    answering = answer(listener, *(10 * [b"x"]), every_s=0.1)
+    before_s = boottime_s()
+    with pytest.raises(DriverLost, match="timed out"):
+        stimulator.exchange(ZERO)
+    assert boottime_s() - before_s < TIMEOUT_S + 0.2
+    answering.join()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"serial": ""},
+        {"serial": "SN\x1b[2J"},
+        {"model": "\ud800"},
+        {"firmware": "2" * 65},
+        {"firmware": None},
+        {"profile": {}},
+        {"profile": {**IDENTITY["profile"], "peak_ma_max": {"value": "80", "layer": "model"}}},
+        {"profile": {**IDENTITY["profile"], "peak_ma_max": {"value": float("inf"), "layer": "model"}}},
+    ],
+)
+def test_who_does_not_say_in_print_what_it_is_is_a_lost_driver(
+    listener: socket.socket, stimulator: BenchStimulator, change: dict[str, object]
+) -> None:
+    assert bench_lines.identity_from({"identity": IDENTITY}).serial == "SN-1"
+    answering = answer(listener, bench_lines.line(identity={**IDENTITY, **change}))
+    with pytest.raises(DriverLost, match="does not answer"):
+        stimulator.identify()
+    answering.join()
+
+
+@pytest.mark.parametrize("said", [{}, {"failed": 7}, {"failed": "x" * 65}])
+def test_a_self_test_without_an_outcome_is_a_lost_driver(
+    listener: socket.socket, stimulator: BenchStimulator, said: dict[str, object]
+) -> None:
+    answering = answer(listener, bench_lines.line(**said))
+    with pytest.raises(DriverLost, match="does not answer"):
+        stimulator.self_test()
+    answering.join()
+
+
 @pytest.mark.parametrize(
     "change",
     [
@@ -172,3 +304,17 @@ async def test_two_stimulators_share_a_bench_and_nothing_else(tmp_path: Path) ->
     for connection in (one, two):
         connection.close()
     assert await process.end() == 0
+
+
+async def test_a_stimulator_has_one_host_at_a_time(tmp_path: Path, stimulator: BenchStimulator) -> None:
+    async with bench(tmp_path):
+        with closing(BenchStimulator(tmp_path / "bench" / "stim-01.sock")) as second:
+            feed(stimulator, output(20.0), 0.3)
+            for drives in (lambda: second.exchange(ZERO), second.self_test):
+                with pytest.raises(DriverLost, match="in use by another host"):
+                    drives()
+            assert second.identify().serial == "stim-01", "to ask and to meddle is open to all"
+            assert second.tell(do="truth")["true_ma"] == 20.0, "the second one's zero was not obeyed"
+            stimulator.close()
+            assert second.self_test() is None, "free again"
+            assert second.exchange(ZERO).amplitude_ma is not None
