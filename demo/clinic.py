@@ -185,14 +185,18 @@ class Clinic:
         return known
 
     def await_devices(self, devices: Iterable[str]) -> None:
-        """Wait until the fleet sees these devices fresh and idle."""
+        """Wait until the fleet sees these devices fresh, idle and with their settings."""
 
         def all_ready() -> bool:
             try:
                 rows = self.ask(op="devices")["devices"]
             except FleetUnreachable:
                 return False
-            ready = {row["device"] for row in rows if row["presence"] == "fresh" and row["phase"] == "idle"}
+            ready = {
+                row["device"]
+                for row in rows
+                if row["presence"] == "fresh" and row["phase"] == "idle" and row["has_its_settings"]
+            }
             return ready >= set(devices)
 
         await_that("every device is known to the fleet, fresh and idle", all_ready, UP_WITHIN_S, self._last_words)

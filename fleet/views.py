@@ -66,6 +66,9 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
                 "silent": seen is not None and now_s - seen.received_s > _silent_after_s(seen.sample.phase),
                 "boot_n": device.boot_n,
                 "phase": None if seen is None else seen.sample.phase.value,
+                "has_its_settings": seen is not None
+                and device.settings is not None
+                and seen.sample.settings_version == device.settings.version,
                 "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,
                 "latched": device.birth.latched if device.birth else None,
                 "holds": sorted(

@@ -129,7 +129,7 @@ def test_silence_is_judged_by_every_input_not_only_by_a_tick() -> None:
 
 
 HELD_UP: dict[str, Callable[[State, float], Input]] = {
-    "tick": lambda state, now_s: Tick(now_s, WALL_AT_BOOT_S + now_s, replace_reading(state, now_s)),
+    "tick": lambda state, now_s: Tick(now_s, WALL_AT_BOOT_S + now_s, next_reading(state, now_s)),
     "unanswered tick": lambda _, now_s: Tick(now_s, WALL_AT_BOOT_S + now_s, None),
     "time": lambda _, now_s: Passed(now_s),
     "disk": lambda _, now_s: Written(now_s, 0),
@@ -141,7 +141,7 @@ HELD_UP: dict[str, Callable[[State, float], Input]] = {
 }
 
 
-def replace_reading(state: State, now_s: float) -> Reading:
+def next_reading(state: State, now_s: float) -> Reading:
     assert state.watch.reading is not None
     return replace(state.watch.reading, taken_s=now_s, raw_n=state.watch.reading.raw_n + 1)
 
@@ -158,7 +158,7 @@ def test_after_a_freeze_who_may_reset_does_not_depend_on_what_comes_first(first:
 
 def test_a_freeze_heard_of_in_pieces_is_the_same_freeze() -> None:
     """What waited in the inbox carries times of its own: the stimulator was not asked in all of them."""
-    state, began_s = running(), 0.0
+    state = running()
     began_s = state.now_s
     for waited_s in (0.4, 0.8, 1.2):
         state, outcome = step(state, Connected(began_s + waited_s))
@@ -166,11 +166,8 @@ def test_a_freeze_heard_of_in_pieces_is_the_same_freeze() -> None:
     assert state.durable.latch is Cause.WATCHDOG_TRIPPED
 
 
-def test_the_driver_is_given_nothing_old_after_a_hold_up() -> None:
-    """Held up for 0.45 s, beyond the permission: the first drive after it is one that was decided after it."""
-    clinic = Clinic()
-    clinic.until_running(10.0)
-    clinic.until_on_phase()
+def watched(clinic: Clinic) -> list[tuple[Drive, State]]:
+    """What the driver is given from now on, and what was known when it was."""
     applied: list[tuple[Drive, State]] = []
     driver = clinic.stepper._stimulator
 
@@ -180,6 +177,15 @@ def test_the_driver_is_given_nothing_old_after_a_hold_up() -> None:
             return driver.exchange(drive)
 
     clinic.stepper._stimulator = Watched()  # type: ignore[assignment]
+    return applied
+
+
+def test_the_driver_is_given_nothing_old_after_a_hold_up() -> None:
+    """Held up for 0.45 s, beyond the permission: the first drive after it is one that was decided after it."""
+    clinic = Clinic()
+    clinic.until_running(10.0)
+    clinic.until_on_phase()
+    applied = watched(clinic)
     assert clinic.state.session is not None
     gone = replace(clinic.state.session.permission, until_s=clinic.now_s + 0.05)
     clinic.stepper.state = replace(clinic.state, session=replace(clinic.state.session, permission=gone))
@@ -195,19 +201,12 @@ def test_an_hour_asleep_applies_zero_first() -> None:
     clinic = Clinic()
     clinic.until_running(10.0)
     clinic.until_on_phase()
-    applied: list[Drive] = []
-    driver = clinic.stepper._stimulator
-
-    class Watched:
-        def exchange(self, drive: Drive) -> Reading:
-            applied.append(drive)
-            return driver.exchange(drive)
-
-    clinic.stepper._stimulator = Watched()  # type: ignore[assignment]
+    applied = watched(clinic)
     clinic.now_s += 3600.0
     clinic.stepper.tick()
-    assert applied[0] == ZERO
-    assert not applied[0].feed_watchdog
+    drive, _ = applied[0]
+    assert drive == ZERO
+    assert not drive.feed_watchdog
 
 
 def test_permission_is_judged_by_every_input_not_only_by_a_tick() -> None:

@@ -105,6 +105,13 @@ class Moves:
         )
 
     @staticmethod
+    def stop_and_release(world: World, name: str | None) -> None:
+        """Everything is as it should be: the broker has the stop, and the holds are released if they may be."""
+        world.stops(name)
+        world.stop_sent(world.stopped[-1][1])
+        Moves.release(world, name)
+
+    @staticmethod
     def clear(world: World) -> None:
         if world.to_clear:
             world.performs_clearing()
@@ -135,6 +142,7 @@ stop_moves = st.one_of(
         st.sampled_from((AckStatus.RECEIVED, AckStatus.DONE)),
         st.sampled_from((0.2, None, 30.0)),
     ),
+    st.tuples(st.just(Moves.stop_and_release), st.sampled_from((*NAMES, None))),
     st.tuples(st.just(Moves.release), st.sampled_from((*NAMES, None))),
     st.tuples(st.just(Moves.clear)),
     st.tuples(st.just(Moves.birth), st.sampled_from(NAMES), st.booleans()),

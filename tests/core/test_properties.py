@@ -77,7 +77,7 @@ def test_h12_a_stop_of_a_live_session_is_sent_again_until_zero(
 
 
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-@given(st.lists(st.one_of(stop_moves, restarts, moves), min_size=5, max_size=60))
+@given(st.lists(st.one_of(stop_moves, restarts, moves), min_size=20, max_size=60))
 def test_what_is_retained_is_what_is_held_whatever_was_pushed_released_and_forgotten(
     sequence: list[tuple[Any, ...]],
 ) -> None:

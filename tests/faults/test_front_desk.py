@@ -66,6 +66,14 @@ def test_a_session_is_refused_with_reasons_then_authorised_shown_and_withdrawn(w
     assert any(line.startswith(f"session {session[:8]} cancelled by ") for line in record)
 
 
+def test_drained_nothing_new_is_authorised_until_it_is_lifted(ward: Ward) -> None:
+    assert desk(ward, "drain").status == 0
+    refused = desk(ward, *asks_for("stim-01", "--no-findings"))
+    assert "- the fleet is draining: nothing new is authorised [fleet]" in refused.err
+    assert desk(ward, "undrain").out == "Sessions are authorised again.\n"
+    assert "draining" not in desk(ward, *asks_for("stim-01", "--finding=pregnancy")).err
+
+
 def test_a_stop_is_followed_to_measured_zero_and_a_long_comment_does_not_hold_it_up(ward: Ward) -> None:
     ward.treat("stim-01")
     stopped = desk(ward, "stop", "stim-01", "--reason", "somebody called that the patient is in pain " * 10)
