@@ -3,7 +3,7 @@
 import math
 from typing import assert_never
 
-from agents import commands, interlock, presses
+from agents import commands, interlock, presses, telemetry
 from agents.hand import set_to
 from agents.state import Decided, PendingStop, settings_version
 from agents.steps import Acknowledge, Heard, HeardStop, Output
@@ -108,6 +108,7 @@ def _settings(turn: Turn, settings: messages.Settings) -> None:
     if settings.version <= settings_version(state):
         return
     turn.change_durable(settings=settings)
+    telemetry.due_now(turn)  # the fleet goes by the version that a sample names
     is_new_hold = settings.service_hold and not state.durable.holds.service
     told: tuple[Output, ...] = ()
     if is_new_hold:

@@ -131,7 +131,9 @@ def _wind_down(turn: Turn, cause: Cause) -> tuple[Output, ...]:
         return (ended,)
     ramp_s = CONSEQUENCES[cause].ramp_s
     if state.phase is not Phase.STOPPING:
-        ramp = Ramp(state.drive.setting_ma, state.now_s) if ramp_s and state.phase is Phase.RUNNING else None
+        # Permission that ran out while the loop was held up ended then: the ramp is not given a second more for that.
+        began_s = min(state.now_s, session.permission.until_s) if cause is Cause.LEASE_LOST else state.now_s
+        ramp = Ramp(state.drive.setting_ma, began_s) if ramp_s and state.phase is Phase.RUNNING else None
         turn.change_session(ending=cause, ramp=ramp, setting_ma=0.0)
         turn.change(phase=Phase.STOPPING)
         return ()

@@ -218,6 +218,21 @@ def test_lease_lost() -> None:
     reset(clinic, ResetBy.THERAPIST)
 
 
+def test_a_loop_held_up_over_the_end_of_the_lease_gives_the_ramp_no_more_time() -> None:
+    clinic = Clinic(plan=replace(PLAN, off_s=0.0))
+    clinic.until_running(50.0)
+    clinic.link = False
+    assert clinic.state.session is not None
+    until_s = clinic.state.session.permission.until_s
+    clinic.run(until_s - clinic.now_s - 0.1)
+    clinic.now_s += 0.4  # nobody looks for 0.4 s, 0.3 s of them without permission
+    clinic.run(3.0)
+    zero_s = clinic.stimulator.trace.zero_since()
+    assert zero_s is not None
+    assert until_s < zero_s <= until_s + TICK_S + RAMP_S
+    assert_latched(clinic, Cause.LEASE_LOST, ResetBy.THERAPIST)
+
+
 def test_over_limit() -> None:
     """Half as much again flows as was set: zero, latched. The second time in 24 h takes an engineer."""
     clinic = running_at(20.0)

@@ -295,6 +295,14 @@ def test_only_a_higher_version_counts() -> None:
     assert clinic.on_disk.settings == limited(5, peak_ma_max=70.0)
 
 
+def test_the_fleet_hears_at_once_that_new_settings_are_in_force() -> None:
+    clinic = Clinic()
+    clinic.run(1.0)
+    clinic.hear(limited(5))
+    clinic.run(0.05)
+    assert clinic.samples()[-1].settings_version == 5
+
+
 def test_tighter_applies_at_once_looser_with_the_next_authorisation() -> None:
     clinic = Clinic()
     clinic.until_running(30.0)
