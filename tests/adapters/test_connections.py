@@ -137,11 +137,13 @@ class Proxy:
     @asynccontextmanager
     async def listening(self) -> AsyncIterator[int]:
         tasks: set[asyncio.Task[None]] = set()
+        writers: list[asyncio.StreamWriter] = []
 
         async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
             self.made += 1
             number = self.made
             onward_reader, onward_writer = await asyncio.open_connection("127.0.0.1", self._to)
+            writers.extend((writer, onward_writer))
             for source, sink in ((reader, onward_writer), (onward_reader, writer)):
                 tasks.add(asyncio.ensure_future(self._copy(number, source, sink)))
 
@@ -153,6 +155,9 @@ class Proxy:
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
+            for writer in writers:
+                writer.transport.abort()
+            await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
     async def _copy(self, number: int, source: asyncio.StreamReader, sink: asyncio.StreamWriter) -> None:
         with contextlib.suppress(ConnectionError):

@@ -160,8 +160,10 @@ async def server(clinic: Clinic, behave: Callable[[asyncio.StreamWriter], Awaita
     folder = clinic.site_dir / "broker"
     context.load_cert_chain(folder / "server.crt", folder / "server.key")
     done = asyncio.Event()
+    writers: list[asyncio.StreamWriter] = []
 
     async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writers.append(writer)
         with contextlib.suppress(ConnectionError):
             await reader.read(1)
             await behave(writer)
@@ -174,6 +176,9 @@ async def server(clinic: Clinic, behave: Callable[[asyncio.StreamWriter], Awaita
     finally:
         done.set()
         listening.close()
+        for writer in writers:
+            writer.transport.abort()
+        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
 
 
 async def test_a_server_that_says_nothing_is_no_connection(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
