@@ -8,6 +8,7 @@ import sqlite3
 import stat
 import subprocess
 import sys
+from contextlib import closing
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -135,7 +136,7 @@ async def test_a_torn_snapshot_is_passed_over_for_the_one_before(tmp_path: Path)
         journal.snapshot(Tally(total))
         await eventually(lambda: journal._snapshot is None)
     journal.close()
-    with sqlite3.connect(tmp_path / "j.db") as database:
+    with closing(sqlite3.connect(tmp_path / "j.db")) as database, database:
         assert database.execute("SELECT position FROM snapshot ORDER BY 1").fetchall() == [(2,), (3,)]
         database.execute("UPDATE snapshot SET body = substr(body, 1, 5) WHERE position = 3")
     again = open_journal(tmp_path / "j.db")
@@ -164,7 +165,7 @@ async def test_a_snapshot_holds_exactly_what_the_fold_would(tmp_path: Path) -> N
     journal.close()
     with_snapshot = open_journal(tmp_path / "j.db")
     with_snapshot.close()
-    with sqlite3.connect(tmp_path / "j.db") as database:
+    with closing(sqlite3.connect(tmp_path / "j.db")) as database, database:
         database.execute("DELETE FROM snapshot")
     without = open_journal(tmp_path / "j.db")
     without.close()
@@ -189,7 +190,7 @@ async def test_whoever_alters_the_record_is_found_out(tmp_path: Path, tampering:
     journal = open_journal(tmp_path / "j.db")
     await journal.append(AT, [Counted(1), Counted(2), Counted(3), Counted(4)])
     journal.close()
-    with sqlite3.connect(tmp_path / "j.db") as database:
+    with closing(sqlite3.connect(tmp_path / "j.db")) as database, database:
         database.execute(tampering)
     with pytest.raises(JournalCorrupt, match=why) as found:
         verify_journal(tmp_path / "j.db")
@@ -205,7 +206,7 @@ async def test_a_cut_off_end_is_found_by_whoever_kept_the_hash(tmp_path: Path) -
     journal.close()
     assert kept.rows == 3
     assert verify_journal(tmp_path / "j.db", kept.tip_hash) == kept
-    with sqlite3.connect(tmp_path / "j.db") as database:
+    with closing(sqlite3.connect(tmp_path / "j.db")) as database, database:
         database.execute("DELETE FROM event WHERE position = 3")
     assert verify_journal(tmp_path / "j.db").rows == 2
     with pytest.raises(JournalCorrupt, match="its end was cut"):

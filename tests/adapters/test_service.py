@@ -8,6 +8,7 @@ import os
 import signal
 import sqlite3
 import time
+from contextlib import closing
 from dataclasses import replace
 from functools import partial
 from itertools import pairwise
@@ -101,7 +102,7 @@ async def test_a_receipt_is_worth_what_it_says(clinic: Clinic) -> None:
         await eventually(lambda: any(receipt.upto >= 5 for receipt in device.messages(Receipt)))
         os.kill(fleet.worker, signal.SIGKILL)
         receipted = max(receipt.upto for receipt in device.messages(Receipt))
-        with sqlite3.connect(f"file:{clinic.data_dir / 'journal.db'}?mode=ro", uri=True) as database:
+        with closing(sqlite3.connect(f"file:{clinic.data_dir / 'journal.db'}?mode=ro", uri=True)) as database, database:
             bodies = b"".join(
                 body for (body,) in database.execute("SELECT body FROM event WHERE name = 'DeviceReported'")
             )

@@ -3,6 +3,7 @@
 import asyncio
 import signal
 import sqlite3
+from contextlib import closing
 
 import pytest
 
@@ -105,7 +106,7 @@ async def test_a_site_that_cannot_be_used_is_said_in_a_sentence(clinic: Clinic, 
 async def test_a_journal_that_was_tampered_with_is_not_led_from(clinic: Clinic) -> None:
     async with fleet_running(clinic):
         pass
-    with sqlite3.connect(clinic.data_dir / "journal.db") as database:
+    with closing(sqlite3.connect(clinic.data_dir / "journal.db")) as database, database:
         database.execute("DELETE FROM snapshot")
         database.execute("DELETE FROM event WHERE position = 1")
     async with fleet_started(clinic) as fleet:

@@ -77,7 +77,7 @@ async def test_every_press_reaches_the_control_loop_and_is_answered(tmp_path: Pa
         assert [pressed[0] for pressed in buttons.pressed] == list(Press)
         await ask(panel, {"do": "raise", "step_ma": 2.0})
         assert buttons.pressed[-1] == (Press.RAISE, 2.0, ResetBy.THERAPIST)
-    assert (tmp_path / "panel.sock").stat().st_mode & 0o777 == 0o600
+        assert (tmp_path / "panel.sock").stat().st_mode & 0o777 == 0o600
 
 
 async def test_several_presses_on_one_connection_are_answered_in_order(tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,8 @@ def test_what_the_fleet_cannot_read_is_quarantined_and_told_as_dropped(tmp_path:
     assert [event.detail for event in told] == [SpoolDropped(2, 3), SpoolDropped(5, 5)]
     assert numbers(told) == [6, 7]
     assert spool.dropped_count == 3
-    rows = sqlite3.connect(tmp_path / "spool.db").execute("select n, payload from quarantine order by n").fetchall()
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as database:
+        rows = database.execute("select n, payload from quarantine order by n").fetchall()
     assert rows == [(n, encode(events[n - 1])) for n in (2, 3, 5)], "kept for whoever looks into it"
     spool.take(receipt(spool, 7, *unreadable))
     assert spool.pending(0, 10) == (), "saying it again tells nothing new"
@@ -167,7 +169,8 @@ def test_a_renumbered_spool_tells_what_has_rotted_in_it(tmp_path: Path) -> None:
     assert (numbers(again), again[2].detail) == ([2, 3, 4], SpoolDropped(1, 1))
     assert spool.dropped_count == 1
     assert (spool.oldest_n, spool.next_n) == (2, 5)
-    rows = sqlite3.connect(tmp_path / "spool.db").execute("select spool_id, n, why from quarantine").fetchall()
+    with closing(sqlite3.connect(tmp_path / "spool.db")) as database:
+        rows = database.execute("select spool_id, n, why from quarantine").fetchall()
     assert rows == [(spool.spool_id, 1, "rotten on disk")]
 
 
