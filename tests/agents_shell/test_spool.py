@@ -7,7 +7,7 @@ import signal
 import sqlite3
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
 
@@ -35,7 +35,18 @@ def happened(kind: EventKind = EventKind.SESSION_STARTED) -> Happened:
 def spool_in(folder: Path, events_max: int = 1000) -> Spool:
     spool, aside = open_spool(folder / "spool.db", NEW_ID, lambda: Stamp(3, AT, 78.0), events_max)
     assert aside is None
+    _opened.append(spool)
     return spool
+
+
+_opened: list[Spool] = []
+
+
+@pytest.fixture(autouse=True)
+def _all_are_closed() -> Iterator[None]:
+    yield
+    while _opened:
+        _opened.pop().close()
 
 
 def numbers(events: tuple[Event, ...]) -> list[int]:

@@ -122,13 +122,16 @@ def verify_journal(path: Path, expected: str | None = None) -> Verified:
     if not path.exists():
         raise FileNotFoundError(path)
     tip, found = Tip(), expected is None
+    engine = open_database(path, create=False)
     try:
-        with open_database(path, create=False).connect() as connection:
+        with engine.connect() as connection:
             for row in checked(rows_after(connection, 0), tip):
                 tip = Tip(row.position, row.hash)
                 found = found or row.hash.hex() == expected
     except sa.exc.DatabaseError as error:
         raise JournalCorrupt(tip.position + 1, f"the file cannot be read ({error.orig})") from error
+    finally:
+        engine.dispose()
     if not found:
         raise JournalCorrupt(tip.position + 1, "with the expected hash is not in the chain: its end was cut")
     return Verified(tip.position, tip.hash.hex())
