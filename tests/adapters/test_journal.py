@@ -8,7 +8,8 @@ import sqlite3
 import stat
 import subprocess
 import sys
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -72,7 +73,21 @@ class Disk:
 def open_journal(
     path: Path, disk: Disk | None = None, known: Fold[Tally, Tally] | None = None
 ) -> Journal[Tally, Tally]:
-    return Journal(path, known or fold(), disk or Disk())
+    journal = Journal(path, known or fold(), disk or Disk())
+    _opened.append(journal)
+    return journal
+
+
+_opened: list[Journal[Tally, Tally]] = []
+
+
+@pytest.fixture(autouse=True)
+def _closed() -> Iterator[None]:
+    """Python 3.13 tells of every database that is left open, in whichever test comes next."""
+    yield
+    while _opened:
+        with suppress(JournalUnwritable):  # what a test has left unwritten on purpose
+            _opened.pop().close()
 
 
 async def eventually(condition: Any, within_s: float = 10.0) -> None:

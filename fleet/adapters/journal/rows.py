@@ -108,6 +108,7 @@ def open_database(path: Path, *, create: bool) -> sa.Engine:
         try:
             _tables.create_all(engine)
         except sa.exc.DBAPIError as error:
+            engine.dispose()
             raise JournalUnwritable(f"the journal cannot be opened: {error.orig}") from error
     return engine
 
