@@ -1,8 +1,8 @@
 """Whether both connections carry: what goes out on the safety connection must come back on the intake connection.
 
 The echo also says whose it is: an instance that hears a younger one's echo was replaced. "Session taken over" does not
-tell, because a broker says it to whoever was connected first: Mosquitto 2.0.21 to the younger instance when an older one
-comes back, Mosquitto 2.0.11 to nobody (both measured).
+tell, because a broker says it to whoever was connected first: Mosquitto 2.0.21 also to the younger instance when an
+older one comes back, Mosquitto 2.0.11 to nobody (both measured).
 """
 
 import json

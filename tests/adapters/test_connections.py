@@ -217,7 +217,7 @@ async def test_a_younger_one_that_comes_first_is_not_disturbed(clinic: Clinic) -
 
 
 async def test_told_that_it_was_taken_over_with_nobody_there_it_goes_on(clinic: Clinic) -> None:
-    """The broker's word alone ends nobody: the younger of two is told it as well, and so is whoever takes itself over."""
+    """The broker's word alone ends nobody: it is told to the younger of two as well."""
 
     async def take_over(writer: asyncio.StreamWriter) -> None:
         writer.write(CONNACK + TAKEN_OVER)
