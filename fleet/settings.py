@@ -37,8 +37,9 @@ class Settings(BaseSettings):
     # None: the registry's, as for every device of the site.
     broker_host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     broker_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    # 5 s: a message lost each way with 5 % ends 2 in a million 20-minute sessions (contract.md, rule 1).
-    lease_ttl_ms: Annotated[int, Field(ge=4_000, le=10_000)] = 5_000
+    # None: the registry's (`stimfleet provision clinic`). 5 s, its default: a message lost each way with 5 % ends 2 in
+    # a million 20-minute sessions (contract.md, rule 1).
+    lease_ttl_ms: Annotated[int, Field(ge=4_000, le=10_000)] | None = None
     # A restart folds what came after the snapshot: docs/decisions/2026-11-22-restart.md.
     snapshot_period_s: Annotated[float, Field(ge=1.0, le=3_600.0)] = 10.0
     tick_period_s: Annotated[float, Field(ge=0.02, le=0.5)] = 0.1

@@ -53,6 +53,17 @@ def _detail(detail: Body) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in detail.items() if value is not None)
 
 
+def _settings(body: Body) -> str:
+    settings = body["settings"]
+    tighter = [
+        f"{name} {_short(limit['value'])} ({limit['layer']})"
+        for name, limit in settings["limits"].items()
+        if limit["layer"] != "envelope"
+    ]
+    said = [settings["room"], *(["out of service"] if settings["service_hold"] else []), *tighter]
+    return f"{body['device']}: settings {settings['version']}: {', '.join(said)}"
+
+
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -70,7 +81,6 @@ QUIET = frozenset(
         "RegistryAdopted",
         "DeviceEnrolled",
         "DeviceBorn",
-        "SettingsIssued",
         "AuthorisationAccepted",
         "BaselineMeasured",
         "StopPublished",
@@ -86,6 +96,7 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "DeviceBooted": lambda body: f"{_who(body)}: agent started (boot {body['boot_n']})",
     "DeviceLost": lambda body: f"{_who(body)}: lost, no word from it",
     "DeviceReturned": lambda body: f"{_who(body)}: is there",
+    "SettingsIssued": _settings,
     "DeviceReported": _reported,
     "EventConflicted": lambda body: f"{_who(body)}: two different events under one number",
     "EventUnreadable": lambda body: f"{_who(body)}: event {body['n']} cannot be read, set aside",
@@ -162,7 +173,7 @@ _RULE_WORDS: dict[str, str] = {
     "session_running": "the session runs: stop it instead",
     "no_hold": "there is no hold",
     "stop_unconfirmed": "zero current has not been measured yet",
-    "in_service_hold": "the registry still holds the device out of service",
+    "in_service_hold": "the device is out of service: `stimfleet provision service-hold ... off` comes first",
 }
 
 

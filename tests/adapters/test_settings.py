@@ -16,7 +16,7 @@ def site(tmp_path: Path) -> Path:
 
 def test_nothing_said_is_the_contracts_defaults(site: Path, tmp_path: Path) -> None:
     settings = load_settings(site, tmp_path)
-    assert settings.lease_ttl_ms == 5_000
+    assert settings.lease_ttl_ms is None, "the registry says it"
     assert settings.broker_port is None
     assert (settings.journal_path, settings.lock_path) == (tmp_path / "journal.db", tmp_path / "fleet.lock")
 

@@ -1,0 +1,92 @@
+"""What the clinic sets, from the command to the current: tighter at once, looser with the next session, rooms, service."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from demo.clinic import Refused
+from demo.processes import await_that
+from tests.faults.conftest import Ward, boottime_s
+from tests.faults.test_front_desk import asks_for, desk
+
+DEVICE = "stim-01"
+FOREVER_S = 1e12
+
+
+def provision(ward: Ward, *words: str) -> None:
+    """Type a command, and wait until every device has what follows from it."""
+    ward.clinic.command("provision", *words, f"--site-dir={ward.clinic.site_dir}")
+
+
+def obeys(ward: Ward, version: int) -> None:
+    """Wait until the device names a version of the settings, and the fleet knows it."""
+
+    def so() -> bool:
+        row = ward.clinic.device(DEVICE)
+        return bool(row["settings_version"] == row["names_version"] and row["settings_version"] >= version)
+
+    await_that(f"{DEVICE} has settings {version}", so, 15.0)
+
+
+def version(ward: Ward) -> int:
+    return int(ward.clinic.device(DEVICE)["settings_version"])
+
+
+@contextmanager
+def limited(ward: Ward, *limits: str) -> Iterator[None]:
+    """The device with limits of its own; afterwards without them."""
+    named = version(ward)
+    provision(ward, "settings", DEVICE, *(f"--limit={limit}" for limit in limits))
+    obeys(ward, named + 1)
+    try:
+        yield
+    finally:
+        named = version(ward)
+        provision(ward, "settings", DEVICE, *(f"--no-limit={limit.partition('=')[0]}" for limit in limits))
+        obeys(ward, named + 1)
+
+
+def sample_of(ward: Ward, session: str) -> dict[str, Any]:
+    sample: dict[str, Any] = ward.clinic.ask(op="session_show", session_id=session)["session"]["sample"]
+    return sample
+
+
+def test_h20_a_tightened_limit_comes_down_in_the_session_that_runs_and_a_loosened_one_waits_for_the_next(
+    ward: Ward,
+) -> None:
+    session = ward.treat(DEVICE, to_ma=12)
+    named = version(ward)
+    provision(ward, "settings", DEVICE, "--limit=peak_ma_max=5")
+    written_s = boottime_s()
+    obeys(ward, named + 1)
+    await_that("the setting is down", lambda: sample_of(ward, session)["setting_ma"] <= 5.0, 5.0)
+    down_s = ward.truth(DEVICE).rows[-1].at_s
+    assert down_s - written_s < 2.0, "the fleet looks at the registry twice a second"
+    # The fleet goes on leasing: it judges by the version that the samples name.
+    await_that("it runs on", lambda: boottime_s() > down_s + 7.0, 20.0)
+    assert ward.state_of(session) == ("running", None)
+
+    # The limit is gone again, but not for this session.
+    provision(ward, "settings", DEVICE, "--no-limit=peak_ma_max")
+    obeys(ward, named + 2)
+    with pytest.raises(Refused, match="limit"):
+        ward.clinic.press(DEVICE, "raise", 1.0)
+    ward.end(DEVICE)
+    assert 4.0 < ward.truth(DEVICE).peak(down_s, FOREVER_S) <= 5.0
+
+    following = ward.treat(DEVICE, to_ma=12)
+    assert ward.true_ma(DEVICE) > 6.0
+    ward.end(DEVICE)
+    ward.await_record(following, ("aborted", "therapist_stop"))
+
+
+def test_h20_a_pulse_that_became_too_wide_ends_the_session_softly_and_nothing_is_held(ward: Ward) -> None:
+    session = ward.treat(DEVICE)
+    with limited(ward, "pulse_width_us_max=200"):
+        ward.await_record(session, ("aborted", "cancelled"))
+        ward.clinic.await_phase(DEVICE, "idle")
+        assert ward.clinic.device(DEVICE)["holds"] == []
+        refused = desk(ward, *asks_for(DEVICE, "--no-findings"))
+        assert "- pulse_width_us is beyond its limit: 300 against 200 [settings]" in refused.err
