@@ -63,4 +63,3 @@ def contradiction(limits: Limits) -> str | None:
             if low > high:
                 return f"{name} {low:g} is above {ceiling} {high:g}"
     return None
-

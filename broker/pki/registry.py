@@ -78,7 +78,7 @@ class Registry:
     clinic_limits: Mapping[str, float] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
     operators: Mapping[str, Operator] = field(default_factory=dict)
-    clinic: ClinicSettings = ClinicSettings()
+    clinic: ClinicSettings = field(default_factory=ClinicSettings)
     models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property

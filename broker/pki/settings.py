@@ -6,11 +6,11 @@ tightening the outer one never waits for them, because the strictest wins.
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 from broker.contract.limits import ENVELOPE, LIMIT_NAMES, Layer, Limits
-from broker.pki.clinic import contradiction, loosened, out_of_bounds
+from broker.pki.clinic import ClinicSettings, contradiction, loosened, out_of_bounds
 from broker.pki.devices import known_device
 from broker.pki.folder import ProvisioningRefused, changing, check_label, registry_of, save
 from broker.pki.registry import Device, Registry
@@ -34,7 +34,9 @@ def set_clinic(site_dir: Path, change: Change, settings: Mapping[str, float]) ->
     with changing(site_dir):
         registry = registry_of(site_dir)
         limits = _changed("The clinic", registry.clinic_limits, change, ENVELOPE, Layer.CLINIC)
-        changed = replace(registry, clinic_limits=limits, clinic=replace(registry.clinic, **settings))
+        changed = replace(
+            registry, clinic_limits=limits, clinic=ClinicSettings(**{**asdict(registry.clinic), **settings})
+        )
         save(site_dir, changed)
         return changed
 

@@ -112,6 +112,7 @@ class WireDevice:
         self.session_id: str | None = None
         self.boot_n = 1
         self.settings_version = 0
+        self.takes_settings = True
         self.elapsed_s = 0.0
         self.n = itertools.count(1)
         self.acknowledged = 0  # publishes at QoS 1 that the broker has answered
@@ -134,7 +135,7 @@ class WireDevice:
     async def _hear(self, arrived: Arrived) -> None:
         opened = self._opener.open(arrived.topic, arrived.payload, arrived.user_properties)
         self.heard.append((time.clock_gettime(time.CLOCK_BOOTTIME), opened))
-        if isinstance(opened, sealed.Received) and isinstance(opened.message, Settings):
+        if self.takes_settings and isinstance(opened, sealed.Received) and isinstance(opened.message, Settings):
             self.settings_version = opened.message.version
             self.say(self.birth())
 
