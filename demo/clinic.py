@@ -62,7 +62,9 @@ class Clinic:
         logs = folder / "logs"
         on_bench = [f"--device={device}={self.serial(device)},{MODEL}" for device in devices]
         self.broker = Process("broker", ["broker", *self._site, f"--port={port}"], logs / "broker.log")
-        self.fleet = Process("fleet", ["fleet", *self._site, f"--data-dir={self.fleet_dir}"], logs / "fleet.log")
+        # Several of these run on one machine: none takes the port of a clinic's fleet.
+        fleet = ["fleet", *self._site, f"--data-dir={self.fleet_dir}", "--http-port=0"]
+        self.fleet = Process("fleet", fleet, logs / "fleet.log")
         self.stimulators = Process(
             "stimulators",
             [

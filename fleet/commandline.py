@@ -38,6 +38,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fleet.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
     fleet.add_argument("--broker-host", help="instead of the registry's broker")
     fleet.add_argument("--broker-port", type=int, help="instead of the registry's port")
+    fleet.add_argument("--http-port", type=int, help="where /healthz and /metrics are served; 0: nowhere")
 
     sessions = commands.add_parser("session", help="request, list, show or cancel sessions")
     parts = sessions.add_subparsers(required=True, metavar="WHAT")
@@ -48,6 +49,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     cancel = _command(parts, "cancel", "withdraw a session that has not started", _cancel)
     cancel.add_argument("session", help="its id, or its start")
 
+    _command(commands, "status", "the fleet service itself: what it does, and what it cannot do", _status)
     _command(commands, "devices", "every device: where, how fresh, what it does", _devices)
     stop = _command(commands, "stop", "emergency stop, followed until zero current is measured", pushing.push)
     stop.add_argument("device", help="device id, or all")
@@ -109,7 +111,7 @@ def _fleet(args: argparse.Namespace) -> int:
     from fleet.supervisor import supervise
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    given = {name: getattr(args, name) for name in ("broker_host", "broker_port")}
+    given = {name: getattr(args, name) for name in ("broker_host", "broker_port", "http_port")}
     try:
         settings = load_settings(args.site_dir, args.data_dir, **{k: v for k, v in given.items() if v is not None})
     except SettingsRefused as refused:
@@ -164,6 +166,14 @@ def _show(args: argparse.Namespace) -> int:
 def _cancel(args: argparse.Namespace) -> int:
     answer = terminal.ask(args, op="session_cancel", session_id=_whole_id(args), issued_by=terminal.me())
     return terminal.say("Cancelled.") if answer["ok"] else terminal.refused(answer)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from fleet.words import status_words
+
+    for line in status_words(terminal.asked(args, op="status")):
+        terminal.say(line)
+    return 0
 
 
 def _devices(args: argparse.Namespace) -> int:

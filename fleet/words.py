@@ -141,6 +141,21 @@ def event_words(name: str, body: Body) -> str | None:
     return None if words is None else words(body)
 
 
+def status_words(status: Body) -> list[str]:
+    """The fleet service itself, line by line."""
+    counted = ("refused", "refused_by_core", "undelivered")
+    return [
+        f"site {status['site']}, fleet instance {status['fleet_n']}, process {status['pid']}",
+        "broker      " + ("connected" if status["connected"] else "NOT connected: nobody is leased"),
+        f"journal     {status['journal_position']} events"
+        + (", and the disk REFUSES: nothing is authorised" if status["journal_refusing"] else ""),
+        "sessions    " + ("draining: nothing new is authorised" if status["draining"] else "are authorised"),
+        f"outbox      {status['outbox']} messages wait for the broker",
+        f"http        {status['http']}",
+        *(f"{name:<12}{reason}: {count}" for name in counted for reason, count in sorted(status[name].items())),
+    ]
+
+
 _RULE_WORDS: dict[str, str] = {
     "screening_absolute": "{quantity} rules stimulation out, and nobody can override it",
     "screening_relative": "{quantity} needs the recorded override of a named clinician",

@@ -60,6 +60,7 @@ class Clinic:
     devices: tuple[str, ...] = ("stim-01", "stim-02")
     mosquitto: LocalMosquitto = field(init=False)
     data_folder: str = "data"
+    http_port: int = 0  # off
 
     def __post_init__(self) -> None:
         provision_site(self.site_dir, self.folder / "ca", SITE, now=NOW)
