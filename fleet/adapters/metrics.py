@@ -112,7 +112,11 @@ def _of_rooms(now: Figures) -> Iterator[Metric]:
             {room: tally.samples for room, tally in rooms},
         ),
         ("samples_late", "Samples sent after a link came back.", {room: tally.late for room, tally in rooms}),
-        ("samples_missed", "Samples that never came live: the gaps.", {room: tally.missed for room, tally in rooms}),
+        (
+            "samples_missed",
+            "Samples that did not come live, by their count: lost ones, and late ones.",
+            {room: tally.missed for room, tally in rooms},
+        ),
         ("leases", "Leases that were granted.", {room: tally.leases for room, tally in rooms}),
     ):
         yield _counter(f"stimfleet_{name}", says, ("room",), _by_one(counts))
