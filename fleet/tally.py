@@ -100,7 +100,7 @@ class Tally:
             room.late += 1
             return
         if sample.lease_margin_s is not None:
-            room.margin_s.observe(sample.lease_margin_s)
+            room.margin_s.observe(max(0.0, sample.lease_margin_s))  # a sum of a histogram never falls
         seen = self.state.fleeting.seen.get(device)
         if seen is not None and seen.missed != known.missed:
             room.missed += max(0, seen.missed - known.missed)  # a new boot counts from 0

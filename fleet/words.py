@@ -143,17 +143,19 @@ def event_words(name: str, body: Body) -> str | None:
 
 def status_words(status: Body) -> list[str]:
     """The fleet service itself, line by line."""
-    counted = ("refused", "refused_by_core", "undelivered")
-    return [
-        f"site {status['site']}, fleet instance {status['fleet_n']}, process {status['pid']}",
-        "broker      " + ("connected" if status["connected"] else "NOT connected: nobody is leased"),
-        f"journal     {status['journal_position']} events"
-        + (", and the disk REFUSES: nothing is authorised" if status["journal_refusing"] else ""),
-        "sessions    " + ("draining: nothing new is authorised" if status["draining"] else "are authorised"),
-        f"outbox      {status['outbox']} messages wait for the broker",
-        f"http        {status['http']}",
-        *(f"{name:<12}{reason}: {count}" for name in counted for reason, count in sorted(status[name].items())),
+    rows = [
+        ("broker", "connected" if status["connected"] else "NOT connected: nobody is leased"),
+        ("journal", f"{status['journal_position']} events"),
+        ("sessions", "draining: nothing new is authorised" if status["draining"] else "are authorised"),
+        ("outbox", f"{status['outbox']} messages wait for the broker"),
+        ("http", status["http"]),
     ]
+    if status["journal_refusing"]:
+        rows.append(("disk", "it REFUSES: nothing is authorised, no receipts; stops still go out"))
+    for name in ("refused", "refused_by_core", "undelivered"):
+        rows += [(name.replace("_", " "), f"{reason}: {count}") for reason, count in sorted(status[name].items())]
+    who = f"site {status['site']}, fleet instance {status['fleet_n']}, process {status['pid']}"
+    return [who, *(f"{name:<16}{words}" for name, words in rows)]
 
 
 _RULE_WORDS: dict[str, str] = {

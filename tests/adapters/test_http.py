@@ -261,7 +261,7 @@ def test_any_bytes_in_any_pieces(pieces: list[bytes]) -> None:
                 for piece in pieces:
                     writer.write(piece)
                     await writer.drain()
-                    await asyncio.sleep(0)
+                    await asyncio.sleep(0)  # one turn of the loop
             writer.transport.abort()
             assert (await place.said(GET)).startswith(OK)
 

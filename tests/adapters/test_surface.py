@@ -20,9 +20,12 @@ from prometheus_client.parser import text_string_to_metric_families
 from broker.contract.messages import Ack, AckStatus, EventKind, Lease, Phase, Telemetry
 from broker.contract.topics import Channel
 from broker.pki.devices import move, strike_off
+from fleet.surface import TURNS_S_MAX, Surface
 from tests.adapters.clinic import Clinic, at, eventually
 from tests.adapters.running import fleet_running, fleet_started, live
 from tests.adapters.test_http import free_port
+from tests.adapters.turn_cost import Ward
+from tests.core.clinic import SUNDAY_NOON_WALL_S
 
 
 @dataclass(frozen=True)
@@ -284,6 +287,24 @@ async def test_a_fleet_without_a_broker_says_so_from_the_start(watched: Clinic) 
         await eventually((watched.data_dir / "control.sock").exists)
         await eventually(lambda: "/healthz and /metrics are served" in fleet.log())
         await health(watched, 503, "connections")
+
+
+async def test_turns_that_stand_still_are_not_healthy_and_figures_are_worked_out_once_a_second(tmp_path: Path) -> None:
+    ward = Ward(tmp_path, 2)
+    surface = Surface("127.0.0.1", 0, ward.parts, lambda: True, ward.now, lambda: SUNDAY_NOON_WALL_S)
+    assert surface.failing() == ["turns"], "none was ever taken"
+    surface.turned()
+    assert surface.health().status == 200
+    figures = surface.metrics()
+    ward.now_s += TURNS_S_MAX
+    assert surface.failing() == []
+    ward.now_s += 0.1
+    assert surface.failing() == ["turns"]
+    assert surface.health().body == b'{"ok": false, "failing": ["turns"]}\n'
+    assert surface.metrics() is not figures
+    assert surface.metrics() is surface.metrics()
+    await surface.serve()  # off: over at once
+    ward.parts.journal.close()
 
 
 # --- the port -------------------------------------------------------------------------------------------------------

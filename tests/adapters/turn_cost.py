@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from itertools import cycle, islice
 from pathlib import Path
+from typing import Any
 
 from broker.contract import messages
 from broker.contract.messages import Phase
@@ -57,11 +58,11 @@ class Ward:
         inbox = Inbox(1_000)
         downlink = Downlink("north", ring, Heard(), boottime=self.now, items_max=100_000)
         downlink.attach(Nowhere())
-        clocks = {"boottime": self.now, "walltime": lambda: SUNDAY_NOON_WALL_S}
-        intake = Intake("north", ring, inbox, heard_echo=lambda _: True, **clocks)  # type: ignore[arg-type] # clocks
+        clocks: dict[str, Any] = {"boottime": self.now, "walltime": lambda: SUNDAY_NOON_WALL_S}
+        intake = Intake("north", ring, inbox, heard_echo=lambda _: True, **clocks)
         journal = Journal(folder / "journal.db", FOLD, lambda _: None)
         self.tally = Tally(journal.restored.state)
-        self.owner = Owner(journal, inbox, downlink, answered=lambda *_: None, **clocks)  # type: ignore[arg-type]
+        self.owner = Owner(journal, inbox, downlink, answered=lambda *_: None, **clocks)
         self.parts = Parts("north", "0.1.0", self.owner, self.tally, inbox, intake, downlink, journal)
         self.stims = [Stimulator(name, name.upper()) for name in names]
         self._open()
@@ -138,12 +139,13 @@ def told(what: str, values: list[float], unit: str) -> None:
 async def measure(folder: Path, devices: int) -> None:
     ward = Ward(folder, devices)
     owner, turns = ward.owner, cycle(ward.stims)
-    without, counted = [], []
+    without: list[float] = []
+    counted: list[float] = []
     for _ in range(PAIRS):
         for kept, turned in ((without, lambda *_: None), (counted, ward.tally.turned)):
             owner._turned = turned
             kept.append(us_each(owner, ward.samples(BATCH, turns)))
-        await asyncio.sleep(0)
+        await asyncio.sleep(0)  # one turn for the journal
     leases = sum(room.leases for room in ward.tally.rooms.values())
     assert leases == PAIRS * BATCH, f"every sample is leased: {leases}"
     told(f"a sample, {devices} devices, not counted", without, "us")
