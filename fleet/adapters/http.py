@@ -85,13 +85,18 @@ def _listen(host: str, port: int) -> socket.socket:
 async def _accept(listening: socket.socket, routes: Routes) -> None:
     loop = asyncio.get_running_loop()
     connections = _Connections(routes)
+    taken = True
     try:
         while True:
             try:
                 accepted, _ = await loop.sock_accept(listening)
                 await loop.connect_accepted_socket(connections.one_more, accepted)
             except OSError as error:  # it went while it waited, or this process has no descriptor left
-                log.warning("a connection could not be taken: %s", error)
+                if taken:  # told once in a row
+                    log.warning("a connection could not be taken: %s", error)
+                taken = False
+            else:
+                taken = True
             await asyncio.sleep(ACCEPT_PERIOD_S)
     finally:
         connections.end()
@@ -146,7 +151,7 @@ class _Connection(H11Protocol):
     def __init__(self, connections: _Connections, config: uvicorn.Config, state: ServerState) -> None:
         super().__init__(config, state, {})
         self._connections = connections
-        self._deadline: asyncio.TimerHandle | None = None
+        self._deadline: asyncio.TimerHandle
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override] # as uvicorn has it
         self.transport = transport
@@ -159,12 +164,8 @@ class _Connection(H11Protocol):
 
     def connection_lost(self, exc: Exception | None) -> None:
         self._connections.open.pop(self, None)
-        if self._deadline is not None:
-            self._deadline.cancel()
+        self._deadline.cancel()
         self._guarded(lambda: super(_Connection, self).connection_lost(exc))
-
-    def timeout_keep_alive_handler(self) -> None:
-        self._guarded(super().timeout_keep_alive_handler)
 
     def abort(self) -> None:
         self._connections.open.pop(self, None)

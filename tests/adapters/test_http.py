@@ -295,6 +295,24 @@ async def test_signals_stay_whose_they_were(place: Place) -> None:
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
 
 
+async def test_a_process_without_descriptors_tells_it_once_and_goes_on(
+    place: Place, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    loop = asyncio.get_running_loop()
+    right, failures = loop.sock_accept, iter(range(3))
+
+    async def accept(listening: socket.socket) -> Any:
+        if next(failures, None) is not None:
+            raise OSError(24, "Too many open files")
+        return await right(listening)
+
+    await place.said(GET)
+    monkeypatch.setattr(loop, "sock_accept", accept)
+    await place.said(GET)  # taken by the call that was under way
+    assert (await place.said(GET)).startswith(OK)
+    assert caplog.text.count("a connection could not be taken: [Errno 24] Too many open files") == 1
+
+
 # --- faults of ours or of uvicorn's ---------------------------------------------------------------------------------
 
 

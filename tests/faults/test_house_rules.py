@@ -62,6 +62,7 @@ def test_h20_a_tightened_limit_comes_down_in_the_session_that_runs_and_a_loosene
     written_s = boottime_s()
     obeys(ward, named + 1)
     await_that("the setting is down", lambda: sample_of(ward, session)["setting_ma"] <= 5.0, 5.0)
+    await_that("the current is down", lambda: ward.true_ma(DEVICE) <= 5.0, 5.0)
     down_s = ward.truth(DEVICE).rows[-1].at_s
     assert down_s - written_s < 2.0, "the fleet looks at the registry twice a second"
     # The fleet goes on leasing: it judges by the version that the samples name.
