@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,6 +84,10 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     move = _part(parts, "move", "put a device into another room", _move)
     move.add_argument("device")
     move.add_argument("--room", required=True)
+
+    from broker.settings_commands import add_settings
+
+    add_settings(partial(_part, parts))
 
 
 def _part(

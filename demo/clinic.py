@@ -49,12 +49,18 @@ class Refused(Exception):
 
 
 class Clinic:
-    """The clinic in `folder`, closed at first. `devices` maps each device to its room."""
+    """The clinic in `folder`, closed at first. `devices` maps each device to its room.
 
-    def __init__(self, folder: Path, devices: Mapping[str, str], *, port: int, seed: int = 0) -> None:
+    `port` is the broker's; `http_port` serves health and metrics, 0: none.
+    """
+
+    def __init__(
+        self, folder: Path, devices: Mapping[str, str], *, port: int, http_port: int = 0, seed: int = 0
+    ) -> None:
         self.folder = folder
         self.devices = dict(devices)
         self.port = port
+        self.http_port = http_port
         self.site_dir = folder / "site"
         self.fleet_dir = folder / "fleet"
         self.bench_dir = folder / "bench"
@@ -62,7 +68,8 @@ class Clinic:
         logs = folder / "logs"
         on_bench = [f"--device={device}={self.serial(device)},{MODEL}" for device in devices]
         self.broker = Process("broker", ["broker", *self._site, f"--port={port}"], logs / "broker.log")
-        self.fleet = Process("fleet", ["fleet", *self._site, f"--data-dir={self.fleet_dir}"], logs / "fleet.log")
+        fleet = ["fleet", *self._site, f"--data-dir={self.fleet_dir}", f"--http-port={http_port}"]
+        self.fleet = Process("fleet", fleet, logs / "fleet.log")
         self.stimulators = Process(
             "stimulators",
             [

@@ -38,6 +38,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fleet.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
     fleet.add_argument("--broker-host", help="instead of the registry's broker")
     fleet.add_argument("--broker-port", type=int, help="instead of the registry's port")
+    fleet.add_argument("--http-port", type=int, help="where /healthz and /metrics are served; 0: nowhere")
 
     sessions = commands.add_parser("session", help="request, list, show or cancel sessions")
     parts = sessions.add_subparsers(required=True, metavar="WHAT")
@@ -48,6 +49,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     cancel = _command(parts, "cancel", "withdraw a session that has not started", _cancel)
     cancel.add_argument("session", help="its id, or its start")
 
+    _command(commands, "status", "the fleet service itself: what it does, and what it cannot do", _status)
     _command(commands, "devices", "every device: where, how fresh, what it does", _devices)
     stop = _command(commands, "stop", "emergency stop, followed until zero current is measured", pushing.push)
     stop.add_argument("device", help="device id, or all")
@@ -62,6 +64,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _command(commands, "confirm-off", says, _confirm_off).add_argument("device", help="device id")
     release = _command(commands, "release", "lift the hold of a stop; starts nothing", _release)
     release.add_argument("device", help="device id, or all")
+    says = "put a device back that `stimfleet provision service-hold` held, once that is off"
+    release.add_argument("--service", action="store_const", const="service", help=says)
     _command(commands, "drain", "authorise nothing new; running sessions go on to their end", _drain)
     _command(commands, "undrain", "authorise again", _undrain)
 
@@ -107,7 +111,7 @@ def _fleet(args: argparse.Namespace) -> int:
     from fleet.supervisor import supervise
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    given = {name: getattr(args, name) for name in ("broker_host", "broker_port")}
+    given = {name: getattr(args, name) for name in ("broker_host", "broker_port", "http_port")}
     try:
         settings = load_settings(args.site_dir, args.data_dir, **{k: v for k, v in given.items() if v is not None})
     except SettingsRefused as refused:
@@ -164,6 +168,14 @@ def _cancel(args: argparse.Namespace) -> int:
     return terminal.say("Cancelled.") if answer["ok"] else terminal.refused(answer)
 
 
+def _status(args: argparse.Namespace) -> int:
+    from fleet.words import status_words
+
+    for line in status_words(terminal.asked(args, op="status")):
+        terminal.say(line)
+    return 0
+
+
 def _devices(args: argparse.Namespace) -> int:
     from fleet.words import SWITCH_OFF
 
@@ -173,7 +185,10 @@ def _devices(args: argparse.Namespace) -> int:
         latch = f", latched: {row['latched']}" if row["latched"] else ""
         held = f", held {len(row['holds'])} times" if row["holds"] else ""
         alarm = f", STOP {SWITCH_OFF}" if row["stop_unconfirmed"] else ""
-        terminal.say(f"{row['room']:<10} {row['device']:<10} {row['presence']:<6} {doing}{latch}{held}{alarm}")
+        settings = _settings_of(row)
+        terminal.say(
+            f"{row['room']:<10} {row['device']:<10} {row['presence']:<6} {doing}{latch}{held}{settings}{alarm}"
+        )
     return 0 if rows else terminal.say("No devices.")
 
 
@@ -182,6 +197,17 @@ def _doing(row: dict[str, Any]) -> str:
     if row["phase"] is None:
         return "not heard yet"
     return str(row["phase"]) if not row["silent"] else f"silent for {row['silent_s']:.0f} s, was {row['phase']}"
+
+
+def _settings_of(row: dict[str, Any]) -> str:
+    """Whether a device is in service, and has the settings that it should have."""
+    service = ", out of service" if row["service_hold"] else ""
+    if row["held_for_service"] and not row["service_hold"]:
+        service = f", out of service until `stimfleet release --service {row['device']}`"
+    wanted, has = row["settings_version"], row["names_version"]
+    if wanted is None or has is None or row["struck_off"]:
+        return service
+    return f"{service}, settings {has}" + ("" if has == wanted else f" and not yet {wanted}")
 
 
 def _confirm_off(args: argparse.Namespace) -> int:
@@ -194,7 +220,9 @@ def _confirm_off(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
-    answer = terminal.ask(args, op="release", device=args.device, issued_by=terminal.me())
+    if args.service and args.device == "all":
+        raise terminal.Failed("A device is put back into service by itself: name it.")
+    answer = terminal.ask(args, op="release", device=args.device, scope=args.service, issued_by=terminal.me())
     if not answer["ok"]:
         return terminal.refused(answer)
     return terminal.say(f"Released. {args.device}: a latch that is left is reset at the device, by a person.")

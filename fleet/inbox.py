@@ -19,6 +19,11 @@ class Inbox:
         self._urgent: deque[Input] = deque()
         self._arrived = asyncio.Event()
 
+    @property
+    def depth(self) -> int:
+        """Items that wait, urgent and ordinary."""
+        return len(self._urgent) + self._ordinary.qsize()
+
     def offer(self, item: Input) -> bool:
         """Take it now, or say that there is no room."""
         try:

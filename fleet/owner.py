@@ -23,6 +23,7 @@ from fleet.core.events import Event, SessionState
 from fleet.core.evolve import evolve
 from fleet.core.inputs import Input, Tick
 from fleet.core.state import Durable, State, restored, snapshot
+from fleet.core.turn import Decision
 from fleet.inbox import Inbox
 
 FleetJournal = Journal[State, Durable]
@@ -34,10 +35,14 @@ AFTERWARDS_MAX = 100_000
 FOLD: Fold[State, Durable] = Fold(State, evolve, Forms.of(Event), Durable, restored)
 
 Answered = Callable[[str, effects.Reply], None]
+Turned = Callable[[Input, Decision], None]
 
 
 class Owner:
-    """Owns `state`. `breathe` is called about once a tick, from inside the turns: it proves that they turn."""
+    """Owns `state`. `breathe` is called about once a tick, from inside the turns: it proves that they turn.
+
+    `turned` hears of every turn once all that goes out at once is out, and only counts.
+    """
 
     def __init__(
         self,
@@ -48,6 +53,7 @@ class Owner:
         answered: Answered,
         boottime: Callable[[], float],
         walltime: Callable[[], float],
+        turned: Turned = lambda _heard, _decision: None,
     ) -> None:
         self.state = journal.restored.state
         self.counts: Counter[tuple[Channel | None, str]] = Counter()
@@ -57,6 +63,7 @@ class Owner:
         self._answered = answered
         self._boottime = boottime
         self._walltime = walltime
+        self._turned = turned
         self._durable: asyncio.Future[None] | None = None
         self._afterwards: deque[tuple[asyncio.Future[None] | None, tuple[effects.AfterCommit, ...]]] = deque()
         self._more = asyncio.Event()
@@ -75,6 +82,7 @@ class Owner:
             self._durable = self._journal.append(_at(self._walltime()), decision.events)
         if decision.after_commit:
             self._wait_with(decision.after_commit)
+        self._turned(heard, decision)
 
     async def turns(self, tick_period_s: float, breathe: Callable[[], None]) -> None:
         """Turn for ever: what the inbox has, and a tick each period, however full it is."""

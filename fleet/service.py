@@ -14,8 +14,11 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -34,12 +37,15 @@ from fleet.adapters.lock import one_instance
 from fleet.connections import Connections
 from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
 from fleet.desk import Desk
+from fleet.figures import Parts
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
 from fleet.mqtt import Endpoint
 from fleet.owner import FOLD, FleetJournal, Owner
 from fleet.roster import core_registry
 from fleet.settings import Settings
+from fleet.surface import Surface
+from fleet.tally import Tally
 
 log = logging.getLogger(__name__)
 EXIT_ENDED = 0
@@ -82,6 +88,13 @@ def warm_up() -> None:
     """Build whatever a start would otherwise build: the supervisor does it once, its workers inherit it."""
     codec.warm_up()
     FOLD.warm_up()
+    version()
+
+
+@cache
+def version() -> str:
+    """Of this package, as it is installed."""
+    return metadata.version("stimfleet")
 
 
 def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
@@ -146,6 +159,7 @@ class _Service:
         self._keyring = keyring
         self._stamps = stamps
         self._alive = alive
+        self._surface: Surface
         self._failure: BaseException | None = None
         self._up = asyncio.Event()
         self._end = asyncio.Event()
@@ -187,7 +201,8 @@ class _Service:
         )
         state = journal.restored.state
         desk = Desk(inbox, state, status=lambda: self._status(owner, intake, downlink, journal), **clocks)
-        owner = Owner(journal, inbox, downlink, answered=desk.answered, **clocks)
+        tally = Tally(state)
+        owner = Owner(journal, inbox, downlink, answered=desk.answered, turned=tally.turned, **clocks)
         owner.turn(TookOver(host_boot(), boottime_s(), walltime_s()))
         self._adopt(owner, registry)
         echo = Echo(secrets.token_hex(8), lambda: owner.state.fleet_n)
@@ -201,6 +216,8 @@ class _Service:
             echo,
             self._up,
         )
+        parts = Parts(registry.site, version(), owner, tally, inbox, intake, downlink, journal)
+        self._surface = Surface(settings.http_host, settings.http_port, parts, self._up.is_set, **clocks)
         async with asyncio.TaskGroup() as group:
             group.create_task(owner.turns(settings.tick_period_s, self._breathe), name="turns")
             group.create_task(owner.confirmations(), name="confirmations")
@@ -209,6 +226,7 @@ class _Service:
             group.create_task(self._take_snapshots(owner), name="snapshots")
             group.create_task(self._wait_for_the_end(owner), name="end")
             group.create_task(self._serve_people(desk), name="control")
+            group.create_task(self._serve_watchers(), name="http")
 
     def _endpoint(self, identity: str) -> Endpoint:
         settings, services = self._settings, self._settings.site_dir / SERVICES_FOLDER
@@ -252,12 +270,21 @@ class _Service:
             owner.take_snapshot()
             await asyncio.sleep(self._settings.snapshot_period_s)
 
-    async def _serve_people(self, desk: Desk) -> None:
-        """The control socket, once samples are answered; also without a broker, after a second."""
-        try:
+    async def _samples_first(self) -> None:
+        """Wait until samples are answered; without a broker, for a second."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._up.wait()
-        except TimeoutError:
+
+    async def _serve_watchers(self) -> None:
+        """Health and metrics over HTTP."""
+        await self._samples_first()
+        await self._surface.serve()
+
+    async def _serve_people(self, desk: Desk) -> None:
+        """The control socket, once samples are answered; also without a broker, after a second."""
+        await self._samples_first()
+        if not self._up.is_set():
             log.warning("no connection to the broker yet")
         async with control_socket(self._settings.control_path, desk.answer):
             await asyncio.Event().wait()
@@ -270,6 +297,7 @@ class _Service:
         raise _Ended
 
     def _breathe(self) -> None:
+        self._surface.turned()
         self._alive(Life.CARRIES if self._up.is_set() else Life.TURNS)
 
     def _on_disk(self, error: JournalUnwritable | None) -> None:
@@ -294,6 +322,7 @@ class _Service:
             "journal_refusing": journal.refusing,
             "draining": owner.state.durable.draining,
             "outbox": downlink.waiting,
+            "http": self._surface.state,
             "refused": _counts(intake.counts.items()),
             "refused_by_core": _counts(owner.counts.items()),
             "undelivered": _counts(downlink.counts.items()),

@@ -69,6 +69,10 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
                 "has_its_settings": seen is not None
                 and device.settings is not None
                 and seen.sample.settings_version == device.settings.version,
+                "settings_version": None if device.settings is None else device.settings.version,
+                "names_version": None if seen is None else seen.sample.settings_version,
+                "service_hold": registered.service_hold,
+                "held_for_service": device.birth is not None and device.birth.holds.service,
                 "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,
                 "latched": device.birth.latched if device.birth else None,
                 "holds": sorted(

@@ -53,6 +53,17 @@ def _detail(detail: Body) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in detail.items() if value is not None)
 
 
+def _settings(body: Body) -> str:
+    settings = body["settings"]
+    tighter = [
+        f"{name} {_short(limit['value'])} ({limit['layer']})"
+        for name, limit in settings["limits"].items()
+        if limit["layer"] != "envelope"
+    ]
+    said = [settings["room"], *(["out of service"] if settings["service_hold"] else []), *tighter]
+    return f"{body['device']}: settings {settings['version']}: {', '.join(said)}"
+
+
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -70,7 +81,6 @@ QUIET = frozenset(
         "RegistryAdopted",
         "DeviceEnrolled",
         "DeviceBorn",
-        "SettingsIssued",
         "AuthorisationAccepted",
         "BaselineMeasured",
         "StopPublished",
@@ -86,6 +96,7 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "DeviceBooted": lambda body: f"{_who(body)}: agent started (boot {body['boot_n']})",
     "DeviceLost": lambda body: f"{_who(body)}: lost, no word from it",
     "DeviceReturned": lambda body: f"{_who(body)}: is there",
+    "SettingsIssued": _settings,
     "DeviceReported": _reported,
     "EventConflicted": lambda body: f"{_who(body)}: two different events under one number",
     "EventUnreadable": lambda body: f"{_who(body)}: event {body['n']} cannot be read, set aside",
@@ -130,6 +141,23 @@ def event_words(name: str, body: Body) -> str | None:
     return None if words is None else words(body)
 
 
+def status_words(status: Body) -> list[str]:
+    """The fleet service itself, line by line."""
+    rows = [
+        ("broker", "connected" if status["connected"] else "NOT connected: nobody is leased"),
+        ("journal", f"{status['journal_position']} events"),
+        ("sessions", "draining: nothing new is authorised" if status["draining"] else "are authorised"),
+        ("outbox", f"{status['outbox']} messages wait for the broker"),
+        ("http", status["http"]),
+    ]
+    if status["journal_refusing"]:
+        rows.append(("disk", "it REFUSES: nothing is authorised, no receipts; stops still go out"))
+    for name in ("refused", "refused_by_core", "undelivered"):
+        rows += [(name.replace("_", " "), f"{reason}: {count}") for reason, count in sorted(status[name].items())]
+    who = f"site {status['site']}, fleet instance {status['fleet_n']}, process {status['pid']}"
+    return [who, *(f"{name:<16}{words}" for name, words in rows)]
+
+
 _RULE_WORDS: dict[str, str] = {
     "screening_absolute": "{quantity} rules stimulation out, and nobody can override it",
     "screening_relative": "{quantity} needs the recorded override of a named clinician",
@@ -162,7 +190,7 @@ _RULE_WORDS: dict[str, str] = {
     "session_running": "the session runs: stop it instead",
     "no_hold": "there is no hold",
     "stop_unconfirmed": "zero current has not been measured yet",
-    "in_service_hold": "the registry still holds the device out of service",
+    "in_service_hold": "the device is out of service: `stimfleet provision service-hold ... off` comes first",
 }
 
 

@@ -300,6 +300,9 @@ def _length_limits(turn: Turn, session: Session) -> tuple[float, float]:
     if device.settings is None or turn.now_s - device.settings_since_s < SETTINGS_AFTER_S:
         return session_s_max, limits.pause_s_max.value
     tighter = device.settings.limits
+    known = turn.state.fleeting.bounds.get(session.device)
+    if known is not None and known.session_id == session.session_id:  # the device keeps the strictest that it had
+        tighter = tighter.tightened(known.limits)
     return min(session_s_max, tighter.session_s_max.value), min(limits.pause_s_max.value, tighter.pause_s_max.value)
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field, fields
 
 from broker.contract import messages
 from broker.contract.causes import Cause
-from broker.contract.limits import Breach, Limit
+from broker.contract.limits import Breach, Limit, Limits
 from broker.contract.messages import Scope
 from broker.contract.plan import Plan
 from broker.contract.shapes import Strict
@@ -199,6 +199,7 @@ class Bounds:
 
     session_id: str
     settings_version: int
+    limits: Limits  # the session's: its authorisation's and the strictest of all settings that its samples named
     pulse_width_us: float
     frequency_hz: float
     setting: Limit  # the highest setting

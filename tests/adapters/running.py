@@ -24,7 +24,8 @@ from fleet.settings import load_settings
 from fleet.supervisor import supervise
 
 logging.basicConfig(level=logging.INFO, filename=sys.argv[2] + ".log")
-sys.exit(supervise(load_settings(Path(sys.argv[1]), Path(sys.argv[2]), broker_port=int(sys.argv[3]))))
+ports = {"broker_port": int(sys.argv[3]), "http_port": int(sys.argv[4])}
+sys.exit(supervise(load_settings(Path(sys.argv[1]), Path(sys.argv[2]), **ports)))
 """
 PLAN = {
     "modality": "nmes",
@@ -90,7 +91,8 @@ class Fleet:
 @asynccontextmanager
 async def fleet_started(clinic: Clinic, bug: str = "") -> AsyncIterator[Fleet]:
     """A fleet service from its first moment, with a `bug` put into it; ended in order."""
-    command = [sys.executable, "-c", bug + MAIN, str(clinic.site_dir), str(clinic.data_dir), str(clinic.mosquitto.port)]
+    where = [str(clinic.site_dir), str(clinic.data_dir), str(clinic.mosquitto.port), str(clinic.http_port)]
+    command = [sys.executable, "-c", bug + MAIN, *where]
     with subprocess.Popen(command) as process:  # noqa: ASYNC220 # forks at once; asyncio's own would add a thread
         try:
             yield Fleet(clinic, process)

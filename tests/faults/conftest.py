@@ -117,7 +117,7 @@ def free_port() -> int:
 @pytest.fixture(scope="package")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     folder: Path = tmp_path_factory.mktemp("clinic")
-    clinic = Clinic(folder, DEVICES, port=free_port(), seed=1)
+    clinic = Clinic(folder, DEVICES, port=free_port(), http_port=free_port(), seed=1)
     clinic.provision()
     with clinic:
         clinic.open()

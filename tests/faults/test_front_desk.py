@@ -117,7 +117,9 @@ def test_without_a_fleet_a_stop_still_says_what_to_do(tmp_path: Path) -> None:
     assert stopped.err.splitlines()[-1] == f"NOT confirmed: stim-01: {DO_IT_BY_HAND}"
 
 
-@pytest.mark.parametrize("words", [("devices",), ("session", "list"), ("journal", "tail"), ("journal", "verify")])
+@pytest.mark.parametrize(
+    "words", [("devices",), ("status",), ("session", "list"), ("journal", "tail"), ("journal", "verify")]
+)
 def test_without_a_fleet_every_command_fails_in_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
     said = types(tmp_path, *words)
     assert said.status == 1
@@ -129,3 +131,12 @@ def test_a_screening_that_nobody_made_is_no_screening(ward: Ward) -> None:
     said = desk(ward, *asks_for("stim-01"))
     assert said.status == 2
     assert "one of the arguments --no-findings --finding is required" in said.err
+
+
+def test_the_fleet_s_own_state_is_told_in_words(ward: Ward) -> None:
+    told = desk(ward, "status")
+    assert told.status == 0
+    lines = told.out.splitlines()
+    assert lines[0].startswith("site north, fleet instance ")
+    assert lines[1] == "broker          connected"
+    assert f"http            http://127.0.0.1:{ward.clinic.http_port}" in lines

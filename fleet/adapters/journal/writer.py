@@ -87,6 +87,12 @@ class Journal(Generic[State, Stored]):
         return self._tip.position
 
     @property
+    def waiting(self) -> tuple[int, str | None]:
+        """How many rows are not durable yet, and `at` of the oldest of them."""
+        with self._changed:
+            return self._waiting_rows, next((row.at for batch in self._waiting for row in batch.rows), None)
+
+    @property
     def refusing(self) -> bool:
         """Whether the disk refuses: nothing appended since is durable."""
         return self._refusing
