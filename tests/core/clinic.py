@@ -143,8 +143,9 @@ class Stimulator:
 class Clinic:
     """Two rooms, two stimulators, two therapists and a clinician; a fleet that has just taken over."""
 
-    def __init__(self, *, settings: ClinicSettings | None = None) -> None:
+    def __init__(self, *, settings: ClinicSettings | None = None, alarms: bool = False) -> None:
         self.state = State()
+        self.alarms = alarms  # whether the lines tell of them
         self.journal: list[events.Event] = []
         self.now_s = 10_000.0
         self.wall_s = SUNDAY_NOON_WALL_S
@@ -176,7 +177,7 @@ class Clinic:
         return decision
 
     def hears(self, heard: Input) -> list[str]:
-        return in_words(self.decides(heard))
+        return in_words(self.decides(heard), alarms=self.alarms)
 
     def after(self, seconds: float) -> list[str]:
         """Time passes, and the clock ticks once."""
