@@ -72,6 +72,15 @@ def _stop_ordered(durable: Durable, event: e.StopOrdered) -> Grounds:
         yield Ground(code, place_of(durable, event.device), Why(cause=event.stop.cause))
 
 
+def _session_advanced(durable: Durable, event: e.SessionAdvanced) -> Grounds:
+    """What a device said of its pads or battery before this fleet knew that a session is on counts from now."""
+    device = durable.sessions[event.session_id].device
+    signs = durable.signs.get(device, NO_SIGNS)
+    if signs.causes or signs.battery_low:
+        yield Ground(A.A05, device)
+        yield Ground(A.A08, device)
+
+
 def _session_lost(durable: Durable, event: e.SessionLost) -> Grounds:
     yield Ground(A.A04, durable.sessions[event.session_id].device)
 
@@ -151,6 +160,7 @@ GROUNDS: Mapping[type[e.Event], Callable[[Durable, Any], Grounds]] = {
     e.SensorFlatlined: _flat,
     e.OutputUnpermitted: _unpermitted,
     e.StopOrdered: _stop_ordered,
+    e.SessionAdvanced: _session_advanced,
     e.SessionLost: _session_lost,
     e.SessionEnded: _session_ended,
     e.SessionRefused: _request_refused,

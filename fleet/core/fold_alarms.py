@@ -24,7 +24,7 @@ from fleet.core.state import Durable
 PAST_KEPT = 128  # alarms that are over, for people who ask; the journal has them all
 
 ELECTRODE = frozenset({Cause.ELECTRODE_OPEN, Cause.ELECTRODE_SHORT, Cause.ELECTRODE_DEGRADED})
-# Found by the device on its own: nobody has measured zero after that. A stop of the fleet's is followed until it is.
+# Found by the device on its own: nobody has measured zero after that.
 OUTPUT_AT_FAULT = frozenset(
     {
         Cause.OUTPUT_STUCK,
@@ -34,6 +34,8 @@ OUTPUT_AT_FAULT = frozenset(
         Cause.SELF_TEST_FAILED,
     }
 )
+# Such a stop is followed until zero is measured, with its alarm open: unless this journal knows nothing of it.
+_FOLLOWED = frozenset({Cause.RULE_STOP, Cause.SESSION_CAP})
 _FAULT_KINDS = frozenset(cause.value for cause in OUTPUT_AT_FAULT)
 # What the device refused because it was forged, foreign, malformed or recorded.
 NOT_THE_FLEETS = frozenset({CommandRefusal.NOT_AUTHENTIC, CommandRefusal.UNREADABLE, CommandRefusal.RETAINED})
@@ -128,8 +130,9 @@ def _change(durable: Durable, device: str, **changes: Any) -> None:
 def _said(durable: Durable, device: str, causes: tuple[Cause, ...], now_s: float, again: Cause | None = None) -> None:
     """The causes are these now. A fault of the output that is said anew wants a zero that is measured after it."""
     new = {*causes, again} - set(durable.signs.get(device, NO_SIGNS).causes) | {again}
+    followed = key(AlarmCode.A02, device) in durable.alarms
     changes: dict[str, Any] = {"causes": causes}
-    if new & OUTPUT_AT_FAULT:
+    if new & (OUTPUT_AT_FAULT if followed else OUTPUT_AT_FAULT | _FOLLOWED):
         changes["unzeroed_s"] = now_s
     if Cause.OUTPUT_STUCK in new:
         changes["stuck_s"] = now_s
