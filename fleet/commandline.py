@@ -49,6 +49,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     cancel.add_argument("session", help="its id, or its start")
 
     _command(commands, "devices", "every device: where, how fresh, what it does", _devices)
+    alarms = _command(commands, "alarms", "what is wrong, gravest first, and what to do", _alarms)
+    alarms.add_argument("--all", action="store_true", help="also those that are over, newest first")
     stop = _command(commands, "stop", "emergency stop, followed until zero current is measured", pushing.push)
     stop.add_argument("device", help="device id, or all")
     stop.add_argument("--reason", default="pushed", help="a few words, no client data")
@@ -182,6 +184,16 @@ def _doing(row: dict[str, Any]) -> str:
     if row["phase"] is None:
         return "not heard yet"
     return str(row["phase"]) if not row["silent"] else f"silent for {row['silent_s']:.0f} s, was {row['phase']}"
+
+
+def _alarms(args: argparse.Namespace) -> int:
+    from fleet.alarm_words import alarm_words
+
+    rows = terminal.asked(args, op="alarms", past=args.all)["alarms"]
+    for row in rows:
+        over = f" Over since {row['cleared']}." if row["cleared"] else ""
+        terminal.say(f"{row['code']}  {row['since']}  {alarm_words(row)}{over}")
+    return 0 if rows else terminal.say("No alarms.")
 
 
 def _confirm_off(args: argparse.Namespace) -> int:

@@ -5,7 +5,6 @@ from typing import assert_never
 from fleet.core import effects, events
 from fleet.core.decide import Decision
 
-
 ALARMS = (events.AlarmRaised, events.AlarmChanged, events.AlarmCleared, events.ZeroConfirmed)
 
 

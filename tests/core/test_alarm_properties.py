@@ -12,8 +12,8 @@ from broker.contract.messages import Condition, EventKind, Phase
 from broker.contract.topics import Channel
 from fleet.core import inputs
 from fleet.core.alarm_table import ROWS
-from fleet.core.evolve import evolve
 from fleet.core.events import AlarmChanged, AlarmCleared, AlarmRaised, Event, StopUnconfirmed
+from fleet.core.evolve import evolve
 from fleet.core.fold_alarms import PAST_KEPT
 from fleet.core.inputs import Rejected
 from fleet.core.state import State
@@ -243,4 +243,3 @@ def test_h19_events_of_500_devices_that_lost_their_leases_are_few_alarms() -> No
     assert len(rows) <= 500 + 10
     assert list(crowd.state.durable.alarms) == ["A04/all"]
     assert len(crowd.state.durable.alarms["A04/all"].members) == 500
-
