@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 
 from broker.contract.causes import AlarmCode, Cause
 from broker.contract.shapes import Strict
+from broker.contract.topics import ALL
 from fleet.core.alarm_events import Priority, SignalState, Why
 
-SITE = "all"  # the place of what concerns the whole site, or nobody who is known: no device has this name
+SITE = ALL  # the place of what concerns the whole site, or nobody who is known: no device has this name
 
 
 def key(code: AlarmCode, place: str) -> str:

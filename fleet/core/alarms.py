@@ -87,7 +87,7 @@ def _settle(turn: Turn, row: Row, places: Places) -> None:
             found[place] = alarm_steps.with_why(present, why)
     for where, names in over.items():
         alarm_steps.leave(turn, row, durable.alarms[where], names)
-    if row.grouped:
+    if found and row.grouped:
         alarm_groups.bring(turn, row, found, grouped)
     else:
         for place, present in found.items():

@@ -159,9 +159,10 @@ def booted(durable: Durable, event: e.DeviceBooted) -> None:
 
 
 def enrolled(durable: Durable, event: e.DeviceEnrolled) -> None:
-    """Another stimulator or another disk: what the one before said is over, but not its silence."""
-    signs = durable.signs.pop(event.device, NO_SIGNS)
-    _change(durable, event.device, lost_s=signs.lost_s)
+    """Another stimulator or another disk: what the one before said is over. Not its silence, and not an output that has
+    not been seen at zero: the stimulator may be the same.
+    """
+    _change(durable, event.device, causes=(), battery_low=False, as_of=None)
 
 
 def lost(durable: Durable, event: e.DeviceLost) -> None:

@@ -189,6 +189,16 @@ def test_a_birth_that_is_latched_opens_the_alarm_of_its_cause_and_one_that_is_no
     assert clinic.state.durable.alarms == {}
 
 
+@pytest.mark.parametrize("condition", Condition)
+def test_every_condition_that_a_birth_may_list_is_understood(condition: Condition) -> None:
+    clinic = Clinic(alarms=True)
+    clinic.running()
+    said = clinic.says("stim-12", clinic.stims["stim-12"].birth(conditions=(condition,)))
+    # A pad that is getting worse is no fault yet; an empty battery is one once it has ended a session.
+    quiet = condition in {Condition.ELECTRODE_DEGRADED, Condition.BATTERY_EMPTY}
+    assert any(line.startswith("AlarmRaised") for line in said) is not quiet
+
+
 def test_a_condition_without_a_latch_is_one_too() -> None:
     clinic = Clinic(alarms=True)
     clinic.ready()
@@ -243,6 +253,17 @@ def test_after_a_step_of_its_clock_a_devices_events_are_news_again() -> None:
     assert list(clinic.state.durable.alarms) == ["A09/stim-12", "A03/stim-12"]
 
 
+def test_a_late_sample_over_a_limit_stops_its_session_and_that_stop_is_what_is_told() -> None:
+    """It is judged as long as its session lasts (contract.md), and what the fleet does about it now is no old news."""
+    clinic = Clinic(alarms=True)
+    clinic.running()
+    late = clinic.stims["stim-12"].sample(late=True, amplitude_ma=60.0)
+    assert clinic.says("stim-12", late)[-2:] == [
+        "AlarmRaised A02 high room-4/stim-12 on",
+        "! stop stim-12 rule_stop hold",
+    ]
+
+
 def test_late_samples_raise_nothing_and_clear_nothing() -> None:
     clinic = Clinic(alarms=True)
     clinic.running()
@@ -277,7 +298,14 @@ def test_another_stimulator_under_the_name_begins_anew() -> None:
     clinic.latches(cause=Cause.SENSOR_FROZEN)
     clinic.says("stim-12", clinic.stims["stim-12"].birth())
     clinic.changes_device("stim-12", enrolment="second")
-    clinic.after(1.0)
+    assert clinic.after(11.0) == []
+    # But for its output: it may be the same stimulator with another disk.
+    stim = clinic.stims["stim-12"]
+    stim.boot_n, stim.phase, stim.latched = 1, Phase.IDLE, None
+    clinic.says("stim-12", stim.birth())
+    clinic.shows("stim-12")
+    assert clinic.after(1.0) == ["ZeroConfirmed stim-12 telemetry"]
+    clinic.shows("stim-12")
     assert clinic.after(10.0) == ["AlarmCleared A02 high room-4/stim-12 latched"]
 
 

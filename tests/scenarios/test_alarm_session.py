@@ -124,6 +124,7 @@ def test_a05_a_birth_that_lists_a_bad_pad_opens_it_in_a_session_only(condition: 
     assert clinic.shows("stim-12") == [
         "SessionAdvanced paused",
         "AlarmRaised A05 medium room-4/stim-12 held_back",
+        f"! lease stim-12 {stim.seq}",
     ]
 
 
