@@ -56,7 +56,8 @@ def why_words(why: Body) -> str:
     if quantity == "due_in_s":
         days = value / 86_400.0
         return f"in {days:.0f} days" if days >= 0.0 else "overdue"
-    named = [_CAUSES.get(name, name.replace("_", " ")) for name in (cause, quantity if value is None else None) if name]
+    name = cause or (quantity if value is None else None)
+    named = [_CAUSES.get(name, name.replace("_", " "))] if name else []
     if value is not None and quantity != "waited_s":
         bound = "" if why["limit"] is None else f" against {why['limit']:.4g}"
         named.append(f"{quantity} {value:.4g}{bound}")

@@ -66,7 +66,7 @@ def test_the_words_of_a01_name_room_and_device_and_say_to_switch_it_off() -> Non
         ("A03", {"cause": "emergency_stop"}, "(pushed)"),
         ("A04", {"quantity": "session_lost"}, "(its agent is gone)"),
         ("A04", {"cause": "lease_lost"}, "(lease lost)"),
-        ("A05", {"cause": "electrode_open", "quantity": "impedance_ohm"}, "(electrode open, impedance ohm)"),
+        ("A05", {"cause": "electrode_open", "quantity": "impedance_ohm"}, "(electrode open)"),
         ("A07", {"quantity": "offline"}, "offline. Check"),
         ("A09", {"quantity": "mac_invalid"}, "(mac invalid)"),
         ("A11", {"quantity": "due_in_s", "value": 12 * 86_400.0}, "(in 12 days)"),

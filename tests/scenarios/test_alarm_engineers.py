@@ -1,5 +1,6 @@
 """A09 and A11: what an engineer sees to. And reconciling: what a device lists, and what comes late."""
 
+from copy import deepcopy
 from dataclasses import replace
 
 import pytest
@@ -17,7 +18,10 @@ from broker.contract.messages import (
 from broker.contract.topics import Channel
 from fleet.core import inputs
 from fleet.core.alarm_table import ROWS
+from fleet.core.decide import decide
+from fleet.core.state import State
 from tests.core.clinic import HOUR_S, SUNDAY_NOON_WALL_S, Clinic
+from tests.core.in_words import in_words
 from tests.scenarios.test_alarm_output import raised
 
 DAY_S = 24 * HOUR_S
@@ -197,6 +201,17 @@ def test_every_condition_that_a_birth_may_list_is_understood(condition: Conditio
     # A pad that is getting worse is no fault yet; an empty battery is one once it has ended a session.
     quiet = condition in {Condition.ELECTRODE_DEGRADED, Condition.BATTERY_EMPTY}
     assert any(line.startswith("AlarmRaised") for line in said) is not quiet
+
+
+def test_a_program_that_knows_more_alarms_than_the_one_before_opens_them_when_it_takes_over() -> None:
+    clinic = Clinic()
+    clinic.ready()
+    clinic.latches(cause=Cause.LEASE_LOST)
+    clinic.says("stim-12", clinic.stims["stim-12"].birth())
+    state = State(durable=deepcopy(clinic.state.durable))
+    state.durable.alarms.clear()
+    took_over = decide(state, inputs.TookOver("host-boot-1", clinic.now_s, clinic.wall_s))
+    assert in_words(took_over) == ["FleetTookOver", "AlarmRaised A04 medium room-4/stim-12 on"]
 
 
 def test_a_condition_without_a_latch_is_one_too() -> None:

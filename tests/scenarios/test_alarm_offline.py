@@ -2,10 +2,11 @@
 
 import pytest
 
-from broker.contract.causes import Cause
+from broker.contract.causes import AlarmCode, Cause
 from broker.contract.messages import EventKind
 from fleet.core import inputs
 from fleet.core.alarm_groups import together
+from fleet.core.alarm_table import ROWS
 from fleet.core.registry import RegisteredDevice
 from tests.core.clinic import Clinic, Stimulator
 from tests.scenarios.test_alarm_output import raised
@@ -206,6 +207,26 @@ def test_a04_a_session_that_is_lost_later_is_another_alarm_and_the_sites_group_t
     assert loses_lease(clinic, "stim-4")[1] == "AlarmRaised A04 medium room-1/stim-4 on"
 
 
+def test_a_group_of_the_site_stays_the_sites_when_only_one_room_is_left() -> None:
+    clinic = clinic_of_five()
+    for name in ("stim-1", "stim-2", "stim-5"):
+        loses_lease(clinic, name)
+    clinic.says("stim-5", clinic.stims["stim-5"].birth())
+    assert passes(clinic, 12, ALL_OF_THEM) == ["AlarmChanged A04 medium site on: -stim-5"]
+    assert loses_lease(clinic, "stim-3")[1] == "AlarmChanged A04 medium site on: +stim-3"
+
+
+def test_a01_to_a03_are_never_one_alarm_however_many_at_once() -> None:
+    clinic = clinic_of_five()
+    for name in ALL_OF_THEM:
+        clinic.says(name, clinic.stims[name].event(EventKind.OUTPUT_STUCK, Cause.OUTPUT_STUCK))
+        clinic.says(name, clinic.stims[name].event(EventKind.STOP_PRESSED, Cause.PATIENT_STOP))
+    assert len(clinic.state.durable.alarms) == 3 * 5
+    for code in ("A01", "A02", "A03"):
+        row = ROWS[AlarmCode(code)]
+        assert (row.grouped, row.on_delay_s, row.held_back_s) == (False, 0.0, 0.0)
+
+
 def test_a_second_loss_in_a_room_whose_alarm_is_open_joins_it() -> None:
     clinic = clinic_of_five()
     for name in ("stim-1", "stim-2", "stim-3"):
@@ -242,13 +263,16 @@ def test_a_group_is_the_same_after_a_boot_of_the_host_and_its_members_leave_it()
     clinic = clinic_of_five()
     for name in ("stim-1", "stim-2", "stim-3"):
         loses_lease(clinic, name)
+    lost_s = clinic.now_s
     clinic.restarts()
-    clinic.now_s = 50.0
+    clinic.now_s = lost_s  # as the clock of the new boot may happen to show: it is another clock
     clinic.hears(inputs.TookOver("host-boot-2", clinic.now_s, clinic.wall_s))
     hears_all(clinic, ALL_OF_THEM)
     assert passes(clinic, 20, ALL_OF_THEM) == []
     clinic.says("stim-2", clinic.stims["stim-2"].birth())
     assert passes(clinic, 12, ALL_OF_THEM) == ["AlarmChanged A04 medium room-1 on: -stim-2"]
+    # What was lost before is not of the same minute as what is lost now.
+    assert loses_lease(clinic, "stim-4")[1] == "AlarmRaised A04 medium room-1/stim-4 on"
 
 
 def test_h19_three_sessions_whose_access_point_dies_are_one_alarm_in_one_turn() -> None:

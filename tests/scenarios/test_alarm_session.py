@@ -150,6 +150,7 @@ def test_a06_a_request_beyond_a_limit_stays_a_quarter_of_an_hour() -> None:
     clinic.now_s = tried_s
     assert not any("A06" in line for line in clinic.after(899.9))
     assert "AlarmCleared A06 low room-4/stim-12 digest" in clinic.after(1.0)
+    assert clinic.state.durable.moments == {}
 
 
 def test_a06_refused_for_another_reason_is_none() -> None:
@@ -221,6 +222,15 @@ def test_a08_low_below_20_percent_in_a_session_and_medium_below_10() -> None:
     assert battery(clinic, 22.0) == []
     said = [battery(clinic, 22.0) for _ in range(7)]
     assert said == [[]] * 6 + [["AlarmCleared A08 medium room-4/stim-12 off"]]
+
+
+def test_a08_samples_are_looked_at_once_a_second() -> None:
+    clinic = Clinic(alarms=True)
+    clinic.running()
+    clinic.after(1.0)
+    clinic.shows("stim-12", battery_pct=15.0)
+    assert clinic.after(0.4) == []
+    assert clinic.after(0.1) == ["AlarmRaised A08 low room-4/stim-12 digest"]
 
 
 def test_a08_a_low_battery_without_a_session_is_none() -> None:

@@ -88,6 +88,14 @@ def test_a03_a_stop_for_the_site_is_one_alarm_and_each_device_that_it_latched_is
     assert list(clinic.state.durable.alarms) == ["A03/stim-12", "A03/stim-7"]
 
 
+def test_a03_of_the_site_says_nothing_of_a_device_that_has_not_said_that_it_is_latched() -> None:
+    clinic = Clinic(alarms=True)
+    clinic.ready()
+    clinic.pushes_stop(None)
+    clinic.restarts()
+    assert list(clinic.state.durable.alarms) == ["A03/all"]
+
+
 def test_a03_a_stop_that_nobody_of_this_fleet_sent_is_told_by_the_device() -> None:
     """Any message on a stop topic is a stop: the device latches, and its birth says so."""
     clinic = Clinic(alarms=True)
