@@ -51,6 +51,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     _command(commands, "status", "the fleet service itself: what it does, and what it cannot do", _status)
     _command(commands, "devices", "every device: where, how fresh, what it does", _devices)
+    alarms = _command(commands, "alarms", "what is wrong, gravest first, and what to do", _alarms)
+    alarms.add_argument("--all", action="store_true", help="also those that are over, newest first")
     stop = _command(commands, "stop", "emergency stop, followed until zero current is measured", pushing.push)
     stop.add_argument("device", help="device id, or all")
     stop.add_argument("--reason", default="pushed", help="a few words, no client data")
@@ -208,6 +210,16 @@ def _settings_of(row: dict[str, Any]) -> str:
     if wanted is None or has is None or row["struck_off"]:
         return service
     return f"{service}, settings {has}" + ("" if has == wanted else f" and not yet {wanted}")
+
+
+def _alarms(args: argparse.Namespace) -> int:
+    from fleet.alarm_words import alarm_words
+
+    rows = terminal.asked(args, op="alarms", past=args.all)["alarms"]
+    for row in rows:
+        over = f" Over since {row['cleared']}." if row["cleared"] else ""
+        terminal.say(f"{row['code']}  {row['since']}  {alarm_words(row)}{over}")
+    return 0 if rows else terminal.say("No alarms.")
 
 
 def _confirm_off(args: argparse.Namespace) -> int:

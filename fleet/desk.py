@@ -12,7 +12,7 @@ from fleet.adapters.control import requests
 from fleet.core import effects, inputs
 from fleet.core.state import State
 from fleet.inbox import Inbox
-from fleet.views import device_rows, session_details, session_list
+from fleet.views import alarm_rows, device_rows, session_details, session_list
 
 ANSWER_S_MAX = 5.0
 WAITING_MAX = 1_000
@@ -57,6 +57,8 @@ class Desk:
                 return _ok(session=session_details(self._state, session))
             case requests.AskDevices():
                 return _ok(devices=device_rows(self._state, self._boottime()))
+            case requests.AskAlarms(past=past):
+                return _ok(alarms=alarm_rows(self._state, past=past))
             case requests.AskStatus():
                 return _ok(**self._status())
             case _:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fleet import alarm_words
+
 Body = Mapping[str, Any]
 
 SWITCH_OFF = "NOT confirmed: switch it off at the wall"
@@ -132,6 +134,10 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "StopUnconfirmed": lambda body: f"{body['room']}, {body['device']}: stop {SWITCH_OFF}",
     "HoldReleased": lambda body: f"{body['device'] or 'site'}: hold released by {body['issued_by']}",
     "HoldLifted": lambda body: f"{_who(body)}: hold lifted; its latch waits for a person there",
+    "AlarmRaised": alarm_words.raised_words,
+    "AlarmChanged": alarm_words.changed_words,
+    "AlarmCleared": alarm_words.cleared_words,
+    "ZeroConfirmed": alarm_words.zero_words,
 }
 
 

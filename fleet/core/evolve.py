@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 from fleet.core import events as e
-from fleet.core import fold_devices, fold_sessions, fold_stops
+from fleet.core import fold_alarms, fold_devices, fold_sessions, fold_stops
 from fleet.core.events import Event
 from fleet.core.state import Durable, State
 
@@ -61,6 +61,10 @@ FOLDS: dict[type[Event], Fold] = {
     e.HoldReleased: fold_stops.released,
     e.HoldCleared: fold_stops.cleared,
     e.HoldLifted: fold_stops.lifted,
+    e.AlarmRaised: fold_alarms.raised,
+    e.AlarmChanged: fold_alarms.changed,
+    e.AlarmCleared: fold_alarms.cleared,
+    e.ZeroConfirmed: fold_alarms.confirmed,
 }
 
 
@@ -68,6 +72,9 @@ def evolve(state: State, event: Event) -> State:
     """Fold one event. The same object comes back: its owner's mappings were changed in place."""
     durable = state.durable
     FOLDS[type(event)](durable, event)
+    signs = fold_alarms.SIGNS.get(type(event))
+    if signs is not None:
+        signs(durable, event)
     durable.events_n += 1
     durable.now_s = event.now_s
     durable.wall_s = event.wall_s
