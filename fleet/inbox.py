@@ -12,12 +12,16 @@ URGENT_MAX = 10_000
 
 
 class Inbox:
-    """Bounded both ways: `items_max` ordinary items, 10,000 urgent ones."""
+    """Bounded both ways: `items_max` ordinary items, 10,000 urgent ones. `most` is how full it ever was."""
 
     def __init__(self, items_max: int) -> None:
         self._ordinary: asyncio.Queue[Input] = asyncio.Queue(items_max)
         self._urgent: deque[Input] = deque()
         self._arrived = asyncio.Event()
+        self.most = 0
+
+    def __len__(self) -> int:
+        return self._ordinary.qsize() + len(self._urgent)
 
     def offer(self, item: Input) -> bool:
         """Take it now, or say that there is no room."""
@@ -25,21 +29,25 @@ class Inbox:
             self._ordinary.put_nowait(item)
         except asyncio.QueueFull:
             return False
-        self._arrived.set()
+        self._has_arrived()
         return True
 
     async def put(self, item: Input) -> None:
         """Take it as soon as there is room."""
         await self._ordinary.put(item)
-        self._arrived.set()
+        self._has_arrived()
 
     def urgent(self, item: Input) -> bool:
         """Take it before everything ordinary; False only if 10,000 wait already."""
         if len(self._urgent) >= URGENT_MAX:
             return False
         self._urgent.append(item)
-        self._arrived.set()
+        self._has_arrived()
         return True
+
+    def _has_arrived(self) -> None:
+        self.most = max(self.most, len(self))
+        self._arrived.set()
 
     async def take(self) -> Input:
         """The next item."""

@@ -186,7 +186,7 @@ class _Service:
             registry.site, keyring, _Reports(inbox), boottime=boottime_s, items_max=settings.outbox_items_max
         )
         state = journal.restored.state
-        desk = Desk(inbox, state, status=lambda: self._status(owner, intake, downlink, journal), **clocks)
+        desk = Desk(inbox, state, status=lambda: self._status(owner, inbox, intake, downlink, journal), **clocks)
         owner = Owner(journal, inbox, downlink, answered=desk.answered, **clocks)
         owner.turn(TookOver(host_boot(), boottime_s(), walltime_s()))
         self._adopt(owner, registry)
@@ -284,7 +284,9 @@ class _Service:
         self._failure = context.get("exception") or RuntimeError(context["message"])
         self._end.set()
 
-    def _status(self, owner: Owner, intake: Intake, downlink: Downlink, journal: FleetJournal) -> dict[str, Any]:
+    def _status(
+        self, owner: Owner, inbox: Inbox, intake: Intake, downlink: Downlink, journal: FleetJournal
+    ) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
             "fleet_n": owner.state.fleet_n,
@@ -293,7 +295,11 @@ class _Service:
             "journal_position": journal.position,
             "journal_refusing": journal.refusing,
             "draining": owner.state.durable.draining,
+            "inbox": len(inbox),
+            "inbox_most": inbox.most,
             "outbox": downlink.waiting,
+            "heard": {channel.value: count for channel, count in intake.heard.items()},
+            "sent": {channel.value: count for channel, count in downlink.sent.items()},
             "refused": _counts(intake.counts.items()),
             "refused_by_core": _counts(owner.counts.items()),
             "undelivered": _counts(downlink.counts.items()),
