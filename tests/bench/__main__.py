@@ -14,12 +14,18 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from tests.bench import load, machine
+from tests.bench import idle, load, machine, soak
 from tests.bench.site import Site
 
 Measure = Callable[[Site, Any, Callable[[str], None]], dict[str, Any]]
 KINDS: dict[str, tuple[str, type[Any], Measure]] = {
-    "load": ("sessions on all devices, some break a limit: how fast stops are, and what is lost", load.Load, load.measure),
+    "load": (
+        "sessions on all devices, some break a limit: how fast stops are, and what is lost",
+        load.Load,
+        load.measure,
+    ),
+    "idle": ("devices that are there and do nothing: processor and memory", idle.Idle, idle.measure),
+    "soak": ("a clinic at work for an hour: does the memory stay flat", soak.Soak, soak.measure),
 }
 
 

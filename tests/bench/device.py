@@ -7,7 +7,6 @@ only what changes is put.
 import hashlib
 import hmac
 from collections.abc import Callable
-from dataclasses import replace
 
 from broker.contract.causes import Cause
 from broker.contract.limits import GENERIC_PROFILE
@@ -257,5 +256,3 @@ class Device:
             elapsed_s=self.elapsed_s, on_time_s=self.elapsed_s / 3, peak_ma=SETTING_MA, charge_uc=1e4, gaps=0
         )
         self.reports(EventKind.SESSION_ENDED, at, cause, numbers)
-
-

@@ -83,7 +83,9 @@ def measure(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, An
     schedule = build(crowd, load, violating, chance)
     tell(f"{schedule.samples} samples built in {schedule.built_s:.1f} s; running for {load.seconds:g} s")
     before = Tally.of(crowd)
-    spent = Spent({"fleet": site.worker, "supervisor": site.fleet.pid, "mosquitto": site.mosquitto.pid, "bench": os.getpid()})
+    spent = Spent(
+        {"fleet": site.worker, "supervisor": site.fleet.pid, "mosquitto": site.mosquitto.pid, "bench": os.getpid()}
+    )
     run = _run(crowd, schedule, load)
     used = spent.so_far()
     tell("waiting until all is quiet")

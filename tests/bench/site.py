@@ -22,10 +22,10 @@ from broker.pki import certificates as certs
 from broker.pki.devices import provision_operator
 from broker.pki.durable import write_secret
 from broker.pki.folder import authority_of
-from broker.pki.registry import Device, load_registry, save_registry
+from broker.pki.registry import Device, save_registry
 from broker.pki.site import provision_site
-from broker.wire.sealed import Packet
 from broker.wire.mac import LinkKeys, device_link
+from broker.wire.sealed import Packet
 from demo.processes import Process, await_that
 from fleet.adapters.control.client import FleetUnreachable, ask
 from tests.bench.device import MODEL
@@ -106,9 +106,7 @@ class Site:
         certificate, secret = folder / f"{identity}.crt", folder / f"{identity}.key"
         if not certificate.exists():
             key = self._keys.get(identity) or certs.new_key()
-            issued = certs.issue(
-                self._authority, identity, key.public_key(), certs.Use.CLIENT, datetime.now(UTC)
-            )
+            issued = certs.issue(self._authority, identity, key.public_key(), certs.Use.CLIENT, datetime.now(UTC))
             write_secret(secret, certs.key_pem(key))
             certificate.write_bytes(certs.certificate_pem(issued))
         context = ssl.create_default_context(cafile=str(self.site_dir / "ca.crt"))
