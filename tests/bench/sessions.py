@@ -30,15 +30,21 @@ def come_up(crowd: Crowd) -> None:
 def show(crowd: Crowd, devices: Sequence[Device]) -> None:
     """One sample of each; on return the fleet has judged them. (What people ask overtakes telemetry.)"""
     for _ in range(TRIES):
-        heard = judged(crowd) + len(devices)
-        crowd.speak(devices)
-        try:
-            crowd.until("the fleet has judged the samples", lambda n=heard: judged(crowd) >= n, TRY_S)  # type: ignore[misc]
-        except DidNotHappen:  # telemetry is QoS 0: a fleet that had just lost its connection did not hear it
-            crowd.counts["samples_shown_again"] += len(devices)
-        else:
+        if _judges(crowd, devices):
             return
+        # Telemetry is QoS 0: a fleet that had just lost its connection did not hear it.
+        crowd.counts["samples_shown_again"] += len(devices)
     raise DidNotHappen(f"after {TRIES} tries: the fleet has judged {len(devices)} samples")
+
+
+def _judges(crowd: Crowd, devices: Sequence[Device]) -> bool:
+    heard = judged(crowd) + len(devices)
+    crowd.speak(devices)
+    try:
+        crowd.until("the fleet has judged the samples", lambda: judged(crowd) >= heard, TRY_S)
+    except DidNotHappen:
+        return False
+    return True
 
 
 def judged(crowd: Crowd) -> int:
@@ -52,15 +58,23 @@ def begin(crowd: Crowd, devices: Sequence[Device]) -> None:
     for first in range(0, len(devices), AT_A_TIME):
         several = devices[first : first + AT_A_TIME]
         show(crowd, list(crowd.devices.values()) if first % (AT_A_TIME * 5) == 0 else several)  # nobody is forgotten
-        for device in several:
-            ask_for_one(crowd, device)
-        crowd.until("authorisations arrive", lambda d=several: all(x.phase is Phase.AUTHORISED for x in d))  # type: ignore[misc]
-        for step in (Device.arms, Device.starts):
-            leased = {device: device.leased for device in several}
-            for device in several:
-                step(device, at())
-            show(crowd, several)
-            crowd.until("a lease for each", lambda before=leased: all(d.leased > n for d, n in before.items()))  # type: ignore[misc]
+        _begin_together(crowd, several)
+
+
+def _begin_together(crowd: Crowd, devices: Sequence[Device]) -> None:
+    for device in devices:
+        ask_for_one(crowd, device)
+    crowd.until("authorisations arrive", lambda: all(device.phase is Phase.AUTHORISED for device in devices))
+    for step in (Device.arms, Device.starts):
+        for device in devices:
+            step(device, at())
+        _leased_once_more(crowd, devices)
+
+
+def _leased_once_more(crowd: Crowd, devices: Sequence[Device]) -> None:
+    before = [device.leased for device in devices]
+    show(crowd, devices)
+    crowd.until("a lease for each", lambda: all(d.leased > n for d, n in zip(devices, before, strict=True)))
 
 
 def ask_for_one(crowd: Crowd, device: Device) -> None:
