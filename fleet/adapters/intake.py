@@ -79,10 +79,10 @@ class Intake:
             return None
         opened = self._opener.open(arrived.topic, arrived.payload, arrived.user_properties)
         match opened:
-            case sealed.Received(address, message) if arrived.qos == CHANNELS[address.channel].qos:
-                self._keyring.heard(address.device, dict(arrived.user_properties)["kid"])
+            case sealed.Received(address, message, kid) if arrived.qos == CHANNELS[address.channel].qos:
+                self._keyring.heard(address.device, kid)
                 return self._take(address, message, arrived.retained)
-            case sealed.Received(address, _):
+            case sealed.Received(address):
                 self._reject(address.device, address.channel, REJECTED_QOS)
             case sealed.Refused(address, reason, _, authentic):
                 device, channel = (address.device, address.channel) if address is not None else (None, None)

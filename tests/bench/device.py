@@ -85,9 +85,9 @@ class Device:
             amplitude_ma = SETTING_MA - 2.0 + noise if self.phase is Phase.RUNNING else 0.0
         numbers = {
             b"seq": b"%d" % self.seq,
-            b"elapsed_s": b"%.2f" % self.elapsed_s,
-            b"amplitude_ma": b"%.1f" % amplitude_ma,
-            b"impedance_ohm": b"%.1f" % (800.0 + noise),
+            b"elapsed_s": b"%a" % round(self.elapsed_s, 2),
+            b"amplitude_ma": b"%a" % round(amplitude_ma, 1),
+            b"impedance_ohm": b"%a" % round(800.0 + noise, 1),
             b"at": at.encode(),
         }
         payload = self._shape() % numbers

@@ -10,7 +10,7 @@ import pytest
 from broker.contract.messages import Phase, Telemetry
 from broker.contract.topics import Direction
 from broker.wire import sealed
-from broker.wire.codec import decode
+from broker.wire.codec import decode, encode
 from broker.wire.mac import LinkKeys
 from tests.bench import figures, wire
 from tests.bench.__main__ import main
@@ -85,6 +85,7 @@ def one_sample(frame: bytes, opener: sealed.Opener) -> Telemetry:
     opened = opener.open(said.topic, said.payload, said.user_properties)
     assert isinstance(opened, sealed.Received), opened
     assert isinstance(opened.message, Telemetry)
+    assert encode(opened.message) == said.payload  # the codec's own bytes, to the last digit
     return opened.message
 
 
@@ -129,7 +130,6 @@ def test_leases_are_opened_as_devices_would(tmp_path: Path) -> None:
     """The pattern by which leases are counted finds the number that the codec wrote."""
     from broker.contract.messages import Lease
     from broker.contract.topics import Channel
-    from broker.wire.codec import encode
     from tests.bench.crowd import _LEASE
 
     payload = encode(Lease(1, 1, "b" * 32, 10**12 + 77, 5_000))
