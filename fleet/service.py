@@ -8,6 +8,7 @@ An unexpected exception anywhere ends the process, and the supervisor starts it 
 """
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -163,6 +164,7 @@ class _Service:
         except JournalError as error:
             log.error("the journal cannot be used: %s", error)
             return EXIT_FAILED
+        gc.freeze()  # what was restored stays: no look at it later
         restored = journal.restored
         log.info("journal: %d rows, %d since snapshot %s", restored.tip.position, restored.folded, restored.snapshot)
         status = EXIT_ENDED
