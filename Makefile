@@ -1,5 +1,6 @@
 # Three commands: make demo, make test, make check. Each does its own set-up; ARGS is passed on:
 #   make demo ARGS="--data DIR"     make test ARGS="tests/core -k stop"       make PYTHON=python3.12 test
+# And one for figures: make bench ARGS="load --seconds 30"; also idle, soak, stages, each with --help.
 
 SHELL := /bin/bash
 PYTHON ?=
@@ -15,7 +16,7 @@ PROVED := broker/contract/*,fleet/core/*$(subst $(empty) $(empty),,$(PURE:%=,age
 # Most of the tests wait for real processes: two of them at a time halve the time. A file's tests stay together.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test check coverage lock
+.PHONY: demo test check bench coverage lock
 .DEFAULT_GOAL := test
 
 demo: ## run a clinic on this machine
@@ -38,6 +39,10 @@ check: ## lint, format, types, arrows between parts, style
 	.venv/bin/mypy
 	.venv/bin/lint-imports --no-logo
 	.venv/bin/python -m pytest -q tests/test_tidy.py
+
+bench: ## measure: JSON on stdout
+	@tools/set-up broker >&2
+	@exec .venv/bin/python -m tests.bench $(or $(strip $(ARGS)),load)
 
 coverage: ## what the last whole run of the tests did not reach
 	@.venv/bin/coverage report

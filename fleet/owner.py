@@ -94,13 +94,14 @@ class Owner:
                     self.turn(Tick(now_s, self._walltime()))
                     breathe()
                     due_s = now_s + tick_period_s
-                try:
-                    async with asyncio.timeout(max(0.0, due_s - now_s)):
-                        heard = await self._inbox.take()
-                except TimeoutError:
-                    continue
+                heard = self._inbox.next()
+                if heard is None:
+                    break
                 self.turn(heard)
-            await asyncio.sleep(0)
+            else:
+                await asyncio.sleep(0)
+                continue
+            await self._inbox.arrival(within_s=due_s - now_s)
 
     async def confirmations(self) -> None:
         """Perform what allows or confirms, each after its events are durable, in order."""

@@ -8,6 +8,7 @@ An unexpected exception anywhere ends the process, and the supervisor starts it 
 """
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -177,6 +178,7 @@ class _Service:
         except JournalError as error:
             log.error("the journal cannot be used: %s", error)
             return EXIT_FAILED
+        gc.freeze()  # what was restored stays: no look at it later
         restored = journal.restored
         log.info("journal: %d rows, %d since snapshot %s", restored.tip.position, restored.folded, restored.snapshot)
         status = EXIT_ENDED
@@ -200,7 +202,7 @@ class _Service:
             registry.site, keyring, _Reports(inbox), boottime=boottime_s, items_max=settings.outbox_items_max
         )
         state = journal.restored.state
-        desk = Desk(inbox, state, status=lambda: self._status(owner, intake, downlink, journal), **clocks)
+        desk = Desk(inbox, state, status=lambda: self._status(owner, inbox, intake, downlink, journal), **clocks)
         tally = Tally(state)
         owner = Owner(journal, inbox, downlink, answered=desk.answered, turned=tally.turned, **clocks)
         owner.turn(TookOver(host_boot(), boottime_s(), walltime_s()))
@@ -312,7 +314,9 @@ class _Service:
         self._failure = context.get("exception") or RuntimeError(context["message"])
         self._end.set()
 
-    def _status(self, owner: Owner, intake: Intake, downlink: Downlink, journal: FleetJournal) -> dict[str, Any]:
+    def _status(
+        self, owner: Owner, inbox: Inbox, intake: Intake, downlink: Downlink, journal: FleetJournal
+    ) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
             "fleet_n": owner.state.fleet_n,
@@ -321,8 +325,12 @@ class _Service:
             "journal_position": journal.position,
             "journal_refusing": journal.refusing,
             "draining": owner.state.durable.draining,
+            "inbox": len(inbox),
+            "inbox_most": inbox.most,
             "outbox": downlink.waiting,
             "http": self._surface.state,
+            "heard": {channel.value: count for channel, count in intake.heard.items()},
+            "sent": {channel.value: count for channel, count in downlink.sent.items()},
             "refused": _counts(intake.counts.items()),
             "refused_by_core": _counts(owner.counts.items()),
             "undelivered": _counts(downlink.counts.items()),

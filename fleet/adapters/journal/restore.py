@@ -11,7 +11,8 @@ import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
 from fleet.adapters.journal.errors import JournalCorrupt
-from fleet.adapters.journal.forms import Forms, dump_exactly, fingerprint
+from fleet.adapters.journal.forms import Forms, fingerprint
+from fleet.adapters.journal.pieces import InPieces, in_pieces
 from fleet.adapters.journal.rows import SNAPSHOTS, Row, Tip, checked, open_database, rows_after
 
 State = TypeVar("State")
@@ -41,15 +42,16 @@ class Fold(Generic[State, Stored]):
     def warm_up(self) -> None:
         """Build all that a restart needs, in the supervisor."""
         self.forms.warm_up()
-        _ = self.adapter, self.shape
+        _ = self.adapter, self.shape, self.pieces
 
-    def dump(self, stored: Stored) -> bytes:
-        """The body of a snapshot.
+    @cached_property
+    def pieces(self) -> InPieces:
+        """How the body of a snapshot is made, piece by piece.
 
-        Raises:
+        The dumping raises:
             Unstorable: it would not read back as itself.
         """
-        return dump_exactly(self.adapter, stored)
+        return in_pieces(self.stored)
 
 
 @dataclass(frozen=True, slots=True)

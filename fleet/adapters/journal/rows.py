@@ -52,6 +52,17 @@ class Row:
     body: bytes
     hash: bytes
 
+    def columns(self) -> dict[str, Any]:
+        """As it is put into its table."""
+        return {
+            "position": self.position,
+            "at": self.at,
+            "name": self.name,
+            "version": self.version,
+            "body": self.body,
+            "hash": self.hash,
+        }
+
 
 @dataclass(frozen=True, slots=True)
 class Tip:
