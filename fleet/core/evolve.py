@@ -1,4 +1,5 @@
-"""The fold: `evolve(state, event)`. One row a class of event; what an event changes stands beside its kind.
+"""The fold: `evolve(state, event)`. One row a class of event; what an event changes stands beside its kind. The dose
+ledger, which some of them change too, is folded after the rest and has a table of its own.
 
 Events that only tell people and later issues something (a limit exceeded, a security notice) change no record.
 """
@@ -9,6 +10,7 @@ from typing import Any
 from fleet.core import events as e
 from fleet.core import fold_devices, fold_sessions, fold_stops
 from fleet.core.events import Event
+from fleet.core.fold_doses import DOSE_FOLDS
 from fleet.core.state import Durable, State
 
 Fold = Callable[[Durable, Any], None]
@@ -68,6 +70,7 @@ def evolve(state: State, event: Event) -> State:
     """Fold one event. The same object comes back: its owner's mappings were changed in place."""
     durable = state.durable
     FOLDS[type(event)](durable, event)
+    DOSE_FOLDS.get(type(event), _changes_nothing)(durable, event)
     durable.events_n += 1
     durable.now_s = event.now_s
     durable.wall_s = event.wall_s

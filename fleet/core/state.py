@@ -12,6 +12,7 @@ decided on it is decided for the safe side when it is empty.
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field, fields
+from datetime import date
 
 from broker.contract import messages
 from broker.contract.causes import Cause
@@ -19,6 +20,7 @@ from broker.contract.limits import Breach, Limit
 from broker.contract.messages import Scope
 from broker.contract.plan import Plan
 from broker.contract.shapes import Strict
+from fleet.core.dose import ClientDoses
 from fleet.core.events import SessionState, StopTarget, WithheldFor
 from fleet.core.registry import RegisteredDevice, Registry
 from fleet.core.screening import Screened
@@ -169,6 +171,8 @@ class Durable(Strict):
     pursued: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by device: the stops that follow it
     holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)  # by device or topics.ALL, newest last
     clearing: dict[str, str] = field(default_factory=dict)  # by the same: the release whose clearing is not reported
+    doses: dict[str, ClientDoses] = field(default_factory=dict)  # by client token
+    doses_day: date | None = None  # the day on which they were last gone through
 
 
 # --- fleeting -------------------------------------------------------------------------------------------------------
