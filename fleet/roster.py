@@ -3,7 +3,9 @@
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from broker.contract.dose import dose_rules
 from broker.contract.limits import ENVELOPE, Layer
+from broker.contract.plan import Modality
 from broker.pki.registry import Registry as SiteRegistry
 from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
 
@@ -37,7 +39,13 @@ def core_registry(site: SiteRegistry, lease_ttl_ms: int) -> Registry:
         for operator in site.operators.values()
     }
     limits = ENVELOPE.tightened_by(Layer.CLINIC, **site.clinic_limits)
-    return Registry(clinic=Clinic(limits=limits, lease_ttl_ms=lease_ttl_ms), devices=devices, operators=operators)
+    clinic = Clinic(
+        limits=limits,
+        lease_ttl_ms=lease_ttl_ms,
+        time_zone=site.time_zone,
+        dose={modality: dose_rules(modality, **site.dose_rules.get(modality.value, {})) for modality in Modality},
+    )
+    return Registry(clinic=clinic, devices=devices, operators=operators)
 
 
 def _end_of(day: date, zone: ZoneInfo) -> float:

@@ -59,7 +59,7 @@ class DoseRefused(ValueError):
     """Rules that a clinic may not set; the text names the rule."""
 
 
-def dose_rules(modality: Modality, **tighter: float) -> DoseRules:
+def dose_rules(modality: Modality, /, **tighter: float) -> DoseRules:
     """The domain's rules of a modality with a clinic's `tighter` ones.
 
     Raises:

@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from broker.contract.dose import DoseRefused, dose_rules
 from broker.contract.limits import ENVELOPE, LIMIT_NAMES, Layer
+from broker.contract.plan import Modality
 from broker.contract.shapes import COUNT_MAX, NAME_PATTERN
 from broker.contract.topics import RESERVED_IDS
 from broker.pki.durable import write_public
@@ -64,7 +66,10 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A site. `clinic_limits` tightens the envelope: limit name to value. `time_zone` is what calendar rules go by."""
+    """A site. `clinic_limits` tightens the envelope: limit name to value. `time_zone` is what calendar rules go by.
+
+    `dose_rules` tightens the domain's: modality to rule to value.
+    """
 
     site: str
     time_zone: str
@@ -73,6 +78,7 @@ class Registry:
     clinic_limits: Mapping[str, float] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
     operators: Mapping[str, Operator] = field(default_factory=dict)
+    dose_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def active_devices(self) -> tuple[Device, ...]:
@@ -215,6 +221,24 @@ def _clinic_limits(where: str, value: Any) -> dict[str, float]:
     return {name: float(number) for name, number in value.items()}
 
 
+def _dose_rules(where: str, value: Any) -> dict[str, dict[str, float]]:
+    """Rules of the clinic, per modality; one that loosens the domain's is refused."""
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    found = {}
+    for name, rules in value.items():
+        if name not in set(Modality):
+            raise _Wrong(f"{where} names {name!r}, which is no modality")
+        if not isinstance(rules, dict):
+            raise _Wrong(f"{where}.{name} is no object")
+        try:
+            ours = dose_rules(Modality(name), **rules)
+        except DoseRefused as refused:
+            raise _Wrong(f"{where}.{name}: {refused}") from refused
+        found[name] = {rule: getattr(ours, rule) for rule in rules}
+    return found
+
+
 def _fields(where: str, value: Any, readers: Mapping[str, _Read]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Wrong(f"{where} is no object")
@@ -272,8 +296,11 @@ _REGISTRY: dict[str, _Read] = {
     "clinic_limits": _clinic_limits,
     "devices": partial(_by_id, _device),
     "operators": partial(_by_id, _operator),
+    "dose_rules": _dose_rules,
 }
 
 
 def _registry(document: Any) -> Registry:
+    if isinstance(document, dict):
+        document = {"dose_rules": {}, **document}  # a registry from before there were any
     return Registry(**_fields("the registry", document, _REGISTRY))

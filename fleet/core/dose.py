@@ -83,9 +83,11 @@ class Experience(Strict):
     last: date
 
     def with_session(self, day: date) -> "Experience":
-        """Of these and one more. After a break everything begins anew."""
+        """Of these and one more. After a break everything begins anew; what was before it is no part of the series."""
         if (day - self.last).days >= NOVICE_AGAIN_DAYS:
             return Experience(since=day, last=day)
+        if (self.since - day).days >= NOVICE_AGAIN_DAYS:
+            return self
         return Experience(since=min(self.since, day), last=max(self.last, day))
 
 

@@ -64,15 +64,11 @@ def _put(durable: Durable, client: str, dose: Dose) -> None:
 
 
 def _give_back(durable: Durable, session_id: str) -> None:
-    found = _find(durable, session_id)
-    if found is not None:
-        client, _ = found
-        doses = durable.doses[client]
-        left = tuple(dose for dose in doses.sessions if dose.session_id != session_id)
-        if left or doses.experience:
-            durable.doses[client] = replace(doses, sessions=left)
-        else:
-            del durable.doses[client]
+    client = durable.sessions[session_id].client
+    doses = durable.doses.pop(client)
+    doses = replace(doses, sessions=tuple(dose for dose in doses.sessions if dose.session_id != session_id))
+    if doses != NOTHING:
+        durable.doses[client] = doses
 
 
 # --- the events -----------------------------------------------------------------------------------------------------

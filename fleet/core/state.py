@@ -224,6 +224,7 @@ class Fleeting:
     bounds: dict[str, Bounds] = field(default_factory=dict)
     sent_s: dict[str, float] = field(default_factory=dict)  # when something repeated was last sent, by a name for it
     noticed_s: dict[str, float] = field(default_factory=dict)  # security events: when the burst was last recorded
+    elapsed_s: dict[str, tuple[str, float]] = field(default_factory=dict)  # by device: session, newest elapsed
     unpermitted_s: dict[str, float] = field(default_factory=dict)  # live without a session: first seen when
     looked_s: float = float("-inf")  # when presence was last looked at
 
