@@ -249,11 +249,13 @@ def _dose(args: argparse.Namespace) -> int:
     given = {rule: value for rule, value in asked.items() if value is not None}
     known = tighten_dose(args.site_dir, Modality(args.modality), given)
     changed = "The fleet reads this by itself." if given else "Nothing is changed."
+    longest_s = known.duration_s_max
+    first_s, meanwhile_s = (min(longest_s, s) for s in (known.first_duration_s_max, known.conditioning_duration_s_max))
     return _say(
         f"{args.modality}: at most {known.sessions_per_7_days_max} in any 7 days, at least {known.rest_days_min} whole "
-        f"days between two sessions, at most {known.duration_s_max:g} s, the first {known.first_duration_s_max:g} s;",
-        f"for {known.conditioning_days} days from the first session at most {known.conditioning_duration_s_max:g} s. "
-        f"{changed}",
+        f"days between two sessions,",
+        f"at most {longest_s:g} s, the first {first_s:g} s; for {known.conditioning_days} days from the first "
+        f"{meanwhile_s:g} s. {changed}",
     )
 
 

@@ -5,7 +5,9 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from broker.contract.dose import dose_rules
 from broker.contract.limits import Layer, Limit
+from broker.contract.plan import Modality
 from broker.pki.registry import Device, Operator, Registry
 from fleet.roster import core_registry
 
@@ -24,6 +26,7 @@ def site(time_zone: str) -> Registry:
             "stim-02": Device("stim-02", "room-2", "s-2", "model-b", (POINT,), date(2027, 3, 27), struck_off=True),
         },
         operators={"anna": Operator("anna", {"model-a": date(2027, 3, 27)})},
+        dose_rules={"wb_ems": {"rest_days_min": 6}},
     )
 
 
@@ -48,6 +51,15 @@ def test_devices_operators_and_limits_are_all_there() -> None:
     first, second = registry.devices["stim-01"], registry.devices["stim-02"]
     assert (first.room, first.model, first.serial, first.struck_off) == ("room-1", "model-a", "s-1", False)
     assert second.struck_off
+
+
+def test_the_clinic_s_zone_and_its_dose_rules_are_there() -> None:
+    clinic = core_registry(site("Europe/Berlin"), 5_000).clinic
+    assert clinic.time_zone == "Europe/Berlin"
+    assert clinic.dose == {
+        Modality.NMES: dose_rules(Modality.NMES),
+        Modality.WB_EMS: dose_rules(Modality.WB_EMS, rest_days_min=6),
+    }
 
 
 def test_a_renewed_key_is_no_new_enrolment_but_another_stimulator_or_a_persons_word_is() -> None:

@@ -24,6 +24,7 @@ REGISTRY = Registry(
         "stim-2": Device("stim-2", "room-1", "s2", "generic", (POINT, POINT), date(2028, 1, 31), struck_off=True),
     },
     operators={"ana": Operator("ana", {"generic": date(2027, 1, 31)})},
+    dose_rules={"nmes": {"sessions_per_7_days_max": 2, "duration_s_max": 1500.0}},
 )
 
 
@@ -48,6 +49,11 @@ def test_a_registry_from_before_enrolments_were_counted_is_read(tmp_path: Path, 
     for device in document["devices"]:
         del device["enrolled_n"]
     assert loaded(tmp_path, document) == REGISTRY
+
+
+def test_a_registry_from_before_there_were_dose_rules_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
+    del document["dose_rules"]
+    assert loaded(tmp_path, document) == replace(REGISTRY, dose_rules={})
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
@@ -95,6 +101,13 @@ def test_active_are_those_that_are_not_struck_off() -> None:
         (("clinic_limits", "peak_ma_max"), -1, "no number"),
         (("clinic_limits", "peak_ma_max"), 130.1, "looser than the envelope's 130.0"),
         (("clinic_limits", "ramp_up_s_min"), 0.4, "looser than the envelope's 0.5"),
+        (("dose_rules",), [], "dose_rules is no object"),
+        (("dose_rules", "ems"), {}, "dose_rules names 'ems', which is no modality"),
+        (("dose_rules", "nmes"), 3, "dose_rules.nmes is no object"),
+        (("dose_rules", "nmes", "volume_max"), 3, "dose_rules.nmes: 'volume_max' is no dose rule"),
+        (("dose_rules", "nmes", "modality"), 3, "dose_rules.nmes: 'modality' is no dose rule"),
+        (("dose_rules", "nmes", "rest_days_min"), "1", "rest_days_min is '1', which is no whole number"),
+        (("dose_rules", "nmes", "sessions_per_7_days_max"), 4, "is 4, looser than the domain's 3"),
         (("operators", 0, "instructed_until"), [], "instructed_until is no object"),
         (("operators", 0, "instructed_until", "generic"), "soon", "instructed_until.generic"),
         (("operators", 0, "id"), "Ana", r"operators\[0\].id"),
