@@ -60,6 +60,8 @@ def _short(value: object) -> str:
 def _ended(body: Body) -> str:
     numbers = body["ended"]
     counted = "" if numbers is None else f", {numbers['elapsed_s']:.0f} s, peak {numbers['peak_ma']:.1f} mA"
+    if numbers is not None and numbers["gaps"] and not numbers["elapsed_s"]:  # its agent died in it
+        counted = ", the device has no record of it"
     return f"{_session(body)} ended: {body['cause'] or 'cause unknown'}{counted}"
 
 
@@ -140,7 +142,7 @@ _RULE_WORDS: dict[str, str] = {
     "duration": "the duration is outside what this modality allows",
     "limit": "{quantity} is {beyond} its limit",
     "dose_week": "the client has had {value} of the {limit} sessions that 7 days may have",
-    "dose_rest": "{value} days after the client's last session is too soon, {limit} is the least",
+    "dose_rest": "too soon after the client's last session (days since: {value}, at least {limit})",
     "dose_first": "this is too long for a first session, and for one after 8 weeks without",
     "dose_conditioning": "this is too long while the client is being conditioned",
     "operator_unknown": "the operator is not on the clinic's list",
