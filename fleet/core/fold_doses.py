@@ -17,7 +17,7 @@ from fleet.core.dose import KEPT_DAYS, NOTHING, NOVICE_AGAIN_DAYS, ClientDoses, 
 from fleet.core.events import SessionState
 from fleet.core.state import Durable, Session
 
-_SHOWS_THE_START = frozenset({SessionState.RUNNING, SessionState.PAUSED})
+SHOWS_THE_START = frozenset({SessionState.RUNNING, SessionState.PAUSED})
 _GIVEN_BACK = frozenset({SessionState.REFUSED, SessionState.EXPIRED, SessionState.CANCELLED})
 
 
@@ -85,7 +85,7 @@ def _authorised(durable: Durable, event: e.SessionAuthorised) -> None:
 
 def _advanced(durable: Durable, event: e.SessionAdvanced) -> None:
     found = _find(durable, event.session_id)
-    if found is not None and not found[1].started and event.to in _SHOWS_THE_START:
+    if found is not None and not found[1].started and event.to in SHOWS_THE_START:
         client, dose = found
         _put(durable, client, replace(dose, started=True, day=local_day(durable, event.wall_s)))
 
