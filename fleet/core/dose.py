@@ -117,6 +117,11 @@ def experienced_since(doses: ClientDoses, modality: Modality, today: date) -> da
     return None if known is None or (today - known.last).days >= NOVICE_AGAIN_DAYS else known.since
 
 
+def minds_experience(rules: DoseRules) -> bool:
+    """Whether these rules ask what a client is used to. Where they do not, it need not be remembered."""
+    return min(rules.first_duration_s_max, rules.conditioning_duration_s_max) < rules.duration_s_max
+
+
 # --- the rules ------------------------------------------------------------------------------------------------------
 
 

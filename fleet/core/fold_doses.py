@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 from broker.contract import messages
 from broker.contract.causes import Cause
 from fleet.core import events as e
-from fleet.core.dose import KEPT_DAYS, NOTHING, NOVICE_AGAIN_DAYS, ClientDoses, Dose
+from fleet.core.dose import KEPT_DAYS, NOTHING, NOVICE_AGAIN_DAYS, ClientDoses, Dose, minds_experience
 from fleet.core.events import SessionState
 from fleet.core.state import Durable, Session
 
@@ -171,8 +171,12 @@ def _left(durable: Durable, doses: ClientDoses, today: date) -> ClientDoses:
         session = durable.sessions.get(dose.session_id)
         is_open = session is not None and session.open
         (kept if is_open or (today - dose.day).days < KEPT_DAYS else old).append(dose)
-    experience = replace(doses, sessions=tuple(old)).experienced()
-    fresh = {modality: known for modality, known in experience.items() if (today - known.last).days < NOVICE_AGAIN_DAYS}
+    rules = durable.registry.clinic.dose
+    fresh = {
+        modality: known
+        for modality, known in replace(doses, sessions=tuple(old)).experienced().items()
+        if (today - known.last).days < NOVICE_AGAIN_DAYS and minds_experience(rules[modality])
+    }
     return ClientDoses(sessions=tuple(kept), experience=fresh)
 
 

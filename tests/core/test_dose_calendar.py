@@ -4,8 +4,10 @@ from datetime import date
 
 import pytest
 
+from broker.contract.plan import Plan
 from fleet.core.dose import KEPT_DAYS, NOVICE_AGAIN_DAYS
 from fleet.core.fold_doses import local_day
+from tests.core.clinic import PLAN
 from tests.core.practice import CLIENT, WHOLE_BODY, Practice, lasting
 
 
@@ -110,21 +112,23 @@ def test_another_time_zone_counts_from_now_on_and_dates_that_lie_ahead_still_cou
 # --- what is forgotten ----------------------------------------------------------------------------------------------
 
 
-def test_sessions_are_kept_for_as_long_as_a_rule_may_look_back() -> None:
+@pytest.mark.parametrize(("plan", "kept"), [(PLAN, set()), (WHOLE_BODY, {CLIENT})])
+def test_sessions_are_kept_for_as_long_as_a_rule_may_look_back(plan: Plan, kept: set[str]) -> None:
+    """Whole-body ones stay as experience; of local ones no rule asks what somebody is used to."""
     clinic = Practice()
-    clinic.treats()
+    clinic.treats(plan=plan)
     clinic.days_later(KEPT_DAYS - 1)
     clinic.treats("c-4712", "stim-7")
     assert days_of(clinic) == ["2026-11-22"]
     clinic.days_later(1)
     clinic.treats("c-4713", "stim-7")
     assert days_of(clinic) == []
-    assert set(clinic.state.durable.doses) == {CLIENT, "c-4712", "c-4713"}  # the first one's experience is kept
+    assert set(clinic.state.durable.doses) == kept | {"c-4712", "c-4713"}
 
 
 def test_a_client_who_stays_away_is_forgotten_whole() -> None:
     clinic = Practice()
-    clinic.treats()
+    clinic.treats(plan=WHOLE_BODY)
     for days in (NOVICE_AGAIN_DAYS - 1, 1):
         clinic.days_later(days)
         clinic.treats(f"c-{days:04}", "stim-7")
@@ -141,7 +145,7 @@ def test_a_lost_session_is_kept_however_old() -> None:
 
 
 def test_the_ledger_is_bounded_by_those_who_come() -> None:
-    """Many who are asked for and never treated leave nothing; those treated leave a line each, for 8 weeks."""
+    """Many who are asked for and never treated leave nothing; those treated whole-body leave a line, for 8 weeks."""
     clinic = Practice()
     for n in range(40):
         clinic.asked(f"x-{n:04}")
@@ -152,7 +156,7 @@ def test_the_ledger_is_bounded_by_those_who_come() -> None:
     clinic.days_later(KEPT_DAYS)
     clinic.treats("z-0001")
     kept = clinic.state.durable.doses
-    assert [len(doses.sessions) for doses in kept.values()] == [0] * 8 + [1]
+    assert [len(doses.sessions) for doses in kept.values()] == [0] * 4 + [1]
     clinic.days_later(NOVICE_AGAIN_DAYS)
     clinic.treats("z-0002")
     assert set(clinic.state.durable.doses) == {"z-0002"}
