@@ -128,21 +128,23 @@ def _ended(durable: Durable, event: e.SessionEnded) -> None:
     settled = dose.settled or event.ended is not None or event.cause is not Cause.REBOOT
     dose = replace(dose, settled=settled, ran_s=session.ran_s)
     _put(durable, client, dose)
-    if event.to in _GIVEN_BACK and not dose.started and not dose.counts:
+    if event.to in _GIVEN_BACK and not dose.started and dose.on_time_s == 0.0:
         _give_back(durable, event.session_id)
 
 
 def _unpermitted(durable: Durable, event: e.OutputUnpermitted) -> None:
-    """It runs, whatever is known of it: from here on only the device's record can say for how long."""
+    """It runs, whatever is known of it: today, and only the device's record can say for how long."""
     if event.session_id is None:
         return
+    today = local_day(durable, event.wall_s)
     session = durable.sessions.get(event.session_id)
     client, dose = _find(durable, event.session_id) or ("", None)
     if dose is None and session is not None:
-        client, dose = session.client, _of(session, local_day(durable, event.wall_s))
+        client, dose = session.client, _of(session, today)
     if dose is not None and dose.device == event.device:
         is_over = session is None or not session.open
-        _put(durable, client, replace(dose, started=True, timed=False, whole=False, settled=is_over))
+        runs = replace(dose, started=True, day=today, timed=False, whole=False, settled=is_over)
+        _put(durable, client, runs)
 
 
 def lose_time(durable: Durable) -> None:

@@ -80,10 +80,15 @@ class SessionUse:
 
     place: Place
     state: SessionState
-    started: bool = False
+    seen_running: bool = False
     cause: Cause | None = None
     ran_s: float = 0.0
     numbers: messages.SessionEnded | None = None
+
+    @property
+    def started(self) -> bool:
+        """Seen by the fleet, or by the device's own record."""
+        return self.seen_running or (self.numbers is not None and self.numbers.elapsed_s > 0.0)
 
     @property
     def ending(self) -> Ending:
@@ -162,12 +167,12 @@ def _followed(usage: Usage, event: e.Event, session_id: str, *, starts: bool = F
     """The session is where the fleet's own fold has it."""
     use, session = usage.sessions[session_id], usage.state.durable.sessions[session_id]
     place = use.place
-    if starts and not use.started:
+    if starts and not use.seen_running:
         place = place._replace(day=_today(usage, event))
     usage.sessions[session_id] = replace(
         use,
         place=place,
-        started=use.started or starts,
+        seen_running=use.seen_running or starts,
         state=session.state,
         cause=session.cause,
         ran_s=min(session.ran_s, _longest_s(session)),
@@ -185,9 +190,7 @@ def _reported(usage: Usage, event: e.DeviceReported) -> None:
         _fault(usage, event, event.device, said.kind.value, said.session_id)
     elif isinstance(said.detail, messages.SessionEnded) and use is not None and use.place.device == event.device:
         assert said.session_id is not None
-        numbers = _better(use.numbers, said.detail)
-        started = use.started or numbers.elapsed_s > 0.0
-        usage.sessions[said.session_id] = replace(use, numbers=numbers, started=started)
+        usage.sessions[said.session_id] = replace(use, numbers=_better(use.numbers, said.detail))
 
 
 def _better(known: messages.SessionEnded | None, said: messages.SessionEnded) -> messages.SessionEnded:

@@ -242,8 +242,9 @@ def test_a_session_that_was_given_back_and_had_current_after_all_counts() -> Non
     clinic.after(125.0)
     assert clinic.standing() == []
     clinic.ran(session.session_id, 59.0)
-    assert clinic.standing() == []
-    # An end is told once; whatever is told later under its name is believed if it is whole and longer.
+    assert clinic.standing() == ["no"]
+    clinic.ran(session.session_id, 400.0)  # the first whole record stands
+    assert clinic.standing() == ["no"]
     other = Practice()
     other.asked()
     session = other.session_on()
