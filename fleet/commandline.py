@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import pushing, terminal
+from fleet import ledger, pushing, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -70,6 +70,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     release.add_argument("--service", action="store_const", const="service", help=says)
     _command(commands, "drain", "authorise nothing new; running sessions go on to their end", _drain)
     _command(commands, "undrain", "authorise again", _undrain)
+
+    client = _command(commands, "client", "what a client has had, and when the next session is possible", ledger.show)
+    client.add_argument("client", help="the client's token")
+
+    usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
 
     journal = commands.add_parser("journal", help="verify the journal, or read along")
     parts = journal.add_subparsers(required=True, metavar="WHAT")

@@ -340,7 +340,7 @@ class Clinic:
         stim = self.stims[name]
         stim.phase, stim.session_id, stim.latched, stim.shown = Phase.LATCHED, None, cause, {}
 
-    def restarts(self) -> None:
+    def restarts(self, host_boot: str = "host-boot-1") -> None:
         """The fleet is killed and comes back with its journal: nothing fleeting is left."""
         self.state = State(durable=deepcopy(self.state.durable))
-        self.hears(inputs.TookOver("host-boot-1", self.now_s, self.wall_s))
+        self.hears(inputs.TookOver(host_boot, self.now_s, self.wall_s))

@@ -34,11 +34,11 @@ def a_long_day() -> Clinic:
     stim.holds, stim.latched, stim.phase, stim.oldest_n, stim.fleet_n = Holds.of(), None, Phase.IDLE, 9, 30
     clinic.says("stim-12", stim.birth())
     clinic.shows("stim-12")
-    clinic.authorised(request_id="r3")
+    clinic.authorised(client="c-4713", request_id="r3")
     clinic.cancels()
     stim.phase, stim.session_id = Phase.IDLE, None
     clinic.shows("stim-12")
-    clinic.armed(request_id="r10")  # started just before it was cancelled
+    clinic.armed(client="c-4713", request_id="r10")  # started just before it was cancelled
     clinic.cancels()
     overtaken = clinic.session_on().cancel_id
     assert overtaken is not None
@@ -48,11 +48,11 @@ def a_long_day() -> Clinic:
     clinic.says("stim-12", stim.ended(Cause.COMPLETED))
     stim.phase, stim.session_id = Phase.IDLE, None
     clinic.shows("stim-12")
-    clinic.asks(request_id="r5")
+    clinic.asks(client="c-4714", request_id="r5")
     declined = clinic.session_on().authorisation.command_id
     clinic.says("stim-12", AckMessage(7, declined, AckStatus.REFUSED, None, None, WALL))
     clinic.shows("stim-12")
-    clinic.asks(request_id="r6")
+    clinic.asks(client="c-4714", request_id="r6")
     clinic.now_s += 200.0
     clinic.after(0.0)
     clinic.now_s += 5.0

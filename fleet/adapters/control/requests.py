@@ -125,16 +125,24 @@ class AskAlarms(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskClient(Strict):
+    """What the dose ledger holds of a client."""
+
+    op: Literal["client_show"]
+    client: ClientToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskStatus(Strict):
     op: Literal["status"]
 
 
 # What the core decides, and what is only read.
 Decided = AskSession | AskCancel | AskStop | AskConfirmOff | AskRelease | AskDrain | AskUndrain
-Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskStatus
+Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus
 OPS = (
     "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, undrain, devices, "
-    "alarms, status"
+    "alarms, client_show, status"
 )
 
 

@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from fleet.adapters.journal.errors import JournalCorrupt, UnknownStored, Unstorable
 
@@ -32,6 +32,16 @@ class Form:
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.type)
+
+
+def grown(event: type[Any], version: int) -> Form:
+    """An old version that differs from the present one in nothing but keys that it lacks and that have defaults."""
+    present = Form(event, event.__name__)
+
+    def upgrade(body: Any) -> Any:
+        return present.adapter.validate_json(to_json(body), strict=True)
+
+    return Form(event, event.__name__, version, upgrade)
 
 
 class Forms:
