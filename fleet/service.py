@@ -294,6 +294,8 @@ class _Service:
             "journal_refusing": journal.refusing,
             "draining": owner.state.durable.draining,
             "outbox": downlink.waiting,
+            "heard": {channel.value: count for channel, count in intake.heard.items()},
+            "sent": {channel.value: count for channel, count in downlink.sent.items()},
             "refused": _counts(intake.counts.items()),
             "refused_by_core": _counts(owner.counts.items()),
             "undelivered": _counts(downlink.counts.items()),

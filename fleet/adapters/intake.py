@@ -15,7 +15,7 @@ from typing import Any, Protocol
 
 from broker.contract.messages import Telemetry
 from broker.contract.shapes import COUNT_MAX
-from broker.contract.topics import CHANNELS, FLEET, ROOT, UPLINKS, Channel, Direction, topic_for
+from broker.contract.topics import CHANNELS, FLEET, ROOT, UPLINKS, Address, Channel, Direction, topic_for
 from broker.wire import sealed
 from fleet.core.inputs import Received, Rejected, Unreadable
 from fleet.keyring import Keyring
@@ -41,7 +41,9 @@ class Inbox(Protocol):
 
 
 class Intake:
-    """Opens what arrives. `counts` holds, by (channel, reason), all that was refused and shed."""
+    """Opens what arrives. `heard` counts, by channel, what went into the inbox; `counts`, by (channel, reason), all
+    that was refused and shed.
+    """
 
     def __init__(
         self,
@@ -57,6 +59,7 @@ class Intake:
             *((f"{ROOT}/{site}/+/{row.channel}", row.qos) for row in UPLINKS),
             (topic_for(site, FLEET, Channel.ECHO), 0),
         )
+        self.heard: Counter[Channel] = Counter()
         self.counts: Counter[tuple[Channel | None, str]] = Counter()
         self._echo_topic = topic_for(site, FLEET, Channel.ECHO)
         self._opener = sealed.Opener(site, Direction.UPLINK, keyring)
@@ -77,7 +80,7 @@ class Intake:
         match opened:
             case sealed.Received(address, message) if arrived.qos == CHANNELS[address.channel].qos:
                 self._keyring.heard(address.device, dict(arrived.user_properties)["kid"])
-                await self._take(address.device, message, arrived.retained)
+                await self._take(address, message, arrived.retained)
             case sealed.Received(address, _):
                 await self._reject(address.device, address.channel, REJECTED_QOS)
             case sealed.Refused(address, reason, _, authentic):
@@ -92,12 +95,14 @@ class Intake:
             case sealed.Stopped(address):
                 raise AssertionError(f"a stop is no uplink: {address}")
 
-    async def _take(self, device: str, message: Any, retained: bool) -> None:
-        item = Received(device, message, self._boottime(), self._walltime(), retained)
+    async def _take(self, address: Address, message: Any, retained: bool) -> None:
+        item = Received(address.device, message, self._boottime(), self._walltime(), retained)
         if not isinstance(message, Telemetry):
             await self._inbox.put(item)
         elif not self._inbox.offer(item):
             self.counts[Channel.TELEMETRY, "shed"] += 1
+            return
+        self.heard[address.channel] += 1
 
     async def _reject(self, device: str | None, channel: Channel | None, reason: str) -> None:
         self.counts[channel, reason] += 1
