@@ -40,7 +40,6 @@ from agents.steps import (
     Durable,
     Heard,
     HeardStop,
-    Input,
     Output,
     Persist,
     Press,

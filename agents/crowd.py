@@ -1,4 +1,4 @@
-"""Many agents in one process, each the real one: link, certificate, spool, latch, panel. Their stimulators are simulated.
+"""Many agents in one process, each the real one: link, certificate, spool, latch, panel; stimulators are simulated.
 
     event loop: links, panels, the bench's sockets   one thread: every control loop   a thread each: latch and spool
 
