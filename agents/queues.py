@@ -77,11 +77,10 @@ class Inbox:
         self._call()
 
     def take(self, timeout_s: float) -> list[Input]:
-        """All that has arrived, stops first; waits for it, at most `timeout_s`."""
+        """All that has arrived, stops first; waits for it, at most `timeout_s`, if that is above zero."""
         with self._arrived:
-            self._arrived.wait_for(
-                lambda: self._stops or self._first or self._others or self._woken, max(0.0, timeout_s)
-            )
+            if timeout_s > 0.0:
+                self._arrived.wait_for(lambda: self._stops or self._first or self._others or self._woken, timeout_s)
             taken = [*self._stops.values(), *self._first, *self._others]
             self._stops.clear()
             self._first.clear()

@@ -6,14 +6,16 @@ What arrives is taken in before what is merely due, so a stop waits for one visi
 
 import heapq
 import itertools
+import math
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from agents.control import TICK_S, Control
 
 LATE_MS_MAX: Final = 1_000
-_GOLDEN: Final = 0.618  # spreads any number of controls evenly over a tick
+SLOTS: Final = 10  # of a tick: those of one slot are visited in one go, for each wake of a thread costs the others
+_SLOT_S: Final = TICK_S / SLOTS
 
 
 class Lateness:
@@ -58,7 +60,7 @@ class Rounds:
 
     def take_on(self, control: Control) -> None:
         with self._news:
-            control.due_s += TICK_S * (len(self._ended) * _GOLDEN % 1.0)
+            control.due_s = _slot_after(control.due_s) + _SLOT_S * (len(self._ended) % SLOTS)
             self._ended[control] = threading.Event()
             self._put_down(control)
             self._news.notify()
@@ -83,6 +85,7 @@ class Rounds:
                     self._ended[control].set()
                 elif control.due_s != before_s:
                     self.lateness.note(control.late_s)
+                    control.due_s = _slot_after(control.due_s - 1e-6)
                     with self._news:
                         self._put_down(control)
 
@@ -94,15 +97,16 @@ class Rounds:
                 self._called.clear()
                 if called:
                     return called
-                wait_s = self._wait_s()
-                if wait_s is not None and wait_s <= 0.0:
-                    return (heapq.heappop(self._due)[2],)
-                self._news.wait(wait_s)
+                if due := tuple(self._take_due()):
+                    return due
+                self._news.wait(self._due[0][0] - self._boottime_s() if self._due else None)
 
-    def _wait_s(self) -> float | None:
-        while self._due and (self._due[0][0] != self._due[0][2].due_s or not self._is_on(self._due[0][2])):
-            heapq.heappop(self._due)
-        return self._due[0][0] - self._boottime_s() if self._due else None
+    def _take_due(self) -> Iterator[Control]:
+        now_s = self._boottime_s()
+        while self._due and self._due[0][0] <= now_s:
+            due_s, _, control = heapq.heappop(self._due)
+            if due_s == control.due_s and self._is_on(control):
+                yield control
 
     def _is_on(self, control: Control) -> bool:
         """Called before it has begun, or after it has ended, a control is not visited."""
@@ -110,3 +114,7 @@ class Rounds:
 
     def _put_down(self, control: Control) -> None:
         heapq.heappush(self._due, (control.due_s, next(self._order), control))
+
+
+def _slot_after(at_s: float) -> float:
+    return math.ceil(at_s / _SLOT_S) * _SLOT_S
