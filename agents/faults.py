@@ -87,7 +87,11 @@ def watched(watch: Watch, now_s: float, reading: Reading | None, drive: Drive) -
 
 
 def ordered(watch: Watch, now_s: float, before: Drive, drive: Drive) -> Watch:
-    """The watch after the drive changed from `before` to `drive`."""
+    """The watch after the drive changed from `before` to `drive`. Until this moment `before` may have been in force:
+    after a hold-up the pulses of its last window are older than any reading, and yet what was ordered.
+    """
+    if before.enabled and drive.setting_ma < before.setting_ma:
+        watch = changed(watch, driven=(*watch.driven, (now_s, before.setting_ma)))
     if drive.enabled:
         period_s = drive.pattern.pulse_period_s if drive.pattern is not None else watch.pulse_period_s
         return changed(watch, pulse_period_s=period_s, was_driven=True, zero_measured=False)
