@@ -13,10 +13,23 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
-    says = "a small clinic on this machine: a session runs, a stop is pushed, zero current is measured"
+    says = "a clinic of real processes on this machine: sessions run, things go wrong, stops end at measured zero"
     parser = commands.add_parser("demo", help=says, description=says)
+    parser.add_argument("--rooms", type=_whole(1, 99), default=4, help="how many rooms (default: 4)")
+    parser.add_argument("--devices", type=_whole(1, 99), default=12, help="how many stimulators (default: 12)")
+    parser.add_argument(
+        "--for",
+        type=_seconds(10.0),
+        default=75.0,
+        dest="seconds",
+        metavar="SECONDS",
+        help="how long it is open (default: 75)",
+    )
+    parser.add_argument(
+        "--report", type=Path, metavar="FILE", help="write what was counted and measured there, as JSON"
+    )
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep keys, journal, logs and true output there")
-    parser.add_argument("--seed", type=int, default=0, help="of the simulated stimulators")
+    parser.add_argument("--seed", type=int, default=0, help="who is treated where, what goes wrong and when")
     parser.set_defaults(run=_demo)
 
 

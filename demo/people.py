@@ -6,6 +6,7 @@ written down by themselves: an observer need not believe any agent about it.
 
 import asyncio
 import contextlib
+import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import asdict, dataclass, field
@@ -18,7 +19,7 @@ from fleet.words import refusal_words
 
 RULE_SET: Final = "ems-2026-1"
 AGAIN_S: Final = 0.3  # a person who is told "not yet" presses again
-LOOKS_S: Final = 2.0  # how often a therapist looks at the panel in between
+LOOKS_S: Final = 1.5  # how often a therapist looks at the panel in between
 PATIENCE_S: Final = 20.0  # what is not taken within so long is given up
 PUTS_BACK_S: Final = 1.5  # a person sees a pad that has come off, and presses it on
 STEP_MA: Final = 2.0
@@ -84,6 +85,7 @@ class Therapist:
         self._panel = panel
         self._level_ma = 0.0
         self._started = False
+        self._looked_s = -math.inf
 
     async def work(self, visits: Iterable[Visit], began_s: float) -> None:
         """One visit after the other until the house closes; then nothing is left running."""
@@ -146,18 +148,17 @@ class Therapist:
 
     async def _attend(self, until_s: float) -> bool:
         """Be there until then, and mend what can be mended; False: the session is over, or the house closes."""
-        while True:
-            left_s = until_s - self._house.boottime_s()
-            if left_s <= 0.0:
-                return True
+        while (left_s := until_s - self._house.boottime_s()) > 0.0:
             if not await self._house.pause(min(left_s, LOOKS_S)):
                 return False
-            if left_s >= LOOKS_S and not await self._goes_on():
+            if self._house.boottime_s() - self._looked_s >= LOOKS_S and not await self._goes_on():
                 return False
+        return True
 
     async def _goes_on(self) -> bool:
         """Look at the panel. A session that the device has paused is resumed, and brought back to where it was."""
         seen = await self._look()
+        self._looked_s = self._house.boottime_s()
         if seen is None:
             return True  # nobody knows
         if self.session_id is None or not self.session_id.startswith(seen.session):

@@ -199,9 +199,10 @@ class _Host:
             case "truth":
                 return self._truth(stimulator)
             case "fault":
-                stimulator.advance(self.clock())
-                stimulator.suffer(fault_from(said.get("fault")))
-                return {"done": True}
+                fault, now_s = fault_from(said.get("fault")), self.clock()
+                stimulator.advance(now_s)
+                stimulator.suffer(fault)
+                return {"done": True, "at_s": now_s}
             case "heal":
                 stimulator.heal(fault_from({"kind": said.get("kind")}).kind)
                 return {"done": True}
