@@ -107,10 +107,15 @@ class Clinic:
         Raises:
             DidNotHappen: something does not come up in its time.
         """
-        for process in self.processes:
-            if process in self.agents.values() and self._cabled:
-                await_that("the bench is ready", self._cables_lie, UP_WITHIN_S, self.stimulators.last_words)
+        for process in (self.broker, self.fleet, *((self.stimulators,) if self._alone else ())):
             process.start()
+        # What is said before the fleet listens is lost.
+        await_that("the fleet is connected", self.answers, UP_WITHIN_S, self._last_words)
+        if self._cabled:
+            await_that("the bench is ready", self._cables_lie, UP_WITHIN_S, self.stimulators.last_words)
+        for process in self.processes:
+            if not process.was_started:
+                process.start()
         self.await_devices(self.devices)
 
     def close(self, before_fleet: Callable[[], None] = lambda: None) -> list[str]:
@@ -171,9 +176,9 @@ class Clinic:
         return ask(self.fleet_dir / "control.sock", request)
 
     def answers(self) -> bool:
-        """Whether the fleet service answers people."""
+        """Whether the fleet service answers people, and is connected to the broker."""
         try:
-            return bool(self.ask(op="status")["ok"])
+            return bool(self.ask(op="status")["connected"])
         except FleetUnreachable:
             return False
 

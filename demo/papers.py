@@ -43,7 +43,7 @@ def provision_missing(
     new = tuple(device for device in wanted if device not in registry.devices)
     if new and not (ca_dir / "ca.key").exists():
         raise CannotSimulate(
-            f"{_some(new)} not on the list of {site_dir}, and there is no CA in {ca_dir} to put them there (--ca-dir). "
+            f"Not on the list of {site_dir}: {some(new)}, and there is no CA in {ca_dir} to put them on it (--ca-dir). "
             f"By hand: stimfleet provision device {new[0]} --site-dir {site_dir} --room {wanted[new[0]]} "
             f"--serial SN-{new[0]} --model {MODEL} --out {papers_dir / new[0]}"
         )
@@ -85,7 +85,10 @@ def operator_of(site_dir: Path, ca_dir: Path, now: datetime) -> str:
     return OPERATOR
 
 
-def _some(devices: tuple[str, ...]) -> str:
-    if len(devices) == 1:
-        return f"{devices[0]} is"
-    return f"{devices[0]} to {devices[-1]} ({len(devices)}) are"
+def some(devices: tuple[str, ...]) -> str:
+    """So many devices in a few words.
+
+    >>> some(("stim-01",)), some(("stim-01", "stim-02", "stim-03"))
+    ('stim-01', 'stim-01 to stim-03 (3)')
+    """
+    return devices[0] if len(devices) == 1 else f"{devices[0]} to {devices[-1]} ({len(devices)})"

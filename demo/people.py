@@ -88,7 +88,11 @@ class Therapist:
         self._looked_s = -math.inf
 
     async def work(self, visits: Iterable[Visit], began_s: float) -> None:
-        """One visit after the other until the house closes; then nothing is left running."""
+        """One visit after the other until the house closes; then nothing is left running.
+
+        A device that came up latched is reset first.
+        """
+        await self._leave_it_idle()
         for visit in visits:
             left_s = began_s + visit.at_s - self._house.boottime_s()
             if not await self._house.pause(left_s) or self.out_of_use:

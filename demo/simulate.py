@@ -2,6 +2,7 @@
 
 import argparse
 import asyncio
+import contextlib
 import logging
 import resource
 import secrets
@@ -97,7 +98,7 @@ class _Simulation:
         began_s = _boottime_s()
         new, self.registry = papers.provision_missing(given.site_dir, given.ca_dir, given.papers_dir, rooms, now)
         if new:
-            _say(f"{len(new)} devices put on the list in {_boottime_s() - began_s:.1f} s: {new[0]} to {new[-1]}.")
+            _say(f"Put on the list in {_boottime_s() - began_s:.1f} s: {papers.some(new)}.")
             reload_broker(given.site_dir, time.monotonic)
         if self.day.visits:
             self.operator = papers.operator_of(given.site_dir, given.ca_dir, now)
@@ -118,26 +119,27 @@ class _Simulation:
             agents.add_done_callback(lambda _: ready.set())  # refused: nobody waits for ever
             await up
             if not agents.done():
-                _say(f"simulate ready: {len(self.devices)} agents after {_boottime_s() - began_s:.1f} s")
+                _say(f"simulate ready after {_boottime_s() - began_s:.1f} s: {papers.some(self.devices)}")
                 await self._live()
             closed.set()
         _say(_lateness_words(agents.result()))
 
     async def _live(self) -> None:
-        used_s, began_s = _cpu_s(), _boottime_s()
+        fleet = self.arguments.fleet_dir / "control.sock"
         house = House(
-            self.arguments.fleet_dir / "control.sock",
+            fleet,
             self.operator,
             _boottime_s,
             time.time,
             self._tell,
             asyncio.Event(),
         )
+        if self.day.visits:
+            await self._await_devices(house)
+        used_s, began_s = _cpu_s(), _boottime_s()
         async with asyncio.TaskGroup() as people:
-            people.create_task(self._close(house, began_s), name="simulate: closing time")
-            if self.day.visits:
-                await self._await_devices(house)
-            self._employ(people, house)
+            people.create_task(self._close(house), name="simulate: closing time")
+            self._employ(people, house, began_s)
         lived_s = _boottime_s() - began_s
         _say(
             f"{len(self.devices)} agents for {lived_s:.0f} s: {_cpu_s() - used_s:.1f} s of CPU, "
@@ -147,20 +149,16 @@ class _Simulation:
         if taken:
             _say("People pressed: " + ", ".join(f"{button} {count}" for button, count in sorted(taken.items())))
 
-    async def _close(self, house: House, began_s: float) -> None:
+    async def _close(self, house: House) -> None:
         """The house closes after its time, or when somebody ends it."""
-        seconds = self.arguments.seconds
-        try:
-            async with asyncio.timeout(None if seconds is None else began_s + seconds - _boottime_s()):
+        with contextlib.suppress(TimeoutError):  # closing time
+            async with asyncio.timeout(self.arguments.seconds):
                 await self.end.wait()
-        except TimeoutError:
-            pass  # closing time
         house.closing.set()
 
-    def _employ(self, people: asyncio.TaskGroup, house: House) -> None:
+    def _employ(self, people: asyncio.TaskGroup, house: House, began_s: float) -> None:
         """A therapist for each device that has visits: agents of the day's own, or of nobody's."""
         assert self.registry is not None
-        began_s = _boottime_s()
         run_id = None if self.arguments.script else secrets.token_hex(2)
         for device in sorted({visit.device for visit in self.day.visits}):
             panel = self.arguments.data_dir / device / SOCKET_NAME
@@ -175,20 +173,20 @@ class _Simulation:
             people.create_task(FrontDesk(house).work(self.day.stops, began_s), name="simulate: front desk")
 
     async def _await_devices(self, house: House) -> None:
-        """Until the fleet sees every device fresh and idle. Raises: CannotSimulate: it does not."""
-        give_up_s = _boottime_s() + UP_WITHIN_S
-        while not house.closing.is_set():
+        """Until the fleet has heard every device since it is up. Raises: CannotSimulate: it does not."""
+        began_s = _boottime_s()
+        while not self.end.is_set():
+            waited_s, missed = _boottime_s() - began_s, set(self.devices)
             try:
                 rows = (await ask(house.fleet_socket, op="devices"))["devices"]
+                missed -= {row["device"] for row in rows if row["has_its_settings"] and row["silent_s"] <= waited_s}
+                why = f"it misses {', '.join(sorted(missed)[:5])}"
             except Unanswered as unanswered:
-                why, rows = f"the fleet: {unanswered}", []
-            ready = {row["device"] for row in rows if row["presence"] == "fresh" and row["has_its_settings"]}
-            if ready >= set(self.devices):
+                why = f"the fleet: {unanswered}"
+            if not missed:
                 _say("The fleet sees every device: the day begins.")
                 return
-            if rows:
-                why = f"it misses {', '.join(sorted(set(self.devices) - ready)[:5])}"
-            if _boottime_s() > give_up_s:
+            if waited_s > UP_WITHIN_S:
                 raise CannotSimulate(f"The fleet does not see every device within {UP_WITHIN_S:.0f} s: {why}")
             await house.pause(0.2)
 

@@ -148,8 +148,8 @@ class _Story:
             telling.create_task(narrator.narrate(over), name="demo: narrator")
             telling.create_task(narrator.tell_how_it_stands(closing), name="demo: how it stands")
             telling.create_task(self._count(closing), name="demo: counts")
-            telling.create_task(self._close_doors(house, began_s), name="demo: closing time")
             async with asyncio.TaskGroup() as people:
+                people.create_task(self._close_doors(house, began_s), name="demo: closing time")
                 for device, therapist in therapists.items():
                     people.create_task(therapist.work(demo.of(device), began_s), name=f"demo: therapist at {device}")
                 for incident in demo.incidents:
