@@ -10,7 +10,7 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 # What has to be proved to the last branch (docs/hazards.md): the contract, the pure parts of the agent, the core.
-PURE := interlock session turn hearing hand readings faults presses commands state telemetry
+PURE := interlock session turn hearing hand readings faults presses commands state telemetry changed
 empty :=
 PROVED := broker/contract/*,fleet/core/*$(subst $(empty) $(empty),,$(PURE:%=,agents/%.py))
 # Most of the tests wait for real processes: two of them at a time halve the time. A file's tests stay together.
