@@ -35,7 +35,7 @@ STARTING_S_MAX = 120.0  # without a sign of life before that; waiting for the lo
 END_S_MAX = 8.0  # from SIGTERM to SIGKILL
 KEEP_ALIVE_S = 0.5  # how often systemd is told that we live
 PR_SET_PDEATHSIG = 1
-ENDS_ALL = frozenset({service.EXIT_ENDED, service.EXIT_TAKEN_OVER})
+ENDS_ALL = frozenset({service.EXIT_ENDED, service.EXIT_TAKEN_OVER, service.EXIT_JOURNAL})
 
 
 def supervise(settings: Settings) -> int:
@@ -45,7 +45,7 @@ def supervise(settings: Settings) -> int:
 
 
 def keep_running(run: Run) -> int:
-    """Fork `run`, again whenever it dies; return its exit status when it ended in order, was taken over or refused."""
+    """Fork `run`, again whenever it dies; its exit status when starting again is no use (`ENDS_ALL`, or refused)."""
     assert threading.active_count() == 1, "a fork takes only the calling thread along"
     gc.collect()
     gc.freeze()  # the workers share these pages, and their collector never looks at them

@@ -36,6 +36,7 @@ COMPOSITION_ROOTS: Final = {
     "broker/commandline.py": "certificates begin at the time of the command that issues them",
     "fleet/service.py": "the composition root of the fleet service",
     "fleet/commandline.py": "the moment of a screening",
+    "fleet/keeping.py": "what is set aside is named for the moment",
     "fleet/pushing.py": "how long a person waits for measured zero",
     "fleet/terminal.py": "how long a person waits for an answer",
     "demo/clinic.py": "a scripted person's clock",

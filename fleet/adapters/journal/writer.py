@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from fleet.adapters.journal.errors import JournalUnwritable
+from fleet.adapters.journal.errors import JournalError, JournalUnwritable
 from fleet.adapters.journal.restore import Fold, Restored, restore
 from fleet.adapters.journal.rows import EVENTS, SNAPSHOTS, Row, Tip, next_row, open_database
 
@@ -64,8 +64,9 @@ class Journal(Generic[State, Stored]):
         try:
             with self._engine.connect() as connection:
                 self.restored: Restored[State] = restore(connection, fold, alive)
-        except sa.exc.DBAPIError as error:
-            raise JournalUnwritable(f"the journal cannot be read: {error.orig}") from error
+        except JournalError:
+            self._engine.dispose()
+            raise
         self._tip = self.restored.tip
         self._waiting: list[_Batch] = []
         self._waiting_rows = 0

@@ -1,0 +1,18 @@
+"""What the journal of a fleet stores: its events in every version that was ever written, and the state's snapshot.
+
+A class of event whose fields change gets a higher `version`, and its old form a row in `OLDER` that says how what was
+written then reads now. tests/journal/test_golden.py holds this to journals that were written before.
+"""
+
+from fleet.adapters.journal.forms import Form, Forms
+from fleet.adapters.journal.restore import Fold
+from fleet.adapters.journal.writer import Journal
+from fleet.core.events import Event
+from fleet.core.evolve import evolve
+from fleet.core.state import Durable, State, restored
+
+# Form(TheEvent, "TheEvent", 1, upgrade=lambda old: TheEvent(**old, new_field=...)): what it meant when it was written.
+OLDER: tuple[Form, ...] = ()
+
+FleetJournal = Journal[State, Durable]
+FOLD: Fold[State, Durable] = Fold(State, evolve, Forms.of(Event, OLDER), Durable, restored)
