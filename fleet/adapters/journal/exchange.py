@@ -3,9 +3,10 @@
 The order is the whole point:
 
 1. The backup is copied beside the journal and proved there: the whole chain, and that this program can read every row.
-2. The journal is made one file: SQLite takes its write-ahead log in, which it only can while nobody else has it open.
-   One that SQLite cannot open keeps its parts as they are; it was no journal that anybody could lead from.
-3. It gets a second name in the quarantine folder, and that is on the disk.
+2. Every part of the journal gets a second name in the quarantine folder, before SQLite touches it: it throws away a log
+   that it cannot make sense of.
+3. The journal is made one file: SQLite takes the log in, which it only can while nobody else has the journal open. One
+   that SQLite cannot open keeps its parts as they are; nobody could have led from it.
 4. The copy takes over the first name, in one step.
 
 Nothing is ever deleted. The caller holds the one-instance lock.
@@ -66,14 +67,16 @@ def put_back(
         sync(made)
         aside, common, before = None, None, None
         if journal.exists():
-            whole = _make_one_file(journal)
-            if whole:
-                common, before = _parting(journal, made)
             aside = _set_aside(journal, quarantine)
-            if not whole:
-                _take_log_away(journal)
+            if _make_one_file(journal):
+                common, before = _parting(journal, made)
+                _take_log_away(aside)  # what was in it is in the file
+            _take_log_away(journal)
         made.replace(journal)
         sync_folder(journal.parent)
+    except CopyRefused:
+        _forget_interrupted(journal, quarantine.parent)
+        raise
     finally:
         remove(made)
     return Exchanged(verified, aside, common, before)
@@ -145,7 +148,7 @@ def _set_aside(journal: Path, quarantine: Path) -> Path:
 
 
 def _take_log_away(journal: Path) -> None:
-    """Take the first names of a log that has a second one: SQLite would play it into the file that comes."""
+    """Take away a name of the log: SQLite would play it into whatever file stands beside it."""
     for suffix in PARTS[1:]:
         journal.with_name(f"{journal.name}{suffix}").unlink(missing_ok=True)
     sync_folder(journal.parent)
