@@ -11,7 +11,8 @@ from fleet.core.events import Event
 from fleet.core.evolve import evolve
 from fleet.core.state import Durable, State, restored
 
-# Form(TheEvent, "TheEvent", 1, upgrade=lambda old: TheEvent(**old, new_field=...)): what it meant when it was written.
+# What each meant when it was written: `grown(TheEvent, 1)` where it only lacked fields that have a default now, else
+# Form(TheEvent, "TheEvent", 1, upgrade=...), which takes its parsed JSON.
 OLDER: tuple[Form, ...] = ()
 
 FleetJournal = Journal[State, Durable]

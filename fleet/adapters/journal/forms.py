@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from fleet.adapters.journal.errors import JournalCorrupt, UnknownStored, Unstorable
 
@@ -32,6 +32,14 @@ class Form:
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.type)
+
+
+def grown(type_: type[Any], version: int) -> Form:
+    """An old version that only lacked fields that have defaults now: it reads as if it had said these."""
+    present = Form(type_, type_.__name__)
+    return Form(
+        type_, type_.__name__, version, upgrade=lambda old: present.adapter.validate_json(to_json(old), strict=True)
+    )
 
 
 class Forms:
