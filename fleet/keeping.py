@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from itertools import chain, count
 from pathlib import Path
 from typing import TextIO
 
@@ -99,7 +100,7 @@ def restore(args: argparse.Namespace) -> int:
 
     args.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
     _refuse_another_account(args.data_dir)
-    quarantine = args.data_dir / QUARANTINE / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%SZ}"
+    quarantine = _new_name(args.data_dir / QUARANTINE / f"journal-{datetime.now(UTC):%Y%m%dT%H%M%SZ}")
     try:
         with (
             not_running(args.data_dir / LOCK, "stimfleet journal restore"),
@@ -121,6 +122,12 @@ def restore(args: argparse.Namespace) -> int:
     if done.aside is not None:
         _say_what_is_aside(done.aside, done.verified.rows, done.common, done.before)
     return 0
+
+
+def _new_name(folder: Path) -> Path:
+    """The folder's name, or the next one that is free."""
+    numbered = (folder.with_name(f"{folder.name}-{number}") for number in count(2))
+    return next(name for name in chain([folder], numbered) if not name.exists())
 
 
 def _say_what_is_aside(aside: Path, rows: int, common: int | None, before: int | None) -> None:

@@ -24,6 +24,7 @@ from fleet.stored import FOLD
 from tests.core.long_day import a_long_day
 
 FOLDER = Path(__file__).with_name("golden")
+LONG_DAY = FOLDER / "AuthorisationAccepted-1.jsonl"  # the first that was stored: it has every event of its time
 COMMAND = "python -m tests.journal.golden"
 AT = "2026-11-25T09:00:00.000Z"
 Key = tuple[str, int]

@@ -20,18 +20,17 @@ from fleet.adapters.journal.reading import JournalReader, Told
 from fleet.adapters.journal.restore import verify_journal
 from fleet.adapters.journal.salvage import Damaged
 from tests.adapters.test_journal import AT, Counted, open_journal
-from tests.journal.golden import database_of, journals, rows_of
+from tests.journal.golden import LONG_DAY, database_of, rows_of
 from tests.journal.tally import FOLD
 
-GOLDEN = journals()[0]
-DAY = rows_of(GOLDEN)
+DAY = rows_of(LONG_DAY)
 
 
 @pytest.fixture
 def data_dir(tmp_path: Path) -> Path:
     """A fleet's folder, after the long day."""
     (tmp_path / "data").mkdir()
-    database_of(GOLDEN, tmp_path / "data" / "journal.db")
+    database_of(LONG_DAY, tmp_path / "data" / "journal.db")
     return tmp_path / "data"
 
 

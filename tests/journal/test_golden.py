@@ -17,7 +17,7 @@ from fleet.core.happened import Happened
 from fleet.core.state import Durable, State
 from fleet.stored import FOLD
 from tests.adapters.test_journal import Disk
-from tests.journal.golden import COMMAND, database_of, differences, journals, missing, rows_of, state_file
+from tests.journal.golden import COMMAND, LONG_DAY, database_of, differences, journals, missing, rows_of, state_file
 
 NEW_VERSION = (
     "What is on the disks of clinics cannot change. Give the class a higher `version`, its old form a row in OLDER of "
@@ -102,15 +102,14 @@ RENAMED = Form(
 @pytest.mark.parametrize("older", [GROWN, RENAMED])
 def test_an_event_of_an_older_version_folds_to_the_same_state(tmp_path: Path, older: Form) -> None:
     """A program of a later day, in which an order to drain has a reason, reads what ours wrote and writes its own."""
-    (journal, *_) = (each for each in journals() if any(row.name == "DrainOrdered" for row in rows_of(each)))
-    path = database_of(journal, tmp_path / "journal.db")
+    path = database_of(LONG_DAY, tmp_path / "journal.db")
     present = [Form(one, one.__name__, one.version) for one in get_args(Event) if one is not DrainOrdered]
     old = replace(older, name="DrainOrdered")
     new = Form(DrainExplained, "DrainOrdered", DrainExplained.version)
     later = replace(FOLD, forms=Forms([*present, new, old]), evolve=evolve)
     assert opened(path, later).durable == opened(path).durable
 
-    (row,) = (row for row in rows_of(journal) if row.name == "DrainOrdered")
+    (row,) = (row for row in rows_of(LONG_DAY) if row.name == "DrainOrdered")
     read = later.forms.load(row.position, row.name, row.version, row.body)
     said = json.loads(row.body)["issued_by"]
     assert read.why == "not said"
