@@ -24,7 +24,7 @@ demo: ## run a clinic on this machine
 	@exec .venv/bin/stimfleet demo $(ARGS)
 
 test: ## pass the tests; all of them also prove every branch of the proved parts
-	@tools/set-up broker
+	@tools/set-up broker strace
 ifeq ($(strip $(ARGS)),)
 	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=
 	@.venv/bin/coverage report --include '$(PROVED)' --fail-under 100

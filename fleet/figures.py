@@ -12,7 +12,8 @@ from fleet.adapters.metrics import Figures
 from fleet.core.presence import Liveness, liveness
 from fleet.core.state import OPEN_STATES, State
 from fleet.inbox import Inbox
-from fleet.owner import FleetJournal, Owner
+from fleet.owner import Owner
+from fleet.stored import FleetJournal
 from fleet.tally import OTHER, Tally
 
 

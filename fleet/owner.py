@@ -14,28 +14,20 @@ from broker.contract.messages import Authorisation
 from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
 from fleet.adapters.journal.errors import JournalUnwritable
-from fleet.adapters.journal.forms import Forms, grown
-from fleet.adapters.journal.restore import Fold
-from fleet.adapters.journal.writer import Journal
 from fleet.core import effects
 from fleet.core.decide import decide
-from fleet.core.events import Event, RegistryAdopted, SessionRefused, SessionState
-from fleet.core.evolve import evolve
+from fleet.core.events import SessionState
 from fleet.core.inputs import Input, Tick
-from fleet.core.state import Durable, State, restored, snapshot
+from fleet.core.state import snapshot
 from fleet.core.turn import Decision
 from fleet.inbox import Inbox
+from fleet.stored import FleetJournal
 
-FleetJournal = Journal[State, Durable]
 TURNS_A_BREATH = 64  # turns until the connections, the clock and the disk get their go
 # Decisions that wait for a disk that refuses: beyond the first bound no receipts wait, for the agents send again what
 # is not receipted; beyond the second the process ends rather than grow, as the journal itself does.
 RECEIPTS_UP_TO = 10_000
 AFTERWARDS_MAX = 100_000
-# Version 2: a refusal says from when on (`again_on`); a clinic has its time zone and its dose rules.
-OLDER_EVENTS = (grown(SessionRefused, 1), grown(RegistryAdopted, 1))
-FORMS = Forms.of(Event, OLDER_EVENTS)
-FOLD: Fold[State, Durable] = Fold(State, evolve, FORMS, Durable, restored)
 
 Answered = Callable[[str, effects.Reply], None]
 Turned = Callable[[Input, Decision], None]

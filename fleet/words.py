@@ -102,8 +102,14 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "DeviceReturned": lambda body: f"{_who(body)}: is there",
     "SettingsIssued": _settings,
     "DeviceReported": _reported,
-    "EventConflicted": lambda body: f"{_who(body)}: two different events under one number",
-    "EventUnreadable": lambda body: f"{_who(body)}: event {body['n']} cannot be read, set aside",
+    "EventConflicted": lambda body: (
+        f"{_who(body)}: two different events under one number, {body['event']['n']} of spool "
+        f"{body['event']['spool_id']}; the second is {body['event']['event_id']}"
+    ),
+    "EventUnreadable": lambda body: (
+        f"{_who(body)}: event {body['n']} of spool {body['spool_id']} cannot be read; the device sets it aside "
+        f"(payload SHA-256 {body['payload_sha256']})"
+    ),
     "SpoolGapFound": lambda body: f"{_who(body)}: events {body['from_n']} to {body['to_n']} are missing",
     "SessionRefused": lambda body: f"{_who(body)}: session refused, {len(body['refusals'])} reasons",
     "SessionAuthorised": lambda body: f"{_who(body)}: session {body['authorisation']['session_id'][:8]} authorised",

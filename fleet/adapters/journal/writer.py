@@ -69,9 +69,6 @@ class Journal(Generic[State, Stored]):
         try:
             with self._engine.connect() as connection:
                 self.restored: Restored[State] = restore(connection, fold, alive)
-        except sa.exc.DBAPIError as error:
-            self._engine.dispose()
-            raise JournalUnwritable(f"the journal cannot be read: {error.orig}") from error
         except JournalError:
             self._engine.dispose()
             raise
