@@ -11,6 +11,7 @@ import json
 import sys
 from collections.abc import Iterator
 from dataclasses import asdict, fields, is_dataclass
+from datetime import date
 from enum import Enum
 from pathlib import Path
 from typing import Any, get_args
@@ -83,8 +84,14 @@ def differences(golden: Any, now: Any, where: str = "state") -> Iterator[str]:
         elif not isinstance(now, frozenset):
             for index, (was, value) in enumerate(zip(golden, now, strict=True)):
                 yield from differences(was, value, f"{where}[{index}]")
-    elif golden != (now.value if isinstance(now, Enum) else now):
+    elif golden != _as_json(now):
         yield f"{where} is {now!r}, it was {golden!r}"
+
+
+def _as_json(value: Any) -> Any:
+    if isinstance(value, Enum):
+        return value.value
+    return value.isoformat() if isinstance(value, date) else value
 
 
 def missing() -> set[Key]:

@@ -15,7 +15,7 @@ from fleet.core.device_events import DrainOrdered
 from fleet.core.events import Event
 from fleet.core.happened import Happened
 from fleet.core.state import Durable, State
-from fleet.stored import FOLD
+from fleet.stored import FOLD, OLDER
 from tests.adapters.test_journal import Disk
 from tests.journal.golden import COMMAND, LONG_DAY, database_of, differences, journals, missing, rows_of, state_file
 
@@ -106,7 +106,7 @@ def test_an_event_of_an_older_version_folds_to_the_same_state(tmp_path: Path, ol
     present = [Form(one, one.__name__, one.version) for one in get_args(Event) if one is not DrainOrdered]
     old = replace(older, name="DrainOrdered")
     new = Form(DrainExplained, "DrainOrdered", DrainExplained.version)
-    later = replace(FOLD, forms=Forms([*present, new, old]), evolve=evolve)
+    later = replace(FOLD, forms=Forms([*present, *OLDER, new, old]), evolve=evolve)
     assert opened(path, later).durable == opened(path).durable
 
     (row,) = (row for row in rows_of(LONG_DAY) if row.name == "DrainOrdered")
