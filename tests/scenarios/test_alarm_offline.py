@@ -1,10 +1,13 @@
 """A07, and losses that belong together: three of one room or site within a minute are one alarm."""
 
+import doctest
+from types import ModuleType
+
 import pytest
 
 from broker.contract.causes import AlarmCode, Cause
 from broker.contract.messages import EventKind
-from fleet.core import inputs
+from fleet.core import alarm_groups, alarm_state, inputs
 from fleet.core.alarm_groups import together
 from fleet.core.alarm_table import ROWS
 from fleet.core.registry import RegisteredDevice
@@ -156,6 +159,12 @@ def test_what_belongs_together_is_a_window_of_a_minute_with_three_in_it() -> Non
     two = {"a": 0.0, "b": 1.0, "c": 2.0, "x": 70.0, "d": 140.0, "e": 150.0, "f": 160.0}
     assert together(two) == [["a", "b", "c"], ["d", "e", "f"]]
     assert together({"a": 0.0, "b": 1.0, "c": None}) == []
+
+
+@pytest.mark.parametrize("module", [alarm_groups, alarm_state])
+def test_the_examples_run(module: ModuleType) -> None:
+    examples = doctest.testmod(module)
+    assert (examples.attempted, examples.failed) == (2, 0)
 
 
 # --- sessions that are lost together ----------------------------------------------------------------------------------
