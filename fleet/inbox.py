@@ -80,7 +80,9 @@ class Inbox:
 
     def _arrived(self, items: deque[Input], item: Input) -> None:
         items.append(item)
-        self.most = max(self.most, len(self))
+        waiting = len(self._ordinary) + len(self._urgent)
+        if waiting > self.most:
+            self.most = waiting
         if self._taker is not None:
             _wake(self._taker)
 
