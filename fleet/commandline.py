@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import pushing, terminal
+from fleet import keeping, ledger, pushing, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -51,6 +51,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     _command(commands, "status", "the fleet service itself: what it does, and what it cannot do", _status)
     _command(commands, "devices", "every device: where, how fresh, what it does", _devices)
+    alarms = _command(commands, "alarms", "what is wrong, gravest first, and what to do", _alarms)
+    alarms.add_argument("--all", action="store_true", help="also those that are over, newest first")
     stop = _command(commands, "stop", "emergency stop, followed until zero current is measured", pushing.push)
     stop.add_argument("device", help="device id, or all")
     stop.add_argument("--reason", default="pushed", help="a few words, no client data")
@@ -69,11 +71,33 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _command(commands, "drain", "authorise nothing new; running sessions go on to their end", _drain)
     _command(commands, "undrain", "authorise again", _undrain)
 
-    journal = commands.add_parser("journal", help="verify the journal, or read along")
+    client = _command(commands, "client", "what a client has had, and when the next session is possible", ledger.show)
+    client.add_argument("client", help="the client's token")
+
+    usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
+
+    _add_journal(commands)
+
+
+def _add_journal(commands: Any) -> None:
+    journal = commands.add_parser("journal", help="prove the record, read it, export it, back it up, put one back")
     parts = journal.add_subparsers(required=True, metavar="WHAT")
-    _command(parts, "verify", "check the whole hash chain", _verify)
-    tail = _command(parts, "tail", "what happened, in plain words", _tail)
+    verify = _command(parts, "verify", "check the whole hash chain", keeping.verify)
+    verify.add_argument("--tip", type=keeping.tip_hash, help="the hash of a row, kept elsewhere: must be in the chain")
+    tail = _command(parts, "tail", "what happened, in plain words", keeping.tail)
     tail.add_argument("--follow", action="store_true", help="go on reading")
+    export = _command(parts, "export", "every row as a line of JSON; what cannot be read as it is", keeping.export)
+    export.add_argument("--from", type=keeping.row_number, default=1, dest="first", metavar="ROW", help="from this row")
+    export.add_argument("--to", type=keeping.row_number, dest="last", metavar="ROW", help="up to this row")
+    export.add_argument("--since", type=keeping.day, metavar="DAY", help="from this day on, in UTC: 2026-11-25")
+    export.add_argument("--out", type=Path, metavar="FILE", help="into a new private file (default: standard output)")
+    for part in (verify, tail, export):
+        part.add_argument("--file", type=Path, help="a backup, or what was set aside, instead of the fleet's journal")
+    backup = _command(parts, "backup", "a proved copy, also while the fleet runs", keeping.backup)
+    backup.add_argument("to", type=Path, metavar="TO", help="the new file")
+    says = "put a backup in the journal's place, while no fleet runs; the present one is set aside"
+    restore = _command(parts, "restore", says, keeping.restore)
+    restore.add_argument("source", type=Path, metavar="FROM", help="the backup")
 
 
 def _command(commands: Any, name: str, says: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -158,8 +182,8 @@ def _show(args: argparse.Namespace) -> int:
             terminal.say(f"{name.removesuffix('_id'):<12}{session[name]}")
     terminal.say("plan        " + ", ".join(f"{name} {value}" for name, value in session["plan"].items()))
     for told in terminal.reader(args).new(mentioning=session["session_id"]):
-        if words := terminal.words(told.name, told.body):
-            terminal.say(f"{told.at}  {words}")
+        if words := terminal.told_words(told):
+            terminal.say(words)
     return 0
 
 
@@ -210,6 +234,16 @@ def _settings_of(row: dict[str, Any]) -> str:
     return f"{service}, settings {has}" + ("" if has == wanted else f" and not yet {wanted}")
 
 
+def _alarms(args: argparse.Namespace) -> int:
+    from fleet.alarm_words import alarm_words
+
+    rows = terminal.asked(args, op="alarms", past=args.all)["alarms"]
+    for row in rows:
+        over = f" Over since {row['cleared']}." if row["cleared"] else ""
+        terminal.say(f"{row['code']}  {row['since']}  {alarm_words(row)}{over}")
+    return 0 if rows else terminal.say("No alarms.")
+
+
 def _confirm_off(args: argparse.Namespace) -> int:
     answer = terminal.ask(args, op="confirm_off", device=args.device, issued_by=terminal.me())
     return (
@@ -236,27 +270,6 @@ def _drain(args: argparse.Namespace) -> int:
 def _undrain(args: argparse.Namespace) -> int:
     terminal.asked(args, op="undrain", issued_by=terminal.me())
     return terminal.say("Sessions are authorised again.")
-
-
-# --- the journal ----------------------------------------------------------------------------------------------------
-
-
-def _verify(args: argparse.Namespace) -> int:
-    from fleet.adapters.journal.restore import verify_journal
-
-    verified = verify_journal(args.data_dir / "journal.db")
-    return terminal.say(f"The chain holds: {verified.rows} events, tip {verified.tip_hash}.")
-
-
-def _tail(args: argparse.Namespace) -> int:
-    reader = terminal.reader(args)
-    while True:
-        for told in reader.new():
-            if words := terminal.words(told.name, told.body):
-                terminal.say(f"{told.at}  {words}")
-        if not args.follow:
-            return 0
-        time.sleep(terminal.ASK_EVERY_S * 10)
 
 
 # --- words into values ------------------------------------------------------------------------------------------------

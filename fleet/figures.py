@@ -12,7 +12,8 @@ from fleet.adapters.metrics import Figures
 from fleet.core.presence import Liveness, liveness
 from fleet.core.state import OPEN_STATES, State
 from fleet.inbox import Inbox
-from fleet.owner import FleetJournal, Owner
+from fleet.owner import Owner
+from fleet.stored import FleetJournal
 from fleet.tally import OTHER, Tally
 
 
@@ -51,7 +52,7 @@ def figures(parts: Parts, *, connected: bool, now_s: float, wall_s: float) -> Fi
         stops_unconfirmed=len({name for stop in stops for name, p in stop.pursuits.items() if p.unconfirmed}),
         refused={**_by_whom("intake", parts.intake.counts), **_by_whom("core", parts.owner.counts)},
         undelivered={(channel.value, why.value): count for (channel, why), count in parts.downlink.counts.items()},
-        inbox=parts.inbox.depth,
+        inbox=len(parts.inbox),
         outbox=parts.downlink.waiting,
         journal_position=journal.position,
         journal_refusing=journal.refusing,

@@ -14,25 +14,20 @@ from broker.contract.messages import Authorisation
 from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
 from fleet.adapters.journal.errors import JournalUnwritable
-from fleet.adapters.journal.forms import Forms
-from fleet.adapters.journal.restore import Fold
-from fleet.adapters.journal.writer import Journal
 from fleet.core import effects
 from fleet.core.decide import decide
-from fleet.core.events import Event, SessionState
-from fleet.core.evolve import evolve
+from fleet.core.events import SessionState
 from fleet.core.inputs import Input, Tick
-from fleet.core.state import Durable, State, restored, snapshot
+from fleet.core.state import snapshot
 from fleet.core.turn import Decision
 from fleet.inbox import Inbox
+from fleet.stored import FleetJournal
 
-FleetJournal = Journal[State, Durable]
 TURNS_A_BREATH = 64  # turns until the connections, the clock and the disk get their go
 # Decisions that wait for a disk that refuses: beyond the first bound no receipts wait, for the agents send again what
 # is not receipted; beyond the second the process ends rather than grow, as the journal itself does.
 RECEIPTS_UP_TO = 10_000
 AFTERWARDS_MAX = 100_000
-FOLD: Fold[State, Durable] = Fold(State, evolve, Forms.of(Event), Durable, restored)
 
 Answered = Callable[[str, effects.Reply], None]
 Turned = Callable[[Input, Decision], None]
@@ -94,13 +89,14 @@ class Owner:
                     self.turn(Tick(now_s, self._walltime()))
                     breathe()
                     due_s = now_s + tick_period_s
-                try:
-                    async with asyncio.timeout(max(0.0, due_s - now_s)):
-                        heard = await self._inbox.take()
-                except TimeoutError:
-                    continue
+                heard = self._inbox.next()
+                if heard is None:
+                    break
                 self.turn(heard)
-            await asyncio.sleep(0)
+            else:
+                await asyncio.sleep(0)
+                continue
+            await self._inbox.arrival(within_s=due_s - now_s)
 
     async def confirmations(self) -> None:
         """Perform what allows or confirms, each after its events are durable, in order."""

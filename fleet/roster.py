@@ -4,7 +4,9 @@ from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from broker.contract.dose import dose_rules
 from broker.contract.limits import ENVELOPE, Layer, Limits
+from broker.contract.plan import Modality
 from broker.pki.registry import Registry as SiteRegistry
 from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
 
@@ -47,6 +49,8 @@ def core_registry(site: SiteRegistry, lease_ttl_ms: int | None) -> Registry:
         live_period_s=site.clinic.live_period_s,
         start_within_s=site.clinic.start_within_s,
         pause_total_s=site.clinic.pause_total_s,
+        time_zone=site.time_zone,
+        dose={modality: dose_rules(modality, **site.dose_rules.get(modality.value, {})) for modality in Modality},
     )
     return Registry(clinic=clinic, devices=devices, operators=operators)
 

@@ -8,6 +8,7 @@ An unexpected exception anywhere ends the process, and the supervisor starts it 
 """
 
 import asyncio
+import gc
 import logging
 import os
 import secrets
@@ -31,7 +32,7 @@ from fleet.adapters.control.server import control_socket
 from fleet.adapters.downlink import Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.adapters.echo import Echo, TakenOver
 from fleet.adapters.intake import Intake
-from fleet.adapters.journal.errors import JournalError, JournalUnwritable
+from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable, UnknownStored
 from fleet.adapters.journal.writer import Journal
 from fleet.adapters.lock import one_instance
 from fleet.connections import Connections
@@ -41,15 +42,17 @@ from fleet.figures import Parts
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
 from fleet.mqtt import Endpoint
-from fleet.owner import FOLD, FleetJournal, Owner
+from fleet.owner import Owner
 from fleet.roster import core_registry
 from fleet.settings import Settings
+from fleet.stored import FOLD, FleetJournal
 from fleet.surface import Surface
 from fleet.tally import Tally
 
 log = logging.getLogger(__name__)
 EXIT_ENDED = 0
 EXIT_FAILED = 1
+EXIT_JOURNAL = 65  # the journal cannot be read: only a person can help, so the supervisor does not start it again
 EXIT_TAKEN_OVER = 75  # the supervisor does not start it again
 EXIT_REFUSED = 78  # settings or site cannot be used
 FIRST_SNAPSHOT_S = 1.0
@@ -67,6 +70,10 @@ class Life(Enum):
 
 
 Alive = Callable[[Life], None]
+_WHAT_TO_DO: dict[type[Exception], str] = {
+    JournalCorrupt: "See `stimfleet journal verify`; `stimfleet journal restore BACKUP` sets it aside for a backup",
+    UnknownStored: "Start the newer program that wrote it, or `stimfleet journal restore BACKUP` of this one's time",
+}
 
 
 def boottime_s() -> float:
@@ -170,14 +177,19 @@ class _Service:
         loop.set_exception_handler(self._on_loose_end)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end.set)
+        path = self._settings.journal_path
         try:
-            journal: FleetJournal = Journal(
-                self._settings.journal_path, FOLD, self._on_disk, lambda: self._alive(Life.STARTS)
-            )
-        except JournalError as error:
-            log.error("the journal cannot be used: %s", error)
+            journal: FleetJournal = Journal(path, FOLD, self._on_disk, lambda: self._alive(Life.STARTS))
+        except (JournalCorrupt, UnknownStored) as error:
+            log.error("the journal %s cannot be used, nothing is led: %s. %s", path, error, _WHAT_TO_DO[type(error)])
+            return EXIT_JOURNAL
+        except JournalUnwritable as error:  # a disk may come back
+            log.error("the journal %s cannot be used: %s", path, error)
             return EXIT_FAILED
+        gc.freeze()  # what was restored stays: no look at it later
         restored = journal.restored
+        for why in restored.passed_over:
+            log.warning("journal: %s: it is passed over, the rows themselves are folded", why)
         log.info("journal: %d rows, %d since snapshot %s", restored.tip.position, restored.folded, restored.snapshot)
         status = EXIT_ENDED
         try:
@@ -200,7 +212,7 @@ class _Service:
             registry.site, keyring, _Reports(inbox), boottime=boottime_s, items_max=settings.outbox_items_max
         )
         state = journal.restored.state
-        desk = Desk(inbox, state, status=lambda: self._status(owner, intake, downlink, journal), **clocks)
+        desk = Desk(inbox, state, status=lambda: self._status(owner, inbox, intake, downlink, journal), **clocks)
         tally = Tally(state)
         owner = Owner(journal, inbox, downlink, answered=desk.answered, turned=tally.turned, **clocks)
         owner.turn(TookOver(host_boot(), boottime_s(), walltime_s()))
@@ -312,7 +324,9 @@ class _Service:
         self._failure = context.get("exception") or RuntimeError(context["message"])
         self._end.set()
 
-    def _status(self, owner: Owner, intake: Intake, downlink: Downlink, journal: FleetJournal) -> dict[str, Any]:
+    def _status(
+        self, owner: Owner, inbox: Inbox, intake: Intake, downlink: Downlink, journal: FleetJournal
+    ) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
             "fleet_n": owner.state.fleet_n,
@@ -321,8 +335,12 @@ class _Service:
             "journal_position": journal.position,
             "journal_refusing": journal.refusing,
             "draining": owner.state.durable.draining,
+            "inbox": len(inbox),
+            "inbox_most": inbox.most,
             "outbox": downlink.waiting,
             "http": self._surface.state,
+            "heard": {channel.value: count for channel, count in intake.heard.items()},
+            "sent": {channel.value: count for channel, count in downlink.sent.items()},
             "refused": _counts(intake.counts.items()),
             "refused_by_core": _counts(owner.counts.items()),
             "undelivered": _counts(downlink.counts.items()),

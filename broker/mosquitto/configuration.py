@@ -1,13 +1,12 @@
 """mosquitto.conf of a site, good for Mosquitto 2.0.11 (Debian 12) and later 2.0.
 
-What a crash of the broker does to a hold: Mosquitto keeps retained messages in memory and writes them to a file at
-intervals, 30 minutes by default, so a SIGKILL would lose every hold of the last half hour. `autosave_on_changes` with
-an interval of 1 writes the file at the end of the turn of the broker's loop in which a retained message came. The
-acknowledgement leaves a moment (under a millisecond, measured) before the file is written, so an acknowledged hold
-can still be lost by a crash within that moment; for it the fleet, whose journal is the truth about holds, sends a hold
-again to whoever's birth lacks it. The price is one write of all retained messages (some kilobytes a device) for each
-birth, presence, hold and settings; telemetry, leases and events cause none unless a subscriber has fallen behind by
-more messages than may be in flight.
+What a crash of the broker does to a hold: Mosquitto keeps retained messages in memory and writes them all to a file at
+intervals, 30 minutes by default, so a SIGKILL would lose every hold of the last half hour. Here it writes every two
+seconds (`autosave_interval 1`: it begins when more than one second has passed). What a crash takes with it is in the
+fleet's journal, which is the truth about holds: a hold is sent again to whoever's birth lacks it.
+
+Not `autosave_on_changes`: that writes the file, with an fsync, whenever any subscriber acknowledges any message at
+QoS 1, and all clients wait meanwhile (docs/decisions/2026-11-25-bench.md).
 """
 
 import os
@@ -77,10 +76,10 @@ def write_configuration(
         "persistent_client_expiration": "1h",
         # A lone stop must not wait for Nagle: p50 11 ms, p99 550 ms without (measured).
         "set_tcp_nodelay": "true",
-        # Retained holds survive a crash.
+        # Retained holds survive a crash, all but those of the last two seconds.
         "persistence": "true",
         "persistence_location": f"{folder / STORE}/",
-        "autosave_on_changes": "true",
+        "autosave_on_changes": "false",
         "autosave_interval": 1,
         "listener": f"{port or registry.broker_port} {bind}",
         "max_connections": CONNECTIONS_MAX,

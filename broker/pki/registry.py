@@ -14,7 +14,9 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from broker.contract.dose import DoseRefused, dose_rules
 from broker.contract.limits import ENVELOPE, LIMIT_NAMES, Layer
+from broker.contract.plan import Modality
 from broker.contract.shapes import COUNT_MAX, NAME_PATTERN
 from broker.contract.topics import RESERVED_IDS
 from broker.pki.clinic import ClinicSettings, loosened, out_of_bounds
@@ -68,7 +70,8 @@ class Operator:
 @dataclass(frozen=True, slots=True)
 class Registry:
     """A site. `clinic_limits` tightens the envelope: limit name to value; `models` does so for each model, besides what
-    its devices say of themselves. `time_zone` is what calendar rules go by.
+    its devices say of themselves; `dose_rules` tightens the domain's: modality to rule to value. `time_zone` is what
+    calendar rules go by.
     """
 
     site: str
@@ -80,6 +83,7 @@ class Registry:
     operators: Mapping[str, Operator] = field(default_factory=dict)
     clinic: ClinicSettings = field(default_factory=ClinicSettings)
     models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    dose_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def active_devices(self) -> tuple[Device, ...]:
@@ -246,6 +250,24 @@ def _clinic(where: str, value: Any) -> ClinicSettings:
     return ClinicSettings(**_fields(where, {**usual, **value}, {name: partial(_chosen, name) for name in usual}))
 
 
+def _dose_rules(where: str, value: Any) -> dict[str, dict[str, float]]:
+    """Rules of the clinic, per modality; one that loosens the domain's is refused."""
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    found = {}
+    for name, rules in value.items():
+        if name not in set(Modality):
+            raise _Wrong(f"{where} names {name!r}, which is no modality")
+        if not isinstance(rules, dict):
+            raise _Wrong(f"{where}.{name} is no object")
+        try:
+            ours = dose_rules(Modality(name), **rules)
+        except DoseRefused as refused:
+            raise _Wrong(f"{where}.{name}: {refused}") from refused
+        found[name] = {rule: getattr(ours, rule) for rule in rules}
+    return found
+
+
 def _fields(where: str, value: Any, readers: Mapping[str, _Read]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Wrong(f"{where} is no object")
@@ -307,10 +329,12 @@ _REGISTRY: dict[str, _Read] = {
     "operators": partial(_by_id, _operator),
     "clinic": _clinic,
     "models": _by_model,
+    "dose_rules": _dose_rules,
 }
 
 
 def _registry(document: Any) -> Registry:
     if isinstance(document, dict):
-        document = {"clinic": {}, "models": {}, **document}  # a registry from before there were any
+        # A registry from before there were any.
+        document = {"clinic": {}, "models": {}, "dose_rules": {}, **document}
     return Registry(**_fields("the registry", document, _REGISTRY))

@@ -35,7 +35,8 @@ from broker.pki.devices import provision_device, provision_operator
 from broker.pki.link import DevicePapers, device_links, load_papers
 from broker.pki.site import SERVICES_FOLDER, provision_site
 from broker.wire import sealed
-from fleet.mqtt import Arrived, Connection, Endpoint
+from fleet.frames import Arrived
+from fleet.mqtt import Connection, Endpoint
 
 SITE = "north"
 MODEL = "model-a"
@@ -137,7 +138,7 @@ class WireDevice:
     def _acknowledge(self, _packet_id: int, _reason: int) -> None:
         self.acknowledged += 1
 
-    async def _hear(self, arrived: Arrived) -> None:
+    def _hear(self, arrived: Arrived) -> None:
         opened = self._opener.open(arrived.topic, arrived.payload, arrived.user_properties)
         self.heard.append((time.clock_gettime(time.CLOCK_BOOTTIME), opened))
         if self.takes_settings and isinstance(opened, sealed.Received) and isinstance(opened.message, Settings):

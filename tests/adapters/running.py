@@ -119,10 +119,20 @@ async def live(clinic: Clinic, name: str) -> AsyncIterator[WireDevice]:
     samples = asyncio.ensure_future(device.live())
     try:
         await eventually(lambda: device.messages(Settings))
-        await asyncio.sleep(0.3)  # a few samples with the new settings
+        await _heard_with_its_settings(clinic, name)
         yield device
     finally:
         samples.cancel()
         with contextlib.suppress(asyncio.CancelledError, NoConnection):  # a killed broker ended its samples
             await samples
         await device.connection.close()
+
+
+async def _heard_with_its_settings(clinic: Clinic, name: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(FleetUnreachable):
+                rows = (await asyncio.to_thread(ask, clinic.data_dir / "control.sock", {"op": "devices"}))["devices"]
+                if any(row["device"] == name and row["has_its_settings"] for row in rows):
+                    return
+            await asyncio.sleep(0.02)  # polls another process

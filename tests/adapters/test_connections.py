@@ -34,7 +34,7 @@ class Ends:
         self.items.append(item)
         return True
 
-    async def put(self, item: Item) -> None:
+    def put(self, item: Item) -> None:
         self.items.append(item)
 
     def stop_taken(self, taken: StopTaken) -> None: ...

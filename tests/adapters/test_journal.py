@@ -242,7 +242,7 @@ def test_verifying_what_is_not_there_or_no_journal(tmp_path: Path) -> None:
     (tmp_path / "text.db").write_text("not a database " * 100)
     with pytest.raises(JournalCorrupt, match="cannot be read"):
         verify_journal(tmp_path / "text.db")
-    with pytest.raises(JournalUnwritable):
+    with pytest.raises(JournalCorrupt, match="file is not a database"):
         open_journal(tmp_path / "text.db")
     with pytest.raises(JournalUnwritable):
         open_journal(tmp_path / "no-folder" / "j.db")

@@ -31,6 +31,29 @@ def test_a_refusal_says_its_numbers_with_their_unit() -> None:
     )
 
 
+def test_a_dose_refusal_says_its_numbers_and_from_when_on_it_is_possible_again() -> None:
+    week = {"rule": "dose_week", "layer": "domain", "quantity": "sessions_in_7_days", "value": 3.0, "limit": 3.0}
+    assert refusal_words({**week, "again_on": "2026-11-29"}) == (
+        "the client has had 3 of the 3 sessions that 7 days may have; possible again from 2026-11-29 [domain]"
+    )
+    rest = {"rule": "dose_rest", "layer": "clinic", "quantity": "days_since_wb_ems", "value": 1.0, "limit": 5.0}
+    assert refusal_words({**rest, "again_on": "2026-11-28"}) == (
+        "too soon after the client's last session (days since: 1, at least 5); possible again from 2026-11-28 [clinic]"
+    )
+    first = {"rule": "dose_first", "layer": "domain", "quantity": "duration_s", "value": 1200.0, "limit": 720.0}
+    assert refusal_words({**first, "again_on": None}) == (
+        "this is too long for a first session, and for one after 8 weeks without: 1200 against 720 [domain]"
+    )
+
+
+def test_a_session_whose_agent_died_in_it_has_no_numbers() -> None:
+    ended = {"elapsed_s": 0.0, "on_time_s": 0.0, "peak_ma": 0.0, "charge_uc": 0.0, "gaps": 1}
+    body = {"session_id": "0123456789", "cause": "reboot", "ended": ended}
+    assert event_words("SessionEnded", body) == "session 01234567 ended: reboot, the device has no record of it"
+    body["ended"] = {**ended, "elapsed_s": 600.0, "peak_ma": 31.0}
+    assert event_words("SessionEnded", body) == "session 01234567 ended: reboot, 600 s, peak 31.0 mA"
+
+
 def test_every_event_of_a_long_day_has_words_or_is_the_machinerys_own_business() -> None:
     told = {}
     for event in a_long_day().journal:

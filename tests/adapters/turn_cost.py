@@ -27,7 +27,8 @@ from fleet.core.screening import Screening
 from fleet.figures import Parts, figures
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
-from fleet.owner import FOLD, Owner
+from fleet.owner import Owner
+from fleet.stored import FOLD
 from fleet.tally import Tally
 from tests.adapters.test_downlink import Heard
 from tests.core.clinic import PLAN, SUNDAY_NOON_WALL_S, WALL, Stimulator

@@ -37,6 +37,7 @@ REGISTRY = Registry(
     operators={"ana": Operator("ana", {"generic": date(2027, 1, 31)})},
     clinic=ClinicSettings(idle_period_s=2.0, live_period_s=0.25, lease_ttl_ms=6_000),
     models={"generic": {"pulse_width_us_max": 400.0}},
+    dose_rules={"nmes": {"sessions_per_7_days_max": 2, "duration_s_max": 1500.0}},
 )
 
 
@@ -78,6 +79,11 @@ def test_a_registry_from_before_there_were_settings_is_read(tmp_path: Path, docu
 def test_what_the_clinic_does_not_say_is_as_the_contract_has_it(tmp_path: Path, document: dict[str, Any]) -> None:
     document["clinic"] = {"live_period_s": 0.05, "lease_ttl_ms": 10_000}
     assert loaded(tmp_path, document).clinic == ClinicSettings(5.0, 0.05, 120.0, 600.0, 10_000)
+
+
+def test_a_registry_from_before_there_were_dose_rules_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
+    del document["dose_rules"]
+    assert loaded(tmp_path, document) == replace(REGISTRY, dose_rules={})
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
@@ -146,6 +152,13 @@ def test_active_are_those_that_are_not_struck_off() -> None:
         (("models", "generic"), 7, "models.generic is no object"),
         (("models", "a\nb"), {}, "which does not match"),
         (("models", "generic", "pulse_width_us_max"), 501, "models.generic.pulse_width_us_max is 501, looser than"),
+        (("dose_rules",), [], "dose_rules is no object"),
+        (("dose_rules", "ems"), {}, "dose_rules names 'ems', which is no modality"),
+        (("dose_rules", "nmes"), 3, "dose_rules.nmes is no object"),
+        (("dose_rules", "nmes", "volume_max"), 3, "dose_rules.nmes: 'volume_max' is no dose rule"),
+        (("dose_rules", "nmes", "modality"), 3, "dose_rules.nmes: 'modality' is no dose rule"),
+        (("dose_rules", "nmes", "rest_days_min"), "1", "rest_days_min is '1', which is no whole number"),
+        (("dose_rules", "nmes", "sessions_per_7_days_max"), 4, "is 4, looser than the domain's 3"),
         (("operators", 0, "instructed_until"), [], "instructed_until is no object"),
         (("operators", 0, "instructed_until", "generic"), "soon", "instructed_until.generic"),
         (("operators", 0, "id"), "Ana", r"operators\[0\].id"),

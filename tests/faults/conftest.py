@@ -96,6 +96,12 @@ class Ward:
     def await_connected(self, device: str) -> None:
         await_that(f"{device} is connected", lambda: "not connected" not in self.clinic.press(device, "status"), 15.0)
 
+    def end_to_end(self, device: str) -> None:
+        """A session from its request to its end in the record."""
+        session = self.treat(device, to_ma=2)
+        self.end(device)
+        self.await_record(session, ("aborted", "therapist_stop"))
+
     def end(self, device: str) -> None:
         """The therapist ends the session; the device is idle afterwards."""
         self.insist(device, "stop")

@@ -96,11 +96,16 @@ def test_a_stop_that_nobody_can_confirm_says_so_everywhere(ward: Ward) -> None:
     seen = next(line for line in desk(ward, "devices").out.splitlines() if "stim-01" in line)
     assert "silent for" in seen
     assert "STOP NOT confirmed: switch it off at the wall" in seen
+    gravest = desk(ward, "alarms").out.splitlines()[0]
+    assert gravest.startswith("A01  ")
+    assert gravest.endswith("HIGH Room room-1, stim-01: output not confirmed zero. Switch it off at the wall.")
 
     agent.send(signal.SIGCONT)
     await_that("the stop is confirmed", lambda: not ward.clinic.device("stim-01")["stop_unconfirmed"], 15.0)
     await_that("released", lambda: desk(ward, "release", "stim-01").status == 0, 15.0)
     ward.reset("stim-01")
+    assert "A01" not in desk(ward, "alarms").out
+    assert any("A01" in line and "Over since" in line for line in desk(ward, "alarms", "--all").out.splitlines())
 
 
 def test_a_stop_for_no_device_says_that_nobody_is_stopped(ward: Ward) -> None:
@@ -118,7 +123,8 @@ def test_without_a_fleet_a_stop_still_says_what_to_do(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "words", [("devices",), ("status",), ("session", "list"), ("journal", "tail"), ("journal", "verify")]
+    "words",
+    [("devices",), ("status",), ("alarms",), ("session", "list"), ("journal", "tail"), ("journal", "verify")],
 )
 def test_without_a_fleet_every_command_fails_in_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
     said = types(tmp_path, *words)

@@ -49,7 +49,7 @@ def test_h20_what_was_loosened_holds_for_the_next_session(clinic: Clinic) -> Non
     clinic.says("stim-12", stim.ended(None))
     stim.phase, stim.session_id, stim.shown = Phase.IDLE, None, {}
     clinic.shows("stim-12")
-    clinic.running(request_id="request-2")
+    clinic.running(request_id="request-2", client="c-4712")
     assert clinic.shows("stim-12", setting_ma=21.0, amplitude_ma=20.0) == lease(clinic)
 
 
