@@ -64,7 +64,7 @@ async def test_an_append_is_all_or_nothing(tmp_path: Path) -> None:
         appended = asyncio.gather(*(journal.append(AT, [Counted(1)] * 7) for _ in range(60)))
         while not appended.done():
             seen.add(reader.execute("SELECT count(*) FROM event").fetchone()[0] % 7)
-            await asyncio.sleep(0)
+            await asyncio.sleep(0)  # a turn of the loop: between two of them nothing else is awaited
     journal.close()
     assert seen == {0}
 
