@@ -17,6 +17,7 @@ from fleet.core.happened import Happened
 from fleet.core.state import Durable, State
 from fleet.stored import FOLD
 from tests.adapters.test_journal import Disk
+from tests.journal import golden
 from tests.journal.golden import (
     COMMAND,
     LONG_DAY,
