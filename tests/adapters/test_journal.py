@@ -167,6 +167,7 @@ async def test_a_snapshot_of_another_shape_or_fold_is_not_used(tmp_path: Path) -
     again = open_journal(tmp_path / "j.db", known=fold(version=2))
     again.close()
     assert (again.restored.state, again.restored.folded, again.restored.snapshot) == (Tally(4), 1, None)
+    assert again.restored.passed_over == ("snapshot 1 is of another version of this program",)
 
 
 async def test_a_snapshot_holds_exactly_what_the_fold_would(tmp_path: Path) -> None:

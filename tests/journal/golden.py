@@ -124,7 +124,33 @@ def add() -> Path | None:
 
 
 def store_state(journal: Path) -> None:
-    state_file(journal).write_bytes(FOLD.adapter.dump_json(folded(journal), indent=1) + b"\n")
+    """What each row changes in the state, and the whole of it at the end."""
+    state, before, changes = State(), dict[str, Any](), []
+    for row in rows_of(journal):
+        FOLD.evolve(state, FOLD.forms.load(row.position, row.name, row.version, row.body))
+        after = flat(state.durable)
+        changed = {where: value for where, value in after.items() if where not in before or before[where] != value}
+        changes.append({"changed": changed, "gone": sorted(before.keys() - after.keys())})
+        before = after
+    whole = json.loads(FOLD.adapter.dump_json(state.durable))
+    lines = ",\n".join(json.dumps(change) for change in changes)
+    state_file(journal).write_text(f'{{"changes": [\n{lines}\n],\n"state": {json.dumps(whole, indent=1)}}}\n')
+
+
+def flat(durable: Durable) -> dict[str, Any]:
+    """Every single value of a state, by where it stands."""
+    found: dict[str, Any] = {}
+
+    def visit(value: Any, where: str) -> None:
+        entries = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+        if entries is None:
+            found[where] = value
+        else:
+            for name, entry in entries:
+                visit(entry, f"{where}.{name}".lstrip("."))
+
+    visit(json.loads(FOLD.adapter.dump_json(durable)), "")
+    return found
 
 
 def main(words: list[str]) -> None:

@@ -17,6 +17,7 @@ from fleet.adapters.journal.backup import back_up
 from fleet.adapters.journal.errors import CopyRefused, JournalCorrupt, JournalUnwritable
 from fleet.adapters.journal.files import appearing
 from fleet.adapters.journal.restore import Verified, verify_journal
+from fleet.adapters.journal.rows import BUSY_TIMEOUT_S
 from fleet.adapters.journal.writer import Journal
 from tests.adapters.test_journal import AT, Counted, Disk, Tally, eventually, open_journal
 from tests.journal.cuts import look_at_each
@@ -142,15 +143,15 @@ from pathlib import Path
 from fleet.adapters.journal.backup import back_up
 print(back_up(Path(sys.argv[1]), Path(sys.argv[2])).rows)
 """
-ROWS = 30_000
+ROWS = 20_000
 
 
 async def test_the_writer_is_not_held_up_by_a_backup_beside_it(tmp_path: Path) -> None:
-    """Durable as fast as without one: no append waits for the copying of a journal of 20 MB."""
+    """Durable as fast as without one: no append waits for the copying of a journal of 15 MB."""
     path = tmp_path / "j.db"
     filling = open_journal(path)
-    for _ in range(15):
-        await filling.append(AT, [Counted(1, "n" * 600)] * (ROWS // 15))
+    for _ in range(10):
+        await filling.append(AT, [Counted(1, "n" * 600)] * (ROWS // 10))
     filling.close()
     journal = open_journal(path)
     alone_s = [await durable_s(journal) for _ in range(100)]
@@ -166,7 +167,7 @@ async def test_the_writer_is_not_held_up_by_a_backup_beside_it(tmp_path: Path) -
     assert len(beside_s) > 50, "it was written all the while"
     # Generous: others work on this machine. The decision note has the figures; a writer that waits takes seconds.
     assert median(beside_s) < max(0.02, 3 * median(alone_s))
-    assert max(beside_s) < 0.5
+    assert max(beside_s) < BUSY_TIMEOUT_S, "none had to wait for a lock until it was refused"
 
 
 async def durable_s(journal: Journal[Tally, Tally]) -> float:

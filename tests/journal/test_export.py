@@ -251,7 +251,9 @@ async def test_a_page_that_cannot_be_read_does_not_hide_what_lies_behind_it(tmp_
     with pytest.raises(JournalCorrupt, match="malformed") as damage:
         verify_journal(path)
     assert damage.value.position == lost[0].position, "the first bad row is named"
-    told = list(JournalReader(path, FOLD.forms).new())
+    reader = JournalReader(path, FOLD.forms)
+    told = list(reader.new())
+    reader.close()
     assert [each.position for each in told if each.unread] == [each.position for each in lost]
 
 

@@ -17,7 +17,18 @@ from fleet.core.happened import Happened
 from fleet.core.state import Durable, State
 from fleet.stored import FOLD, OLDER
 from tests.adapters.test_journal import Disk
-from tests.journal.golden import COMMAND, LONG_DAY, database_of, differences, journals, missing, rows_of, state_file
+from tests.journal import golden
+from tests.journal.golden import (
+    COMMAND,
+    LONG_DAY,
+    database_of,
+    differences,
+    flat,
+    journals,
+    missing,
+    rows_of,
+    state_file,
+)
 
 NEW_VERSION = (
     "What is on the disks of clinics cannot change. Give the class a higher `version`, its old form a row in OLDER of "
@@ -57,20 +68,53 @@ def test_what_was_stored_still_reads_and_would_be_stored_the_same(journal: Path)
 def test_it_folds_to_the_state_that_it_was(tmp_path: Path, journal: Path) -> None:
     path = database_of(journal, tmp_path / "journal.db")
     assert verify_journal(path).rows == len(rows_of(journal))
-    found = list(differences(json.loads(state_file(journal).read_text()), opened(path).durable))
+    found = list(differences(json.loads(state_file(journal).read_text())["state"], opened(path).durable))
     assert found == [], f"{journal.name} folds to another state now. {NEW_FOLD}"
+
+
+@pytest.mark.parametrize("journal", journals(), ids=lambda path: path.stem)
+def test_each_event_changes_what_it_did(journal: Path) -> None:
+    state = State()
+    stored = json.loads(state_file(journal).read_text())["changes"]
+    for row, change in zip(rows_of(journal), stored, strict=True):
+        FOLD.evolve(state, FOLD.forms.load(row.position, row.name, row.version, row.body))
+        now = flat(state.durable)
+        otherwise = {
+            where: now.get(where, "gone") for where, value in change["changed"].items() if now.get(where) != value
+        }
+        otherwise |= {where: now[where] for where in change["gone"] if where in now}
+        said = f"{journal.name}, row {row.position}: a {row.name} leaves {otherwise}, which it did not."
+        assert not otherwise, f"{said} {NEW_FOLD}"
+
+
+def test_what_is_missing_is_added_beside_what_is_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when a new class of event has come: here all from the first DrainOrdered on."""
+    lines = LONG_DAY.read_text().splitlines(keepends=True)
+    cut = next(row.position for row in rows_of(LONG_DAY) if row.name == "DrainOrdered") - 1
+    (tmp_path / LONG_DAY.name).write_text("".join(lines[:cut]))
+    monkeypatch.setattr(golden, "FOLDER", tmp_path)
+    new = missing()
+    assert ("DrainOrdered", 1) in new
+    added = golden.add()
+    assert added is not None
+    assert added.name == f"{min(new)[0]}-1.jsonl"
+    assert (tmp_path / LONG_DAY.name).read_text() == "".join(lines[:cut]), "what was there is as it was"
+    assert not missing()
+    assert {(row.name, row.version) for row in rows_of(added)} >= new
+    assert verify_journal(database_of(added, tmp_path / "journal.db")).rows == len(rows_of(added))
+    assert golden.add() is None
 
 
 def test_a_state_that_is_not_what_it_was_is_found() -> None:
     """The comparison itself: it finds what changed at any depth, and lets a state learn something new."""
     known = Durable(fleet_n=7, draining=True)
-    golden = json.loads(FOLD.adapter.dump_json(known))
-    assert list(differences(golden, known)) == []
-    del golden["holds"]
-    assert list(differences(golden, known)) == [], "what is new in a state is no difference"
-    assert list(differences(golden, replace(known, fleet_n=8))) == ["state.fleet_n is 8, it was 7"]
-    assert list(differences({**golden, "rooms": {}}, known)) == ["state has no rooms any more"]
-    other = {**golden, "clearing": {"stim-01": "x"}}
+    was = json.loads(FOLD.adapter.dump_json(known))
+    assert list(differences(was, known)) == []
+    del was["holds"]
+    assert list(differences(was, known)) == [], "what is new in a state is no difference"
+    assert list(differences(was, replace(known, fleet_n=8))) == ["state.fleet_n is 8, it was 7"]
+    assert list(differences({**was, "rooms": {}}, known)) == ["state has no rooms any more"]
+    other = {**was, "clearing": {"stim-01": "x"}}
     assert list(differences(other, known)) == ["state.clearing has [], it was ['stim-01']"]
 
 

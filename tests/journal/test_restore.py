@@ -139,6 +139,16 @@ async def test_a_journal_that_is_no_database_any_more_is_kept_with_all_its_parts
     assert restored(tmp_path / "j.db")[0] == state_after(21)
 
 
+async def test_a_log_without_its_file_is_not_played_into_the_backup(tmp_path: Path) -> None:
+    killed(tmp_path / "data")
+    (tmp_path / "data" / "j.db").unlink()
+    log = (tmp_path / "data" / "j.db-wal").read_bytes()
+    done = restore(tmp_path / "data")
+    assert (done.verified.rows, done.common) == (21, None)
+    assert restored(tmp_path / "data" / "j.db")[0] == state_after(21)
+    assert (tmp_path / "data" / "quarantine" / "q1" / "j.db-wal").read_bytes() == log
+
+
 async def test_a_journal_with_a_row_that_cannot_be_compared_is_still_set_aside(tmp_path: Path) -> None:
     await a_backup_and_a_journal_further_on(tmp_path)
     with closing(sqlite3.connect(tmp_path / "j.db")) as database, database:

@@ -66,9 +66,9 @@ def put_back(
         verified = _prove(backup, made, forms, looked)
         sync(made)
         aside, common, before = None, None, None
-        if journal.exists():
+        if _parts(journal):  # a log without its file is set aside too: SQLite would play it into the one that comes
             aside = _set_aside(journal, quarantine)
-            if _make_one_file(journal):
+            if journal.exists() and _make_one_file(journal):
                 common, before = _parting(journal, made)
                 _take_log_away(aside)  # what was in it is in the file
             _take_log_away(journal)
@@ -80,6 +80,12 @@ def put_back(
     finally:
         remove(made)
     return Exchanged(verified, aside, common, before)
+
+
+def _parts(journal: Path) -> list[Path]:
+    """What there is of a journal: its file, and what SQLite keeps beside it."""
+    named = (journal.with_name(f"{journal.name}{suffix}") for suffix in PARTS)
+    return [part for part in named if part.exists()]
 
 
 def _prove(backup: Path, made: Path, forms: Forms, looked: Callable[[int], None]) -> Verified:
@@ -137,11 +143,9 @@ def _set_aside(journal: Path, quarantine: Path) -> Path:
     """Give every part of the journal a second name in the new folder `quarantine`, on the disk; the file's new name."""
     quarantine.parent.mkdir(mode=0o700, exist_ok=True)
     quarantine.mkdir(mode=0o700)
-    for suffix in PARTS:
-        part = journal.with_name(f"{journal.name}{suffix}")
-        if part.exists():
-            sync(part)
-            os.link(part, quarantine / part.name)
+    for part in _parts(journal):
+        sync(part)
+        os.link(part, quarantine / part.name)
     for folder in (quarantine, quarantine.parent, journal.parent):
         sync_folder(folder)
     return quarantine / journal.name
@@ -158,10 +162,9 @@ def _forget_interrupted(journal: Path, quarantines: Path) -> None:
     """Take back what an interrupted restore left: its copy, and second names of what still has its first."""
     remove(journal.with_name(f"{journal.name}.restoring"))
     for folder in quarantines.glob("*/"):
-        for suffix in PARTS:
-            first = journal.with_name(f"{journal.name}{suffix}")
+        for first in _parts(journal):
             second = folder / first.name
-            if first.exists() and second.exists() and second.samefile(first):
+            if second.exists() and second.samefile(first):
                 second.unlink()
         if not any(folder.iterdir()):
             folder.rmdir()
