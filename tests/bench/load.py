@@ -11,6 +11,7 @@ import random
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from broker.contract.messages import EventKind, Phase, SettingChanged
@@ -68,8 +69,14 @@ class Run:
     backlog_bytes_most: int = 0
 
 
-def measure(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(folder: Path, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
     """Bring everything up, run, wait until all is quiet; figures, and what they were made of."""
+    with Site(folder, load.devices) as site:
+        found = _measured(site, load, tell)
+    return {**found, "ended_cleanly": site.ended is None}
+
+
+def _measured(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
     chance = random.Random(load.seed)
     violating = chance.sample(site.names, load.violations)
     crowd = Crowd(site, with_own_connection=violating)
