@@ -28,12 +28,15 @@ _LEASE = re.compile(rb'"answers":(\d+)')
 
 
 class Crowd:
-    """`stopped_s` holds when the newest stop of a device came, by CLOCK_MONOTONIC; `counts` what went wrong or by."""
+    """`stopped_s` holds when the newest stop of a device came (CLOCK_MONOTONIC), `answered_s` how long after a device's
+    newest sample its lease came; `counts` what went wrong or by.
+    """
 
     def __init__(self, site: Site, with_own_connection: Iterable[str] = ()) -> None:
         self.site = site
         self.counts: Counter[str] = Counter()
         self.stopped_s: dict[str, float] = {}
+        self.answered_s: list[float] = []
         self.devices: dict[str, Device] = {}
         links = site.links(site.names)
         for n, name in enumerate(site.names):
@@ -139,6 +142,7 @@ class Crowd:
             self.wire.send(b"".join(frames))
 
     def _hear(self, frames: Iterable[Frame]) -> None:
+        came_s = time.monotonic()
         for frame in frames:
             if frame.kind == wire.PUBLISH:
                 topic, _ = wire.topic_and_rest(frame.body)
@@ -146,14 +150,19 @@ class Crowd:
                 if device is None:
                     self._hear_message(frame)
                 else:
-                    self._hear_lease(device, frame)
+                    self._hear_lease(device, frame, came_s)
             elif frame.kind == wire.PUBACK:
                 self._acknowledged(frame)
 
-    def _hear_lease(self, device: Device, frame: Frame) -> None:
+    def _hear_lease(self, device: Device, frame: Frame, came_s: float) -> None:
         found = _LEASE.search(frame.body)
         assert found is not None, "a lease answers"
         device.hears_lease(int(found[1]))
+        seq, spoke_s = device.spoke
+        if seq == device.answered:
+            self.answered_s.append(came_s - spoke_s)
+        else:
+            self.counts["leases_after_the_next_sample"] += 1
         if device.answered % CHECKED_EVERY == 0:
             self._open(frame)
             self.counts["leases_checked"] += 1

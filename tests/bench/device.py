@@ -70,6 +70,7 @@ class Device:
         self.leased = 0
         self.late_leases = 0
         self.answered = 0
+        self.spoke = 0, 0.0  # the newest sample's seq, and when it was written (CLOCK_MONOTONIC)
         self._site = site
         self._say = say
         self._topic = topic_for(site, name, Channel.TELEMETRY).encode()

@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any
 
 from tests.bench import sessions
@@ -28,8 +29,14 @@ class Idle:
     seed: int = 1
 
 
-def measure(site: Site, idle: Idle, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(folder: Path, idle: Idle, tell: Callable[[str], None]) -> dict[str, Any]:
     """What supervisor and worker together use of a core, and of the memory."""
+    with Site(folder, idle.devices) as site:
+        found = _measured(site, idle, tell)
+    return {**found, "ended_cleanly": site.ended is None}
+
+
+def _measured(site: Site, idle: Idle, tell: Callable[[str], None]) -> dict[str, Any]:
     crowd = Crowd(site)
     sessions.come_up(crowd)
     chance = random.Random(idle.seed)

@@ -4,32 +4,32 @@ What is published is built before the clock starts. A device that violates goes 
 would; so the rate of samples stays, and that of leases falls a little.
 """
 
-import copy
 import gc
 import os
 import random
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from broker.contract.messages import EventKind, Phase, SettingChanged
+from broker.contract.messages import EventKind, SettingChanged
+from fleet.adapters.journal.restore import verify_journal
 from tests.bench import journal, sessions
 from tests.bench.crowd import Crowd, at
-from tests.bench.device import SETTING_MA, VIOLATING_MA, Device
+from tests.bench.device import SETTING_MA, Device
 from tests.bench.figures import Figure, quantile, spread
 from tests.bench.machine import Spent
+from tests.bench.schedule import SLICE_S, Schedule, build
 from tests.bench.site import Site
 
-SLICE_S = 0.001  # what is written at once: the samples of a millisecond
-EDGE = 0.05  # of the run, at its beginning and end, in which nothing violates
 SETTLED_WITHIN_S = 20.0
 STOP_P50_MS, STOP_P99_MS = 3.0, 25.0
 
 
 @dataclass(frozen=True, slots=True)
 class Load:
-    """How much of what. `rate` in samples a second by each device, `events` in durable events a second by all."""
+    """How much of what. `rate` in samples a second of each device, `events` in durable events a second of all."""
 
     devices: int = 1_000
     rate: float = 5.0
@@ -37,25 +37,6 @@ class Load:
     violations: int = 320
     events: float = 50.0
     seed: int = 1
-
-
-@dataclass(slots=True)
-class Slice:
-    """What is written at one moment, `due_s` after the start."""
-
-    due_s: float
-    octets: bytes
-    violating: tuple[str, ...]
-
-
-@dataclass(slots=True)
-class Schedule:
-    """The whole run, built. `leased` is how many samples deserve a lease."""
-
-    slices: list[Slice] = field(default_factory=list)
-    samples: int = 0
-    leased: int = 0
-    built_s: float = 0.0
 
 
 @dataclass(slots=True)
@@ -68,8 +49,14 @@ class Run:
     backlog_bytes_most: int = 0
 
 
-def measure(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(folder: Path, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
     """Bring everything up, run, wait until all is quiet; figures, and what they were made of."""
+    with Site(folder, load.devices) as site:
+        found = _measured(site, load, tell)
+    return {**found, "ended_cleanly": site.ended is None}
+
+
+def _measured(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, Any]:
     chance = random.Random(load.seed)
     violating = chance.sample(site.names, load.violations)
     crowd = Crowd(site, with_own_connection=violating)
@@ -80,9 +67,10 @@ def measure(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, An
     tell("sessions begin")
     sessions.begin(crowd, list(crowd.devices.values()))
     running_s = time.monotonic() - began_s - up_s
-    schedule = build(crowd, load, violating, chance)
+    schedule = build(list(crowd.devices.values()), load.rate, load.seconds, violating, chance)
     tell(f"{schedule.samples} samples built in {schedule.built_s:.1f} s; running for {load.seconds:g} s")
     before = Tally.of(crowd)
+    crowd.answered_s.clear()
     spent = Spent(
         {"fleet": site.worker, "supervisor": site.fleet.pid, "mosquitto": site.mosquitto.pid, "bench": os.getpid()}
     )
@@ -92,15 +80,17 @@ def measure(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, An
     quiet = _settle(crowd, before, schedule)
     after = Tally.of(crowd)
     rows = journal.rows_by_name(site.data_dir / "journal.db")
+    verified = verify_journal(site.data_dir / "journal.db").rows
     crowd.close()
     stops_ms = [(crowd.stopped_s[n] - run.written_s[n]) * 1e3 for n in run.written_s if n in crowd.stopped_s]
     return {
         "figures": [
             *(f.document() for f in _figures(load, schedule, run, stops_ms, before, after)),
-            *(f.document() for f in _journaled(load, after, rows)),
+            *(f.document() for f in _journaled(load, after, rows, verified)),
             Figure("all_answered", int(quiet), exactly=1).document(),
         ],
         "stop_ms": spread(stops_ms),
+        "lease_ms": spread([answered_s * 1e3 for answered_s in crowd.answered_s]),
         "written_late_ms": spread(run.late_ms),
         "samples_per_s": round(schedule.samples / run.lasted_s, 1),
         "leases_per_s": round((after.leased - before.leased) / run.lasted_s, 1),
@@ -123,54 +113,6 @@ def measure(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, An
     }
 
 
-# --- before ---------------------------------------------------------------------------------------------------------
-
-
-def build(crowd: Crowd, load: Load, violating: Sequence[str], chance: random.Random) -> Schedule:
-    """Every sample of the run: each device at its own moment of each period, as if by chance."""
-    began_s = time.monotonic()
-    schedule, period_s = Schedule(), 1.0 / load.rate
-    periods = round(load.seconds * load.rate)
-    first, last = int(periods * EDGE), max(int(periods * (1 - EDGE)) - 1, int(periods * EDGE))
-    breaks = {name: chance.randint(first, last) for name in violating}
-    # Copies speak in advance: the devices themselves go on when the run is over.
-    ghosts = [(chance.random() * period_s, copy.copy(device)) for device in crowd.devices.values()]
-    ghosts.sort(key=lambda ghost: ghost[0])
-    spoken_at = at()
-    for n in range(periods):
-        for due_s, octets, names in _slices(ghosts, n, breaks, spoken_at, schedule):
-            schedule.slices.append(Slice(n * period_s + due_s, octets, names))
-        for _, ghost in ghosts:
-            ghost.elapsed_s += period_s
-    for _, ghost in ghosts:
-        crowd.devices[ghost.name].seq = ghost.seq
-    schedule.built_s = time.monotonic() - began_s
-    return schedule
-
-
-def _slices(
-    ghosts: Sequence[tuple[float, Device]], n: int, breaks: dict[str, int], spoken_at: str, schedule: Schedule
-) -> Iterator[tuple[float, bytes, tuple[str, ...]]]:
-    """The n-th period: when, what, and whose samples in it violate."""
-    frames: list[bytes] = []
-    names: list[str] = []
-    begins_s = 0.0
-    for due_s, ghost in ghosts:
-        if due_s - begins_s >= SLICE_S and frames:
-            yield begins_s, b"".join(frames), tuple(names)
-            frames, names = [], []
-        if not frames:
-            begins_s = due_s
-        violates = breaks.get(ghost.name) == n
-        frames.append(ghost.sample(spoken_at, VIOLATING_MA if violates else None))
-        schedule.samples += 1
-        schedule.leased += ghost.phase is Phase.RUNNING and not violates
-        if violates:
-            names.append(ghost.name)
-            ghost.phase, ghost.session_id = Phase.LATCHED, None
-    yield begins_s, b"".join(frames), tuple(names)
-
-
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
@@ -188,6 +130,8 @@ def _run(crowd: Crowd, schedule: Schedule, load: Load) -> Run:
         while time.monotonic() < due_s:
             crowd.turn(due_s)
         now_s = time.monotonic()
+        for device, seq in part.speaks:
+            device.spoke = seq, now_s
         crowd.wire.send(part.octets)
         run.late_ms.append((now_s - due_s) * 1e3)
         run.backlog_bytes_most = max(run.backlog_bytes_most, crowd.wire.backlog)
@@ -275,8 +219,9 @@ def _figures(
     ]
 
 
-def _journaled(load: Load, after: Tally, rows: dict[str, int]) -> list[Figure]:
+def _journaled(load: Load, after: Tally, rows: dict[str, int], verified: int) -> list[Figure]:
     return [
+        Figure("journal_rows_verified", verified, exactly=sum(rows.values())),
         Figure("events_journaled", rows.get("DeviceReported", 0), exactly=after.reported),
         Figure("violations_journaled", rows.get("LimitExceeded", 0), exactly=load.violations),
         Figure("stops_confirmed", rows.get("StopConfirmed", 0), exactly=load.violations),

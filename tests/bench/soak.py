@@ -8,6 +8,7 @@ import random
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from statistics import median
 from typing import Any
 
@@ -138,8 +139,14 @@ class Clinic:
         self.crowd.wire.send(device.sample(at(), VIOLATING_MA if breaking else None))
 
 
-def measure(site: Site, soak: Soak, tell: Callable[[str], None]) -> dict[str, Any]:
+def measure(folder: Path, soak: Soak, tell: Callable[[str], None]) -> dict[str, Any]:
     """Work for so long, and look at the memory all the while."""
+    with Site(folder, soak.devices) as site:
+        found = _measured(site, soak, tell)
+    return {**found, "ended_cleanly": site.ended is None}
+
+
+def _measured(site: Site, soak: Soak, tell: Callable[[str], None]) -> dict[str, Any]:
     crowd = Crowd(site, with_own_connection=site.names)
     sessions.come_up(crowd)
     clinic = Clinic(crowd, soak, random.Random(soak.seed))

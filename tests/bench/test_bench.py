@@ -68,6 +68,15 @@ def test_a_short_soak_goes_through_whole_sessions(tmp_path: Path) -> None:
     assert found["samples_judged"]["value"] > 50
 
 
+def test_each_stage_of_a_sample_costs_something(tmp_path: Path) -> None:
+    report = tmp_path / "report.json"
+    main(["stages", "--devices=3", "--rounds=3", f"--report={report}"])
+    found = json.loads(report.read_text())
+    assert all(us > 0.0 for us in found["us"].values())
+    assert sum(found["us"].values()) == pytest.approx(found["figures"][0]["value"], abs=0.02)
+    assert found["snapshot"]["longest_ms"] <= found["snapshot"]["together_ms"]
+
+
 def test_a_sample_from_the_template_is_what_the_fleet_reads() -> None:
     """The template is the codec's own bytes with other numbers: the fleet's opener finds exactly these."""
     device = Device("north", "stim-0001", "SN-1", "room-1", KEYS, lambda packet: None)
