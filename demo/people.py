@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from demo.asking import Unanswered, ask
+from demo.asking import Line, Unanswered, ask
 from demo.day import Button, PushedStop, Step, Visit
 from fleet.words import refusal_words
 
@@ -82,7 +82,8 @@ class Therapist:
         self.session_id: str | None = None  # of the client who is being treated
         self._house = house
         self._room = room
-        self._panel = panel
+        self._panel = Line(panel)
+        self._pressing = asyncio.Lock()  # somebody else may press too
         self._level_ma = 0.0
         self._started = False
         self._looked_s = -math.inf
@@ -93,11 +94,14 @@ class Therapist:
         A device that came up latched is reset first.
         """
         await self._leave_it_idle()
-        for visit in visits:
-            left_s = began_s + visit.at_s - self._house.boottime_s()
-            if not await self._house.pause(left_s) or self.out_of_use:
-                break
-            await self.treat(visit)
+        try:
+            for visit in visits:
+                left_s = began_s + visit.at_s - self._house.boottime_s()
+                if not await self._house.pause(left_s) or self.out_of_use:
+                    break
+                await self.treat(visit)
+        finally:
+            self._panel.hang_up()
 
     async def treat(self, visit: Visit) -> None:
         """From the request to the end, whatever happens in between."""
@@ -218,7 +222,8 @@ class Therapist:
             request["step_ma"] = by_ma
         sent_s = self._house.boottime_s()
         try:
-            answer = await ask(self._panel, **request)
+            async with self._pressing:
+                answer = await self._panel.ask(**request)
         except Unanswered as unanswered:
             return False, str(unanswered)
         accepted = bool(answer["accepted"])

@@ -40,6 +40,7 @@ COMPOSITION_ROOTS: Final = {
     "fleet/terminal.py": "how long a person waits for an answer",
     "demo/clinic.py": "a scripted person's clock",
     "demo/processes.py": "how long to wait for what other processes do",
+    "demo/simulate.py": "one process of many agents and of people: their clocks",
     "demo/story.py": "when the story is told",
     "broker/mosquitto/local.py": "how long to wait for a broker that it starts, nothing that the fleet decides",
 }
