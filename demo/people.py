@@ -24,6 +24,8 @@ PATIENCE_S: Final = 20.0  # what is not taken within so long is given up
 PUTS_BACK_S: Final = 1.5  # a person sees a pad that has come off, and presses it on
 STEP_MA: Final = 2.0
 RESET: Final = "reset"
+STATUS: Final = "status"
+NOT_ANSWERED: Final = "has not answered"  # the panel's words for a control loop that may still take it
 _WHILE_RUNNING: Final = frozenset({Button.RAISE, Button.LOWER, Button.PAUSE})
 
 Say = Callable[[str], None]
@@ -31,13 +33,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """A press by a person, with boot times of before it and after the answer."""
+    """A press by a person, with boot times of before it and after the answer.
+
+    `accepted` None: there was no answer, and it may have been taken.
+    """
 
     device: str
     button: str
     sent_s: float
     answered_s: float
-    accepted: bool
+    accepted: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -225,15 +230,19 @@ class Therapist:
             async with self._pressing:
                 answer = await self._panel.ask(**request)
         except Unanswered as unanswered:
+            self._write_down(button, sent_s, None)
             return False, str(unanswered)
-        accepted = bool(answer["accepted"])
-        if button != "status":
+        accepted, words = bool(answer["accepted"]), str(answer["words"])
+        self._write_down(button, sent_s, None if NOT_ANSWERED in words else accepted)
+        return accepted, words
+
+    def _write_down(self, button: str, sent_s: float, accepted: bool | None) -> None:
+        if button != STATUS:
             self._house.presses.append(Pressed(self.device, button, sent_s, self._house.boottime_s(), accepted))
-        return accepted, str(answer["words"])
 
     async def _look(self) -> Seen | None:
         """None: the panel does not answer."""
-        is_there, words = await self.press("status")
+        is_there, words = await self.press(STATUS)
         said = dict(re.findall(r"^(\w+) +(\w+)", words, re.MULTILINE)) if is_there else {}
         return Seen(said["phase"], said["session"]) if {"phase", "session"} <= set(said) else None
 
