@@ -24,8 +24,7 @@ from typing import Final, assert_never
 from agents.clocks import Clocks
 from agents.connection import Endpoint
 from agents.control import Control, Round
-from agents.counters import FILE_NAME as COUNTERS
-from agents.counters import Counters
+from agents.counters import Counters, NotCounted
 from agents.drivers.bench import BenchStimulator
 from agents.drivers.port import DriverLost, Stimulator
 from agents.latch import LatchFile
@@ -57,7 +56,7 @@ class Agent:
     not its own, `tell` who hears of the life of the process: one agent among many is no process.
 
     Raises:
-        AgentRefused: papers, keys or the stimulator are not what they must be.
+        AgentRefused: papers, keys, counters or the stimulator are not what they must be.
         SpoolFailed: the disk does not work.
     """
 
@@ -77,7 +76,7 @@ class Agent:
         self._dead: asyncio.Future[None] = self._loop.create_future()
         self._papers, endpoint = _endpoint(settings)
         self._stimulator = BenchStimulator(settings.stimulator) if stimulator is None else stimulator
-        self._counters = Counters(settings.data_dir / COUNTERS)
+        self._counters = _counters(settings.counters)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._spool, self._corrupt = open_spool(
             settings.data_dir / "spool.db", _new_id, self._stamp_now, settings.spool_events_max
@@ -227,6 +226,13 @@ class Agent:
 
 def _new_id() -> str:
     return secrets.token_hex(16)
+
+
+def _counters(path: Path | None) -> NotCounted:
+    try:
+        return NotCounted() if path is None else Counters(path)
+    except OSError as error:
+        raise AgentRefused(f"The counters cannot be kept in {path}: {error.strerror}.") from error
 
 
 def _endpoint(settings: Settings) -> tuple[DevicePapers, Endpoint]:

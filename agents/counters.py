@@ -1,8 +1,9 @@
 """What an agent has sent and been granted, counted where no SIGKILL can take it back.
 
-A small file of counters in the device's data folder, mapped into memory: what was counted before a kill is in the
-file, without a write for each count. For reports only, nothing is decided by it; it does not survive a power cut for
-certain, and a file that is none is begun anew.
+A small file of counters, mapped into memory: what was counted before a kill is in the file, without a write for each
+count. For reports only, nothing is decided by it; it does not survive a power cut for certain, and a file that is none
+is begun anew. Control loop and event loop count, and neither may wait for a disk: the file belongs on a memory file
+system, or into a simulation, and an agent that is not told of one counts nothing.
 
     8 bytes MAGIC, then unsigned 64-bit numbers: telemetry_published, leases, and leases by the margin that was left
     when they arrived, in steps of 20 ms from 0 (what had run out counts as 0)
@@ -33,7 +34,20 @@ class Counted:
     margins: tuple[int, ...] = (0,) * _MARGINS
 
 
-class Counters:
+class NotCounted:
+    """An agent that was told of no file."""
+
+    def published(self) -> None:
+        """Nobody wants to know."""
+
+    def leased(self, margin_s: float | None) -> None:
+        """Nor this."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Counters(NotCounted):
     """One agent's counters. Each number is counted up in one thread only."""
 
     def __init__(self, path: Path) -> None:

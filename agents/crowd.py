@@ -8,7 +8,6 @@ Decided by measurement (docs/decisions/2026-11-25-clinic-day.md). What one agent
 import asyncio
 import contextlib
 import resource
-import sys
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +15,7 @@ from typing import Final
 
 from agents.agent import Agent, AgentRefused, alone
 from agents.clocks import Clocks
+from agents.counters import FILE_NAME as COUNTERS
 from agents.drivers.in_process import InProcessStimulator
 from agents.panel import SOCKET_NAME
 from agents.rounds import Lateness, Rounds
@@ -26,7 +26,6 @@ from broker.wire.codec import warm_up
 
 TIME_PASSES_S: Final = 0.25  # for stimulators whose control loop is dead or late; a living one moves its own
 FILES_AN_AGENT: Final = 16
-SWITCH_S: Final = 0.001  # how long a thread may keep the interpreter from another that wants it; Python's own is 5 ms
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,7 @@ class Crowd:
             stimulator=socket_of(self.bench.folder, device),
             broker_host="127.0.0.1" if is_cabled else self.broker_host,
             broker_port=int(cable.read_text(encoding="ascii")) if is_cabled else self.broker_port,
+            counters=self.data / device / COUNTERS,
         )
 
 
@@ -67,7 +67,6 @@ async def run_crowd(crowd: Crowd, clocks: Clocks, end: asyncio.Event, on_ready: 
         if (why := overlong(crowd.data / device / SOCKET_NAME)) is not None:
             raise AgentRefused(f"The panel of {device} cannot open: {why}.")
     _allow_files(FILES_AN_AGENT * len(crowd.devices))
-    sys.setswitchinterval(SWITCH_S)
     warm_up()
     rounds = Rounds(clocks.boottime_s)
     async with contextlib.AsyncExitStack() as stack:

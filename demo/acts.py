@@ -78,24 +78,21 @@ class Acts:
 
     async def _contraindication(self, incident: Incident) -> None:
         self.voice.act(f"A therapist asks for {incident.device}, for a client with a pacemaker.")
-        await self._refused(incident, Visit(**self._visit(incident), findings=(Contraindication.IMPLANTED_DEVICE,)))
+        await self._refused(replace(_visit(incident), findings=(Contraindication.IMPLANTED_DEVICE,)))
 
     async def _excess_density(self, incident: Incident) -> None:
         self.voice.act(f"Another asks for {incident.device}, much too strong for a small pad.")
-        await self._refused(incident, replace(Visit(**self._visit(incident)), plan=TOO_DENSE))
+        await self._refused(replace(_visit(incident), plan=TOO_DENSE))
 
     async def _too_early(self, incident: Incident) -> None:
         self.voice.act(
             f"A client who is being treated is announced at {incident.device} as well: one session at a time, and rest "
             "in between."
         )
-        await self._refused(incident, Visit(**self._visit(incident)))
+        await self._refused(_visit(incident))
 
-    def _visit(self, incident: Incident) -> dict[str, Any]:
-        return {"at_s": incident.at_s, "device": incident.device, "client": incident.client, "plan": DEMO_PLAN}
-
-    async def _refused(self, incident: Incident, visit: Visit) -> None:
-        answer = await self.therapists[incident.device].request(visit)
+    async def _refused(self, visit: Visit) -> None:
+        answer = await self.therapists[visit.device].request(visit)
         if answer["ok"] or "refusals" not in answer:
             raise DidNotCome("it was not refused" if answer["ok"] else answer["text"])
 
@@ -253,3 +250,7 @@ class Acts:
         if not answer["ok"]:
             raise DidNotCome(answer["text"])
         return answer
+
+
+def _visit(incident: Incident) -> Visit:
+    return Visit(at_s=incident.at_s, device=incident.device, client=incident.client, plan=DEMO_PLAN)

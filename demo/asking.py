@@ -6,29 +6,54 @@ from pathlib import Path
 from typing import Any, Final
 
 ANSWER_BYTES_MAX: Final = 4 * 1024 * 1024
+WITHIN_S: Final = 10.0
 
 
 class Unanswered(Exception):
     """Nobody answered in time, or not in sense; the text is a part of a sentence."""
 
 
-async def ask(path: Path, within_s: float = 10.0, **request: Any) -> dict[str, Any]:
-    """One request and its answer.
+class Line:
+    """A connection that is kept, and made anew after a failure: one person at one panel. One question at a time."""
 
-    Raises:
-        Unanswered: nobody is there, or the answer is none.
-    """
-    try:
-        async with asyncio.timeout(within_s):
-            reader, writer = await asyncio.open_unix_connection(path, limit=ANSWER_BYTES_MAX)
-            try:
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._streams: tuple[asyncio.StreamReader, asyncio.StreamWriter] | None = None
+
+    async def ask(self, within_s: float = WITHIN_S, **request: Any) -> dict[str, Any]:
+        """One request and its answer.
+
+        Raises:
+            Unanswered: nobody is there, or the answer is none.
+        """
+        try:
+            async with asyncio.timeout(within_s):
+                if self._streams is None:
+                    self._streams = await asyncio.open_unix_connection(self._path, limit=ANSWER_BYTES_MAX)
+                reader, writer = self._streams
                 writer.write(json.dumps(request).encode() + b"\n")
                 await writer.drain()
                 answer = json.loads(await reader.readline())
-            finally:
-                writer.close()
-    except (OSError, ValueError, TimeoutError) as error:
-        raise Unanswered(f"{path.name} does not answer ({error or 'too slow'})") from error
-    if not isinstance(answer, dict):
-        raise Unanswered(f"{path.name} gave no answer")
-    return answer
+        except (OSError, ValueError, TimeoutError) as error:
+            self.hang_up()
+            raise Unanswered(f"{self._path.name} does not answer ({error or 'too slow'})") from error
+        except BaseException:
+            self.hang_up()  # its answer would be taken for that to the next question
+            raise
+        if not isinstance(answer, dict):
+            raise Unanswered(f"{self._path.name} gave no answer")
+        return answer
+
+    def hang_up(self) -> None:
+        if self._streams is not None:
+            self._streams[1].close()
+            self._streams = None
+
+
+async def ask(path: Path, within_s: float = WITHIN_S, **request: Any) -> dict[str, Any]:
+    """One request and its answer, on a connection of its own. Raises: Unanswered: as above."""
+    line = Line(path)
+    try:
+        return await line.ask(within_s, **request)
+    finally:
+        line.hang_up()

@@ -22,6 +22,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from agents.commandline import ask_panel
+from agents.counters import FILE_NAME as COUNTERS
 from agents.drivers.bench import BenchStimulator
 from agents.simulation.bench import MODEL, socket_of
 from broker.pki.devices import provision_device, provision_operator
@@ -287,6 +288,7 @@ class Clinic:
         def command() -> list[str]:
             own = ["agent", f"--device-dir={self.papers(device)}", f"--data-dir={self.data(device)}"]
             port = int(self._cable(device).read_text(encoding="ascii")) if self._cabled else self.port
+            own += [f"--counters={self.data(device) / COUNTERS}"]
             return [*own, f"--stimulator={socket_of(self.bench_dir, device)}", f"--broker-port={port}"]
 
         return self._process(f"agent {device}", command)

@@ -52,6 +52,9 @@ def _add_simulate(commands: "argparse._SubParsersAction[argparse.ArgumentParser]
     day.add_argument("--no-day", action="store_true", help="the devices only: people come from elsewhere")
     parser.add_argument("--print-day", action="store_true", help="print the day as a script, run nothing")
     parser.add_argument("--tell", action="store_true", help="say what people meet with")
+    parser.add_argument(
+        "--processes", type=_whole(1, 64), metavar="P", help="share them out (default: one for each hundred agents)"
+    )
     parser.add_argument("--rooms", type=_whole(1, 1000), default=4, help="for devices that are new (default: 4)")
     for name, default, what in (
         ("site", "site", "the site's folder"),

@@ -1,7 +1,8 @@
 """The observer: what the stimulators truly put out, held against the invariants of a session (domain.md "Session").
 
 It believes nobody who says that all is well. Output may begin when a person pressed start or resume, by that person's
-own record, and from then on it has to end by the earliest of everything that ends it, whoever says so:
+own record (and was not refused), and from then on it has to end by the earliest of everything that ends it, whoever
+says so:
 
     rule          nothing may flow later than
     start         (nobody pressed start, or nothing was authorised)
@@ -137,7 +138,7 @@ class _Watch:
     def _spans(self, ends: list[_End]) -> Iterator[_Span]:
         flowed_s = 0.0
         for press in self.evidence.presses:
-            if press.device != self.device or not press.accepted or press.button not in {"start", "resume"}:
+            if press.device != self.device or press.accepted is False or press.button not in {"start", "resume"}:
                 continue
             session = self._session_at(press.sent_s)
             if session is None:

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any, Final
 
-from demo.asking import Unanswered, ask
+from demo.asking import Line, Unanswered, ask
 from demo.day import Button, PushedStop, Step, Visit
 from fleet.words import refusal_words
 
@@ -24,6 +24,8 @@ PATIENCE_S: Final = 20.0  # what is not taken within so long is given up
 PUTS_BACK_S: Final = 1.5  # a person sees a pad that has come off, and presses it on
 STEP_MA: Final = 2.0
 RESET: Final = "reset"
+STATUS: Final = "status"
+NOT_ANSWERED: Final = "has not answered"  # the panel's words for a control loop that may still take it
 _WHILE_RUNNING: Final = frozenset({Button.RAISE, Button.LOWER, Button.PAUSE})
 
 Say = Callable[[str], None]
@@ -31,13 +33,16 @@ Say = Callable[[str], None]
 
 @dataclass(frozen=True, slots=True)
 class Pressed:
-    """A press by a person, with boot times of before it and after the answer."""
+    """A press by a person, with boot times of before it and after the answer.
+
+    `accepted` None: there was no answer, and it may have been taken.
+    """
 
     device: str
     button: str
     sent_s: float
     answered_s: float
-    accepted: bool
+    accepted: bool | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +87,8 @@ class Therapist:
         self.session_id: str | None = None  # of the client who is being treated
         self._house = house
         self._room = room
-        self._panel = panel
+        self._panel = Line(panel)
+        self._pressing = asyncio.Lock()  # somebody else may press too
         self._level_ma = 0.0
         self._started = False
         self._looked_s = -math.inf
@@ -93,11 +99,14 @@ class Therapist:
         A device that came up latched is reset first.
         """
         await self._leave_it_idle()
-        for visit in visits:
-            left_s = began_s + visit.at_s - self._house.boottime_s()
-            if not await self._house.pause(left_s) or self.out_of_use:
-                break
-            await self.treat(visit)
+        try:
+            for visit in visits:
+                left_s = began_s + visit.at_s - self._house.boottime_s()
+                if not await self._house.pause(left_s) or self.out_of_use:
+                    break
+                await self.treat(visit)
+        finally:
+            self._panel.hang_up()
 
     async def treat(self, visit: Visit) -> None:
         """From the request to the end, whatever happens in between."""
@@ -218,17 +227,22 @@ class Therapist:
             request["step_ma"] = by_ma
         sent_s = self._house.boottime_s()
         try:
-            answer = await ask(self._panel, **request)
+            async with self._pressing:
+                answer = await self._panel.ask(**request)
         except Unanswered as unanswered:
+            self._write_down(button, sent_s, None)
             return False, str(unanswered)
-        accepted = bool(answer["accepted"])
-        if button != "status":
+        accepted, words = bool(answer["accepted"]), str(answer["words"])
+        self._write_down(button, sent_s, None if NOT_ANSWERED in words else accepted)
+        return accepted, words
+
+    def _write_down(self, button: str, sent_s: float, accepted: bool | None) -> None:
+        if button != STATUS:
             self._house.presses.append(Pressed(self.device, button, sent_s, self._house.boottime_s(), accepted))
-        return accepted, str(answer["words"])
 
     async def _look(self) -> Seen | None:
         """None: the panel does not answer."""
-        is_there, words = await self.press("status")
+        is_there, words = await self.press(STATUS)
         said = dict(re.findall(r"^(\w+) +(\w+)", words, re.MULTILINE)) if is_there else {}
         return Seen(said["phase"], said["session"]) if {"phase", "session"} <= set(said) else None
 

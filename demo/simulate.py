@@ -29,11 +29,11 @@ from demo.day import Day, a_day
 from demo.papers import CannotSimulate
 from demo.people import FrontDesk, House, Therapist
 from demo.script import BadScript, day_from, text_of
+from demo.side_by_side import READY, run_side_by_side
 
 DAY_S: Final = 8 * 3600.0  # where nothing is said, the day is as long as a clinic's
-AGENTS_MAX: Final = 1000
-TELLS_S: Final = 10.0
-UP_WITHIN_S: Final = 120.0
+AGENTS_A_PROCESS: Final = 100
+UP_WITHIN_S: Final = 60.0
 
 
 _REFUSALS: Final = (AgentRefused, BadScript, CannotSimulate, ProvisioningRefused, OSError, ValueError)
@@ -72,6 +72,7 @@ def _first(group: ExceptionGroup[Exception]) -> Exception:
 def _prepared(arguments: argparse.Namespace) -> "_Simulation":
     """Raises: what `run` tells."""
     devices = tuple(dict.fromkeys(arguments.device or ())) or papers.names(arguments.agents)
+    arguments.processes = arguments.processes or -(-len(devices) // AGENTS_A_PROCESS)
     rooms = papers.rooms_of(devices, arguments.rooms)
     seconds = DAY_S if arguments.seconds is None else arguments.seconds
     day = day_from(arguments.script) if arguments.script else a_day(devices, seconds, arguments.seed)
@@ -105,21 +106,25 @@ class _Simulation:
 
     async def run(self) -> None:
         """Until it is over or somebody ends it. Raises: what `run` tells."""
-        given = self.arguments
-        assert self.registry is not None
         for number in (signal.SIGTERM, signal.SIGINT):
             asyncio.get_running_loop().add_signal_handler(number, self.end.set)
+        if self.arguments.processes > 1:
+            await run_side_by_side(self.arguments, self.devices, self._live, _say)
+        else:
+            await self._run_here()
+
+    async def _run_here(self) -> None:
+        given, began_s = self.arguments, _boottime_s()
+        assert self.registry is not None
         bench = Bench(given.bench_dir, papers.standing(self.registry, self.devices), given.seed, given.trace_dir)
         crowd = Crowd(bench, given.papers_dir, given.data_dir, given.broker_host, given.broker_port)
-        began_s, closed = _boottime_s(), asyncio.Event()
-        ready = asyncio.Event()
+        ready, closed = asyncio.Event(), asyncio.Event()
         async with asyncio.TaskGroup() as group:
             agents = group.create_task(run_crowd(crowd, self.clocks, closed, ready.set), name="simulate: agents")
-            up = group.create_task(ready.wait(), name="simulate: up")
             agents.add_done_callback(lambda _: ready.set())  # refused: nobody waits for ever
-            await up
+            await ready.wait()
             if not agents.done():
-                _say(f"simulate ready after {_boottime_s() - began_s:.1f} s: {papers.some(self.devices)}")
+                _say(f"{READY} after {_boottime_s() - began_s:.1f} s: {papers.some(self.devices)}")
                 await self._live()
             closed.set()
         _say(_lateness_words(agents.result()))
@@ -141,9 +146,10 @@ class _Simulation:
             people.create_task(self._close(house), name="simulate: closing time")
             self._employ(people, house, began_s)
         lived_s = _boottime_s() - began_s
+        who = "people" if self.arguments.processes > 1 else f"{len(self.devices)} agents"
         _say(
-            f"{len(self.devices)} agents for {lived_s:.0f} s: {_cpu_s() - used_s:.1f} s of CPU, "
-            f"{1000.0 * (_cpu_s() - used_s) / lived_s / len(self.devices):.2f} ms a second for each"
+            f"{who} for {lived_s:.0f} s: {_cpu_s() - used_s:.1f} s of CPU, "
+            f"{1000.0 * (_cpu_s() - used_s) / lived_s / len(self.devices):.2f} ms a second for each device"
         )
         taken = Counter(press.button for press in house.presses if press.accepted)
         if taken:

@@ -1,6 +1,7 @@
 """The observer can fail: hand-made output that breaks one rule at a time, and output that breaks none."""
 
 import math
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -66,6 +67,11 @@ def test_a_start_that_the_device_refused_starts_nothing() -> None:
     assert violation.rule == "start"
     assert violation.at_s == pytest.approx(102.4, abs=0.03)
     assert violation.for_s == pytest.approx(28.5, abs=0.05)
+
+
+def test_a_press_without_an_answer_may_have_begun_output_but_ends_none() -> None:
+    unanswered = (replace(pressed("start", 102.0), accepted=None), replace(pressed("pause", 110.0), accepted=None))
+    assert seen(proper(), presses=(*unanswered, pressed("stop", 130.0))) == []
 
 
 def test_output_without_an_authorisation() -> None:

@@ -157,6 +157,36 @@ def test_a_seeded_day_again_treats_other_clients_on_the_same_devices(open_site: 
     assert len({client.rpartition("-")[0] for client in clients}) == 2, "the same day, for other people"
 
 
+def test_shared_out_among_processes_it_is_one_clinic(open_site: Site) -> None:
+    """Three devices in two processes; people press at all of them."""
+    visits = tuple(treated(f"stim-0{n}", f"client-b00{n}") for n in (1, 2, 3))
+    (open_site.folder / "day.json").write_text(text_of(Day(visits=visits)))
+    done = open_site.simulates("--agents=3", "--processes=2", "--script=day.json", "--for=8")
+    assert done.returncode == 0, done.stderr
+    assert "People pressed: arm 3, raise 6, start 3, stop 3" in done.stdout
+    of_processes = [line.split(": ", 1) for line in done.stdout.splitlines()[-4:]]
+    assert [name for name, _ in of_processes] == 2 * ["process 1, stim-01 to stim-02 (2)"] + 2 * ["process 2, stim-03"]
+    assert [("agents for" in words, "control ticks" in words) for _, words in of_processes] == 2 * [
+        (True, False),
+        (False, True),
+    ]
+    for n in (1, 2, 3):
+        assert open_site.kinds(f"stim-0{n}")[-1] == "session_ended"
+        assert spool(f"stim-0{n}", open_site.folder / "agents" / f"stim-0{n}" / "spool.db").kept == ()
+
+
+def test_a_process_that_does_not_come_up_is_named(site: Site) -> None:
+    """A second one on the same folders."""
+    command = [sys.executable, "-m", "stimfleet", "simulate", "--no-day", "--agents=2"]
+    log = site.folder / "first.log"
+    with log.open("w") as out, subprocess.Popen(command, cwd=site.folder, stdout=out) as first:
+        await_that("it is up", lambda: "simulate ready" in log.read_text(), 30.0)
+        said = refused(site, "--agents=2", "--processes=2", "--no-day")
+        assert said.startswith("process 1, stim-01 does not come up: process 1, stim-01 said last: ")
+        assert said.endswith("Another agent runs on the data folder agents/stim-01.")
+        first.terminate()
+
+
 async def test_without_a_day_the_devices_are_there_and_their_stimulators_can_be_asked(open_site: Site) -> None:
     command = [sys.executable, "-m", "stimfleet", "simulate", "--no-day", "--device=stim-07"]
     log = (open_site.folder / "log").open("w+")
