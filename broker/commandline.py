@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -84,6 +85,9 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     move.add_argument("device")
     move.add_argument("--room", required=True)
 
+    from broker.settings_commands import add_settings
+
+    add_settings(partial(_part, parts))
     dose = _part(parts, "dose", "the clinic's own dose rules of a modality; says what holds", _dose)
     dose.add_argument("--modality", required=True, choices=("nmes", "wb_ems"))
     for flag, rule, kind, says in _DOSE_FLAGS:

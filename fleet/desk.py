@@ -11,7 +11,7 @@ from fleet.adapters.control import requests
 from fleet.core import effects, inputs
 from fleet.core.state import State
 from fleet.inbox import Inbox
-from fleet.views import client_details, device_rows, refusal_row, session_details, session_list
+from fleet.views import alarm_rows, client_details, device_rows, refusal_row, session_details, session_list
 
 ANSWER_S_MAX = 5.0
 WAITING_MAX = 1_000
@@ -56,6 +56,8 @@ class Desk:
                 return _ok(session=session_details(self._state, session))
             case requests.AskDevices():
                 return _ok(devices=device_rows(self._state, self._boottime()))
+            case requests.AskAlarms(past=past):
+                return _ok(alarms=alarm_rows(self._state, past=past))
             case requests.AskClient(client=client):
                 return _ok(client=client_details(self._state, client, self._walltime()))
             case requests.AskStatus():

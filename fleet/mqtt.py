@@ -3,10 +3,10 @@
 This is gmqtt 0.8 with its ways made harmless; each is proved in tests/adapters/test_mqtt.py:
 - it reconnects by itself (also with retries set to 0) as another session: switched off, whoever owns a connection makes
   a new one;
-- it keeps unacknowledged publishes without bound and sends them again: its storage here keeps none, `Downlink` does;
+- it takes a PUBLISH apart, and puts one together, ten times slower than need be, starts a task for each that comes in,
+  keeps what was not acknowledged without bound and sends it again, and logs and loses what a callback raises: both ways
+  go past it here (`fleet.frames`), and an error in hearing ends the connection and with it the process;
 - it ignores the reason code of a PUBACK, so a publish that the ACL denied looks delivered: read here;
-- a sync callback with late acknowledgement is never acknowledged, and what a callback raises is logged and lost: ours
-  is a coroutine, and its error ends the connection and with it the process;
 - `connect` waits for ever for a CONNACK: bounded here; its loggers print payloads: silenced here.
 """
 
@@ -14,38 +14,28 @@ import asyncio
 import logging
 import socket
 import ssl
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import gmqtt
 from gmqtt.mqtt.handler import MQTTConnectError
-from gmqtt.storage import PersistentStorage
 
+from fleet.frames import Arrived, MalformedFrame, puback_frame, publish_frame, published
+
+log = logging.getLogger(__name__)
 KEEPALIVE_S = 5
 CONNECT_S_MAX = 3.0
 CLOSE_S_MAX = 1.0
 NEVER_RECONNECT = -2  # gmqtt: -1 is without limit, and 0 still reconnects once
 WRITE_BUFFER_BYTES_MAX = 256 * 1024  # beyond this the link does not drain, and what only counts now is not sent
 TCP_THIN_LINEAR_TIMEOUTS = 16  # linux/tcp.h: a thin stream backs off linearly (contract.md "Transport")
-SESSION_TAKEN_OVER = 0x8E
 ERROR_CODES_FROM = 0x80
 
 
 class NoConnection(Exception):
     """There is no connection to be had, or no longer: network, TLS, or the broker's refusal."""
-
-
-@dataclass(frozen=True, slots=True)
-class Arrived:
-    """One message as it left the socket."""
-
-    topic: str
-    payload: bytes
-    qos: int
-    retained: bool
-    user_properties: tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,28 +50,18 @@ class Endpoint:
     key: Path
 
 
-Hear = Callable[[Arrived], Awaitable[None]]
+# None: the message was taken in; otherwise it is when that is done.
+Hear = Callable[[Arrived], asyncio.Future[None] | None]
 Acknowledged = Callable[[int, int], None]
-
-
-class _NoStorage(PersistentStorage):  # type: ignore[misc] # gmqtt ships no types
-    """Remembers the packet id that a publish was given, and nothing else."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.newest = 0
-
-    def push_message(self, mid: int, raw_package: bytes) -> None:
-        self.newest = mid
-
-    def remove_message_by_mid(self, mid: int) -> None:
-        """Nothing was kept."""
 
 
 class Connection:
     """An open connection. `lost` is done when it is over: the server's reason code, or None if it gave none.
 
-    What the `hear` coroutine raises becomes the exception of `lost`.
+    What `hear` raises becomes the exception of `lost`.
+
+    At QoS 0 what one turn of the loop publishes is written together at its end: a TLS record and a system call for each
+    lease would cost more than the lease. Anything at QoS 1 goes at once, with all that was published before it.
     """
 
     def __init__(self, identity: str, hear: Hear | None, acknowledged: Acknowledged | None, unacknowledged_max: int):
@@ -89,18 +69,16 @@ class Connection:
         self._hear = hear
         self._acknowledged = acknowledged
         self._subscribed: asyncio.Future[Sequence[int]] | None = None
-        self._storage = _NoStorage()
-        self._client = gmqtt.Client(
-            identity,
-            optimistic_acknowledgement=False,
-            persistent_storage=self._storage,
-            receive_maximum=unacknowledged_max,
-        )
+        self._unwritten: list[bytes] = []
+        self._unwritten_bytes = 0
+        self._client = gmqtt.Client(identity, receive_maximum=unacknowledged_max)
         self._client.set_config({"reconnect_retries": NEVER_RECONNECT})
-        self._client.on_message = self._on_message
         self._client.on_disconnect = self._on_disconnect
         self._client.on_subscribe = self._on_subscribe
-        self._read_reason_codes()
+        packets = self._client._package_handler
+        packets._handle_publish_packet = self._on_publish
+        packets._handle_puback_packet = self._on_puback
+        self._packet_ids = packets.id_generator
 
     @classmethod
     async def open(
@@ -113,8 +91,8 @@ class Connection:
     ) -> "Connection":
         """Connect, with a clean start and a session that ends with the connection.
 
-        `hear` takes each message; at QoS 1 it is acknowledged when the coroutine returns, and the broker holds back
-        what comes after `unacknowledged_max`. `acknowledged(packet_id, reason_code)` hears of every PUBACK.
+        `hear` takes each message; at QoS 1 it is acknowledged when it was taken in, and the broker holds back what
+        comes after `unacknowledged_max`. `acknowledged(packet_id, reason_code)` hears of every PUBACK.
 
         Raises:
             NoConnection: within 3 s.
@@ -127,7 +105,7 @@ class Connection:
                 await connection._client.connect(
                     endpoint.host, endpoint.port, ssl=context, keepalive=KEEPALIVE_S, raise_exc=True
                 )
-            connection._tune()
+            connection._tune(endpoint.identity)
         except TimeoutError as error:
             connection._abort()
             raise NoConnection(f"{endpoint.identity}: no answer within {CONNECT_S_MAX} s") from error
@@ -169,11 +147,21 @@ class Connection:
         """
         if self.lost.done():
             raise NoConnection("the connection is over")
-        properties: dict[str, Any] = {"user_property": list(user_properties)} if user_properties else {}
-        if expiry_s is not None:
-            properties["message_expiry_interval"] = expiry_s
-        self._client.publish(topic, payload, qos=qos, retain=retain, **properties)
-        return self._storage.newest if qos else 0
+        packet_id = int(self._packet_ids.next_id()) if qos else 0
+        self._write(
+            publish_frame(
+                topic,
+                payload,
+                qos=qos,
+                retain=retain,
+                packet_id=packet_id,
+                expiry_s=expiry_s,
+                user_properties=user_properties,
+            )
+        )
+        if qos:
+            self._write_out()
+        return packet_id
 
     @property
     def drains(self) -> bool:
@@ -181,15 +169,16 @@ class Connection:
         if self.lost.done():
             return False
         waiting: int = self._client._connection._transport.get_write_buffer_size()
-        return waiting <= WRITE_BUFFER_BYTES_MAX
+        return waiting + self._unwritten_bytes <= WRITE_BUFFER_BYTES_MAX
 
     @property
     def unacknowledged_max(self) -> int:
         """How many QoS 1 messages the broker takes unacknowledged; gmqtt itself uses one fewer."""
-        return int(self._client._package_handler.id_generator._max) - 1
+        return int(self._packet_ids._max) - 1
 
     async def close(self) -> None:
         """Say goodbye if it still can be said, and end."""
+        self._write_out()
         if not self.lost.done():
             self.lost.set_result(None)
         try:
@@ -200,15 +189,46 @@ class Connection:
 
     # --- gmqtt's callbacks and insides --------------------------------------------------------------------------------
 
-    async def _on_message(self, _client: Any, topic: str, payload: bytes, qos: int, properties: dict[str, Any]) -> int:
+    def _on_publish(self, first: int, body: bytes) -> None:
         assert self._hear is not None, "nobody subscribed"
-        pairs = tuple(properties.get("user_property", ()))
         try:
-            await self._hear(Arrived(topic, bytes(payload), qos, bool(properties["retain"]), pairs))
+            arrived, packet_id = published(first, body)
+            taking = self._hear(arrived)
+        except MalformedFrame as malformed:
+            log.error("the broker is none: %s", malformed)
+            self._abort()
         except Exception as error:  # noqa: BLE001 # gmqtt would log it and go on; a bug must end the process
             if not self.lost.done():
                 self.lost.set_exception(error)
-        return 0
+        else:
+            if taking is not None:
+                taking.add_done_callback(lambda _: self._acknowledge(packet_id))
+            elif packet_id:
+                self._acknowledge(packet_id)
+
+    def _acknowledge(self, packet_id: int) -> None:
+        if not self.lost.done():
+            self._write(puback_frame(packet_id))
+
+    def _on_puback(self, _first: int, body: bytes) -> None:
+        packet_id = int.from_bytes(body[:2], "big")
+        self._packet_ids.free_id(packet_id)
+        if self._acknowledged is not None:
+            self._acknowledged(packet_id, body[2] if len(body) > 2 else 0)
+
+    def _write(self, frame: bytes) -> None:
+        if not self._unwritten:
+            asyncio.get_running_loop().call_soon(self._write_out)
+        self._unwritten.append(frame)
+        self._unwritten_bytes += len(frame)
+
+    def _write_out(self) -> None:
+        """Everything up to now, in one piece. Of a connection that is over, nothing."""
+        octets = b"".join(self._unwritten)
+        self._unwritten.clear()
+        self._unwritten_bytes = 0
+        if octets and not self.lost.done():
+            self._client._connection._protocol.write_data(octets)
 
     def _on_disconnect(self, _client: Any, packet: Any, _error: Any = None) -> None:
         if not self.lost.done():
@@ -218,19 +238,10 @@ class Connection:
         if self._subscribed is not None and not self._subscribed.done():
             self._subscribed.set_result(granted)
 
-    def _read_reason_codes(self) -> None:
-        incoming = self._client._package_handler
-        forget = incoming._handle_puback_packet
-
-        def puback(command: int, packet: bytes) -> None:
-            forget(command, packet)  # frees the packet id
-            if self._acknowledged is not None:
-                self._acknowledged(int.from_bytes(packet[:2], "big"), packet[2] if len(packet) > 2 else 0)
-
-        incoming._handle_puback_packet = puback
-
-    def _tune(self) -> None:
+    def _tune(self, identity: str) -> None:
         connected = self._client._connection._transport.get_extra_info("socket")
+        if connected is None:
+            raise NoConnection(f"{identity}: the connection was over before it was used")
         connected.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         connected.setsockopt(socket.IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1)
 

@@ -14,33 +14,30 @@ from broker.contract.messages import Authorisation
 from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
 from fleet.adapters.journal.errors import JournalUnwritable
-from fleet.adapters.journal.forms import Forms, grown
-from fleet.adapters.journal.restore import Fold
-from fleet.adapters.journal.writer import Journal
 from fleet.core import effects
 from fleet.core.decide import decide
-from fleet.core.events import Event, RegistryAdopted, SessionRefused, SessionState
-from fleet.core.evolve import evolve
+from fleet.core.events import SessionState
 from fleet.core.inputs import Input, Tick
-from fleet.core.state import Durable, State, restored, snapshot
+from fleet.core.state import snapshot
+from fleet.core.turn import Decision
 from fleet.inbox import Inbox
+from fleet.stored import FleetJournal
 
-FleetJournal = Journal[State, Durable]
 TURNS_A_BREATH = 64  # turns until the connections, the clock and the disk get their go
 # Decisions that wait for a disk that refuses: beyond the first bound no receipts wait, for the agents send again what
 # is not receipted; beyond the second the process ends rather than grow, as the journal itself does.
 RECEIPTS_UP_TO = 10_000
 AFTERWARDS_MAX = 100_000
-# Version 2: a refusal says from when on (`again_on`); a clinic has its time zone and its dose rules.
-OLDER_EVENTS = (grown(SessionRefused, 1), grown(RegistryAdopted, 1))
-FORMS = Forms.of(Event, OLDER_EVENTS)
-FOLD: Fold[State, Durable] = Fold(State, evolve, FORMS, Durable, restored)
 
 Answered = Callable[[str, effects.Reply], None]
+Turned = Callable[[Input, Decision], None]
 
 
 class Owner:
-    """Owns `state`. `breathe` is called about once a tick, from inside the turns: it proves that they turn."""
+    """Owns `state`. `breathe` is called about once a tick, from inside the turns: it proves that they turn.
+
+    `turned` hears of every turn once all that goes out at once is out, and only counts.
+    """
 
     def __init__(
         self,
@@ -51,6 +48,7 @@ class Owner:
         answered: Answered,
         boottime: Callable[[], float],
         walltime: Callable[[], float],
+        turned: Turned = lambda _heard, _decision: None,
     ) -> None:
         self.state = journal.restored.state
         self.counts: Counter[tuple[Channel | None, str]] = Counter()
@@ -60,6 +58,7 @@ class Owner:
         self._answered = answered
         self._boottime = boottime
         self._walltime = walltime
+        self._turned = turned
         self._durable: asyncio.Future[None] | None = None
         self._afterwards: deque[tuple[asyncio.Future[None] | None, tuple[effects.AfterCommit, ...]]] = deque()
         self._more = asyncio.Event()
@@ -78,6 +77,7 @@ class Owner:
             self._durable = self._journal.append(_at(self._walltime()), decision.events)
         if decision.after_commit:
             self._wait_with(decision.after_commit)
+        self._turned(heard, decision)
 
     async def turns(self, tick_period_s: float, breathe: Callable[[], None]) -> None:
         """Turn for ever: what the inbox has, and a tick each period, however full it is."""
@@ -89,13 +89,14 @@ class Owner:
                     self.turn(Tick(now_s, self._walltime()))
                     breathe()
                     due_s = now_s + tick_period_s
-                try:
-                    async with asyncio.timeout(max(0.0, due_s - now_s)):
-                        heard = await self._inbox.take()
-                except TimeoutError:
-                    continue
+                heard = self._inbox.next()
+                if heard is None:
+                    break
                 self.turn(heard)
-            await asyncio.sleep(0)
+            else:
+                await asyncio.sleep(0)
+                continue
+            await self._inbox.arrival(within_s=due_s - now_s)
 
     async def confirmations(self) -> None:
         """Perform what allows or confirms, each after its events are durable, in order."""

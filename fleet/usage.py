@@ -67,7 +67,7 @@ def count(args: argparse.Namespace) -> int:
 def _counted(journal: Path) -> Any:
     from fleet.adapters.journal.whole import whole_journal
     from fleet.core.usage import Usage, fold
-    from fleet.owner import FORMS
+    from fleet.stored import FORMS
 
     usage, is_watched = Usage(), sys.stderr.isatty()
     for position, events, event in whole_journal(journal, FORMS):

@@ -8,10 +8,14 @@ from broker.contract.messages import LIVE_PHASES, Phase
 from broker.contract.plan import Modality
 from broker.contract.topics import ALL
 from fleet.core import dose
+from fleet.core.alarm_state import Alarm
+from fleet.core.alarm_steps import RANK
+from fleet.core.alarm_table import ROWS
 from fleet.core.fold_doses import local_day
 from fleet.core.presence import STALE_AFTER_S, liveness
 from fleet.core.refusals import Refusal
 from fleet.core.state import Session, State
+from fleet.core.turn import wall_time
 
 SESSIONS_SHOWN_MAX = 200
 LIVE_SILENT_AFTER_S = 2.0  # a live device speaks every 0.5 s: what it was last heard doing is over by now
@@ -75,6 +79,10 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
                 "has_its_settings": seen is not None
                 and device.settings is not None
                 and seen.sample.settings_version == device.settings.version,
+                "settings_version": None if device.settings is None else device.settings.version,
+                "names_version": None if seen is None else seen.sample.settings_version,
+                "service_hold": registered.service_hold,
+                "held_for_service": device.birth is not None and device.birth.holds.service,
                 "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,
                 "latched": device.birth.latched if device.birth else None,
                 "holds": sorted(
@@ -87,6 +95,41 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None) -> dict[str, Any]:
+    """One alarm; `since` is when its condition began, `cleared` when it was over. Times are UTC."""
+    return {
+        "alarm_id": alarm.alarm_id,
+        "code": alarm.code.value,
+        "priority": alarm.priority.value,
+        "device": alarm.device,
+        "room": alarm.room,
+        "members": sorted(alarm.members),
+        "since": wall_time(alarm.since_wall_s),
+        "cleared": None if cleared_wall_s is None else wall_time(cleared_wall_s),
+        "signal": alarm.signal.state.value,
+        "responsible": ROWS[alarm.code].responsible.value,
+        "session_id": alarm.session_id,
+        "why": asdict(alarm.why),
+    }
+
+
+def alarm_rows(state: State, *, past: bool) -> list[dict[str, Any]]:
+    """The open alarms, gravest first and then oldest first; after them, if asked for, those that are over, newest
+    first.
+    """
+    durable = state.durable
+    alarms = sorted(durable.alarms.values(), key=lambda alarm: (RANK[alarm.priority], alarm.since_wall_s))
+    rows = [{**alarm_row(alarm), "room": _stands_in(state, alarm)} for alarm in alarms]
+    over = [alarm_row(past.alarm, past.cleared_wall_s) for past in reversed(durable.past_alarms)] if past else []
+    return rows + over
+
+
+def _stands_in(state: State, alarm: Alarm) -> str | None:
+    """A device that was moved since the alarm was raised is to be found where it is now."""
+    registered = None if alarm.device is None else state.registered(alarm.device)
+    return alarm.room if registered is None else registered.room
 
 
 def refusal_row(refusal: Refusal) -> dict[str, Any]:

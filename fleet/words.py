@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fleet import alarm_words
+
 Body = Mapping[str, Any]
 
 SWITCH_OFF = "NOT confirmed: switch it off at the wall"
@@ -53,6 +55,17 @@ def _detail(detail: Body) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in detail.items() if value is not None)
 
 
+def _settings(body: Body) -> str:
+    settings = body["settings"]
+    tighter = [
+        f"{name} {_short(limit['value'])} ({limit['layer']})"
+        for name, limit in settings["limits"].items()
+        if limit["layer"] != "envelope"
+    ]
+    said = [settings["room"], *(["out of service"] if settings["service_hold"] else []), *tighter]
+    return f"{body['device']}: settings {settings['version']}: {', '.join(said)}"
+
+
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -72,7 +85,6 @@ QUIET = frozenset(
         "RegistryAdopted",
         "DeviceEnrolled",
         "DeviceBorn",
-        "SettingsIssued",
         "AuthorisationAccepted",
         "BaselineMeasured",
         "StopPublished",
@@ -88,9 +100,16 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "DeviceBooted": lambda body: f"{_who(body)}: agent started (boot {body['boot_n']})",
     "DeviceLost": lambda body: f"{_who(body)}: lost, no word from it",
     "DeviceReturned": lambda body: f"{_who(body)}: is there",
+    "SettingsIssued": _settings,
     "DeviceReported": _reported,
-    "EventConflicted": lambda body: f"{_who(body)}: two different events under one number",
-    "EventUnreadable": lambda body: f"{_who(body)}: event {body['n']} cannot be read, set aside",
+    "EventConflicted": lambda body: (
+        f"{_who(body)}: two different events under one number, {body['event']['n']} of spool "
+        f"{body['event']['spool_id']}; the second is {body['event']['event_id']}"
+    ),
+    "EventUnreadable": lambda body: (
+        f"{_who(body)}: event {body['n']} of spool {body['spool_id']} cannot be read; the device sets it aside "
+        f"(payload SHA-256 {body['payload_sha256']})"
+    ),
     "SpoolGapFound": lambda body: f"{_who(body)}: events {body['from_n']} to {body['to_n']} are missing",
     "SessionRefused": lambda body: f"{_who(body)}: session refused, {len(body['refusals'])} reasons",
     "SessionAuthorised": lambda body: f"{_who(body)}: session {body['authorisation']['session_id'][:8]} authorised",
@@ -123,6 +142,10 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "StopUnconfirmed": lambda body: f"{body['room']}, {body['device']}: stop {SWITCH_OFF}",
     "HoldReleased": lambda body: f"{body['device'] or 'site'}: hold released by {body['issued_by']}",
     "HoldLifted": lambda body: f"{_who(body)}: hold lifted; its latch waits for a person there",
+    "AlarmRaised": alarm_words.raised_words,
+    "AlarmChanged": alarm_words.changed_words,
+    "AlarmCleared": alarm_words.cleared_words,
+    "ZeroConfirmed": alarm_words.zero_words,
 }
 
 
@@ -130,6 +153,23 @@ def event_words(name: str, body: Body) -> str | None:
     """What an event says to people; None for one that is the machinery's own business."""
     words = _EVENT_WORDS.get(name)
     return None if words is None else words(body)
+
+
+def status_words(status: Body) -> list[str]:
+    """The fleet service itself, line by line."""
+    rows = [
+        ("broker", "connected" if status["connected"] else "NOT connected: nobody is leased"),
+        ("journal", f"{status['journal_position']} events"),
+        ("sessions", "draining: nothing new is authorised" if status["draining"] else "are authorised"),
+        ("outbox", f"{status['outbox']} messages wait for the broker"),
+        ("http", status["http"]),
+    ]
+    if status["journal_refusing"]:
+        rows.append(("disk", "it REFUSES: nothing is authorised, no receipts; stops still go out"))
+    for name in ("refused", "refused_by_core", "undelivered"):
+        rows += [(name.replace("_", " "), f"{reason}: {count}") for reason, count in sorted(status[name].items())]
+    who = f"site {status['site']}, fleet instance {status['fleet_n']}, process {status['pid']}"
+    return [who, *(f"{name:<16}{words}" for name, words in rows)]
 
 
 _RULE_WORDS: dict[str, str] = {
@@ -168,7 +208,7 @@ _RULE_WORDS: dict[str, str] = {
     "session_running": "the session runs: stop it instead",
     "no_hold": "there is no hold",
     "stop_unconfirmed": "zero current has not been measured yet",
-    "in_service_hold": "the registry still holds the device out of service",
+    "in_service_hold": "the device is out of service: `stimfleet provision service-hold ... off` comes first",
 }
 
 

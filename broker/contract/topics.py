@@ -11,6 +11,7 @@ True
 import re
 from dataclasses import dataclass
 from enum import StrEnum
+from functools import lru_cache
 
 from broker.contract import messages
 from broker.contract.shapes import NAME_PATTERN
@@ -22,6 +23,7 @@ FLEET_INTAKE = "fleet-intake"  # the identity that may only read uplinks
 FLEET_SAFETY = "fleet-safety"  # the identity that may only write downlinks
 RESERVED_IDS = frozenset({ALL, FLEET, FLEET_INTAKE, FLEET_SAFETY})
 PAYLOAD_BYTES_MAX = 8 * 1024
+TOPICS_REMEMBERED = 16_384  # of either function below: all channels of a thousand devices
 
 
 class Channel(StrEnum):
@@ -143,6 +145,11 @@ def topic_for(site: str, device: str, channel: Channel) -> str:
     Raises:
         NotATopic: a name that the contract does not allow, or a channel that a reserved id does not have.
     """
+    return _written(site, device, channel)
+
+
+@lru_cache(TOPICS_REMEMBERED)
+def _written(site: str, device: str, channel: Channel) -> str:
     if not _name.fullmatch(site) or not _name.fullmatch(device) or not _belongs(device, channel):
         raise NotATopic(f"no topic for site {site!r}, device {device!r}, channel {channel}")
     return f"{ROOT}/{site}/{device}/{channel}"
@@ -154,6 +161,11 @@ def parse_topic(topic: str) -> Address:
     Raises:
         NotATopic: anything that `topic_for` would not have written.
     """
+    return _parsed(topic)
+
+
+@lru_cache(TOPICS_REMEMBERED)
+def _parsed(topic: str) -> Address:
     parts = topic.split("/")
     if len(parts) != 5 or f"{parts[0]}/{parts[1]}" != ROOT or parts[4] not in CHANNELS:
         raise NotATopic(f"not a topic of {ROOT}: {topic!r}")

@@ -1,13 +1,12 @@
 """mosquitto.conf of a site, good for Mosquitto 2.0.11 (Debian 12) and later 2.0.
 
-What a crash of the broker does to a hold: Mosquitto keeps retained messages in memory and writes them to a file at
-intervals, 30 minutes by default, so a SIGKILL would lose every hold of the last half hour. `autosave_on_changes` with
-an interval of 1 writes the file at the end of the turn of the broker's loop in which a retained message came. The
-acknowledgement leaves a moment (under a millisecond, measured) before the file is written, so an acknowledged hold
-can still be lost by a crash within that moment; for it the fleet, whose journal is the truth about holds, sends a hold
-again to whoever's birth lacks it. The price is one write of all retained messages (some kilobytes a device) for each
-birth, presence, hold and settings; telemetry, leases and events cause none unless a subscriber has fallen behind by
-more messages than may be in flight.
+What a crash of the broker does to a hold: Mosquitto keeps retained messages in memory and writes them all to a file at
+intervals, 30 minutes by default, so a SIGKILL would lose every hold of the last half hour. Here it writes every two
+seconds (`autosave_interval 1`: it begins when more than one second has passed). What a crash takes with it is in the
+fleet's journal, which is the truth about holds: a hold is sent again to whoever's birth lacks it.
+
+Not `autosave_on_changes`: that writes the file, with an fsync, whenever any subscriber acknowledges any message at
+QoS 1, and all clients wait meanwhile (docs/decisions/2026-11-25-bench.md).
 """
 
 import os
@@ -29,7 +28,6 @@ IN_FLIGHT_MAX = 2_000  # QoS 1 to one subscriber; 20 by default, which holds the
 QUEUED_MAX = 10_000
 QUEUED_BYTES_MAX = 32 * 1024 * 1024
 CONNECTIONS_MAX = 4_096
-KEEPALIVE_S_MAX = 60  # the broker notices a dead client within 1.5 times this
 
 CONF, ACL, LOG, STORE = "mosquitto.conf", "acl", "mosquitto.log", "store"
 
@@ -73,14 +71,15 @@ def write_configuration(
         "max_inflight_messages": IN_FLIGHT_MAX,
         "max_queued_messages": QUEUED_MAX,
         "max_queued_bytes": QUEUED_BYTES_MAX,
-        "max_keepalive": KEEPALIVE_S_MAX,
+        # No max_keepalive: with it Mosquitto 2.0.21 (Debian 13) ends connections at random, half a second old or hours
+        # (its issues 3226 and 3286). A dead client is noticed by the keepalive of 5 s that it asked for itself.
         "persistent_client_expiration": "1h",
         # A lone stop must not wait for Nagle: p50 11 ms, p99 550 ms without (measured).
         "set_tcp_nodelay": "true",
-        # Retained holds survive a crash.
+        # Retained holds survive a crash, all but those of the last two seconds.
         "persistence": "true",
         "persistence_location": f"{folder / STORE}/",
-        "autosave_on_changes": "true",
+        "autosave_on_changes": "false",
         "autosave_interval": 1,
         "listener": f"{port or registry.broker_port} {bind}",
         "max_connections": CONNECTIONS_MAX,

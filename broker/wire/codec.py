@@ -4,8 +4,9 @@ Nothing is coerced, guessed or filled in: duplicate and unknown keys, NaN and In
 order mark, bytes after the object, deep nesting and numbers beyond their bounds are refused. A refusal has a reason
 out of a bounded set, fit for a metric's label, and a sentence for people; neither ever holds a value of the payload.
 
-pydantic's parser takes the last of two equal keys, so every object's keys are counted by a second, standard parser;
-it runs only on what the first one could parse, which bounds its depth.
+pydantic's parser takes the last of two equal keys. A payload that is, byte for byte, what we would write for what it
+says has no such two; of any other, the keys of every object are counted by a second, standard parser. That runs only on
+what the first one could parse, which bounds its depth.
 
 A message leaves only if its own bytes decode to it again: a NaN, a number beyond its bounds, a string where an enum
 belongs, an oversized list never reach the wire.
@@ -87,7 +88,8 @@ def decode(channel: Channel, payload: bytes) -> Message:
         raise MalformedMessage(Malformed.NOT_UTF8, f"not UTF-8 at byte {error.start} on {channel}") from None
     try:
         message: Message = _validator(channel).validate_json(text)
-        _refuse_duplicate_keys(channel, text)
+        if _serializer(channel).to_json(message) != payload:
+            _refuse_duplicate_keys(channel, text)
     except ValidationError as refused:
         raise _malformed(channel, text, refused.errors(include_url=False, include_input=False)) from None
     if isinstance(message, Event):

@@ -62,10 +62,11 @@ class RefusedFor(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """An authentic message."""
+    """An authentic message. `kid` names the keys that it came under."""
 
     address: Address
     message: Message
+    kid: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +157,13 @@ class Opener:
         row = CHANNELS[address.channel]
         if not payload and row.retained is not Retained.NEVER:
             return Cleared(address)
-        forged = self._forged(address, topic, payload, user_properties)
+        keys = self._authentic(address, topic, payload, user_properties)
         if address.channel is Channel.STOP:
-            return _stopped(address, payload, forged)
-        if forged is not None:
-            return Refused(address, forged, f"{forged} on {address.channel} of {address.device}")
+            return _stopped(address, payload, keys if isinstance(keys, RefusedFor) else None)
+        if isinstance(keys, RefusedFor):
+            return Refused(address, keys, f"{keys} on {address.channel} of {address.device}")
         try:
-            return Received(address, decode(address.channel, payload))
+            return Received(address, decode(address.channel, payload), keys.kid)
         except MalformedMessage as malformed:
             return Refused(address, malformed.reason, f"{malformed} of {address.device}", authentic=True)
 
@@ -175,9 +176,10 @@ class Opener:
             return Refused(address, RefusedFor.UNKNOWN_DEVICE, f"no key for device {address.device}")
         return None
 
-    def _forged(
+    def _authentic(
         self, address: Address, topic: str, payload: bytes, user_properties: UserProperties
-    ) -> RefusedFor | None:
+    ) -> LinkKeys | RefusedFor:
+        """The keys that the message came under; otherwise why it is not authentic."""
         if address.is_site_wide:
             return RefusedFor.NO_MAC
         if len(payload) > PAYLOAD_BYTES_MAX:
@@ -189,7 +191,7 @@ class Opener:
         keys = self.ring.get(address.device, {}).get(values["kid"])
         if keys is None:
             return RefusedFor.UNKNOWN_KID
-        return None if verify(keys, self.hears, topic, payload, values["mac"]) else RefusedFor.BAD_MAC
+        return keys if verify(keys, self.hears, topic, payload, values["mac"]) else RefusedFor.BAD_MAC
 
 
 def _stopped(address: Address, payload: bytes, forged: RefusedFor | None) -> Stopped:

@@ -125,12 +125,14 @@ class _Letter:
 class Downlink:
     """The outbox. Connections come and go under it: `attach`, `detach`.
 
-    `counts` holds, by channel and reason, all that was not delivered.
+    `sent` counts, by channel, what went to the broker, also for the second time; `counts`, by channel and reason, all
+    that was not delivered.
     """
 
     def __init__(
         self, site: str, keyring: Keyring, report: Report, *, boottime: Callable[[], float], items_max: int
     ) -> None:
+        self.sent: Counter[Channel] = Counter()
         self.counts: Counter[tuple[Channel, Undelivered]] = Counter()
         self._site = site
         self._keyring = keyring
@@ -224,6 +226,7 @@ class Downlink:
             except NoConnection:
                 pass  # it has just ended
             else:
+                self.sent[channel] += 1
                 return
         self._failed(device, channel, Undelivered.NOT_CONNECTED)
 
@@ -277,6 +280,7 @@ class Downlink:
                 return  # it waits for the next connection
             self._take_out(letter)
             self._in_flight[packet_id] = letter
+            self.sent[letter.channel] += 1
 
     def _take_out(self, letter: _Letter) -> None:
         """Out of the outbox: it is under way, or has expired."""

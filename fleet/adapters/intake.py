@@ -6,6 +6,7 @@ is refused. Refusals reach the inbox once a second for one device,
 channel and reason, and are counted always.
 """
 
+import asyncio
 import hashlib
 import json
 import re
@@ -15,11 +16,11 @@ from typing import Any, Protocol
 
 from broker.contract.messages import Telemetry
 from broker.contract.shapes import COUNT_MAX
-from broker.contract.topics import CHANNELS, FLEET, ROOT, UPLINKS, Channel, Direction, topic_for
+from broker.contract.topics import CHANNELS, FLEET, ROOT, UPLINKS, Address, Channel, Direction, topic_for
 from broker.wire import sealed
 from fleet.core.inputs import Received, Rejected, Unreadable
+from fleet.frames import Arrived
 from fleet.keyring import Keyring
-from fleet.mqtt import Arrived
 
 UNACKNOWLEDGED_MAX = 1_000
 REJECTED_AGAIN_S = 1.0
@@ -36,12 +37,14 @@ class Inbox(Protocol):
     def offer(self, item: Item) -> bool:
         """Take it now, or say that there is no room."""
 
-    async def put(self, item: Item) -> None:
-        """Take it as soon as there is room."""
+    def put(self, item: Item) -> asyncio.Future[None] | None:
+        """Take it as soon as there is room. None: it is in; otherwise done when it is."""
 
 
 class Intake:
-    """Opens what arrives. `counts` holds, by (channel, reason), all that was refused and shed."""
+    """Opens what arrives. `heard` counts, by channel, what went into the inbox; `counts`, by (channel, reason), all
+    that was refused and shed.
+    """
 
     def __init__(
         self,
@@ -57,6 +60,7 @@ class Intake:
             *((f"{ROOT}/{site}/+/{row.channel}", row.qos) for row in UPLINKS),
             (topic_for(site, FLEET, Channel.ECHO), 0),
         )
+        self.heard: Counter[Channel] = Counter()
         self.counts: Counter[tuple[Channel | None, str]] = Counter()
         self._echo_topic = topic_for(site, FLEET, Channel.ECHO)
         self._opener = sealed.Opener(site, Direction.UPLINK, keyring)
@@ -67,39 +71,40 @@ class Intake:
         self._walltime = walltime
         self._rejected_s: OrderedDict[tuple[str | None, Channel | None, str], float] = OrderedDict()
 
-    async def hear(self, arrived: Arrived) -> None:
-        """Take in one message; returning acknowledges it."""
+    def hear(self, arrived: Arrived) -> asyncio.Future[None] | None:
+        """Take in one message. None: it may be acknowledged; otherwise when that is done."""
         if arrived.topic == self._echo_topic:
             if not self._heard_echo(arrived.payload):
-                await self._reject(None, Channel.ECHO, REJECTED_ECHO)
-            return
+                self._reject(None, Channel.ECHO, REJECTED_ECHO)
+            return None
         opened = self._opener.open(arrived.topic, arrived.payload, arrived.user_properties)
         match opened:
-            case sealed.Received(address, message) if arrived.qos == CHANNELS[address.channel].qos:
-                self._keyring.heard(address.device, dict(arrived.user_properties)["kid"])
-                await self._take(address.device, message, arrived.retained)
-            case sealed.Received(address, _):
-                await self._reject(address.device, address.channel, REJECTED_QOS)
+            case sealed.Received(address, message, kid) if arrived.qos == CHANNELS[address.channel].qos:
+                self._keyring.heard(address.device, kid)
+                return self._take(address, message, arrived.retained)
+            case sealed.Received(address):
+                self._reject(address.device, address.channel, REJECTED_QOS)
             case sealed.Refused(address, reason, _, authentic):
                 device, channel = (address.device, address.channel) if address is not None else (None, None)
                 if authentic and device is not None and channel is Channel.EVENT and arrived.qos:
                     self.counts[channel, reason] += 1
-                    await self._inbox.put(self._unreadable(device, arrived.payload))
-                else:
-                    await self._reject(device, channel, reason)
+                    return self._inbox.put(self._unreadable(device, arrived.payload))
+                self._reject(device, channel, reason)
             case sealed.Cleared():
                 pass  # a retained birth or presence was taken away: that says nothing about the device
             case sealed.Stopped(address):
                 raise AssertionError(f"a stop is no uplink: {address}")
+        return None
 
-    async def _take(self, device: str, message: Any, retained: bool) -> None:
-        item = Received(device, message, self._boottime(), self._walltime(), retained)
-        if not isinstance(message, Telemetry):
-            await self._inbox.put(item)
-        elif not self._inbox.offer(item):
+    def _take(self, address: Address, message: Any, retained: bool) -> asyncio.Future[None] | None:
+        item = Received(address.device, message, self._boottime(), self._walltime(), retained)
+        if isinstance(message, Telemetry) and not self._inbox.offer(item):
             self.counts[Channel.TELEMETRY, "shed"] += 1
+            return None
+        self.heard[address.channel] += 1
+        return None if isinstance(message, Telemetry) else self._inbox.put(item)
 
-    async def _reject(self, device: str | None, channel: Channel | None, reason: str) -> None:
+    def _reject(self, device: str | None, channel: Channel | None, reason: str) -> None:
         self.counts[channel, reason] += 1
         kind, now_s = (device, channel, reason), self._boottime()
         last_s = self._rejected_s.get(kind)

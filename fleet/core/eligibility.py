@@ -150,6 +150,8 @@ def _listed(asked: _Asked) -> Iterator[Refusal]:
         return
     if registered.struck_off:
         yield _refusal(Rule.DEVICE_STRUCK_OFF, RuleLayer.CLINIC)
+    if registered.service_hold:
+        yield _refusal(Rule.IN_SERVICE_HOLD, RuleLayer.CLINIC)
     if registered.due_wall_s is not None and asked.turn.wall_s >= registered.due_wall_s:
         yield _refusal(Rule.DEVICE_DUE, RuleLayer.CLINIC, "wall_s", asked.turn.wall_s, registered.due_wall_s)
     if asked.request.room != registered.room:

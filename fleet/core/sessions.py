@@ -9,7 +9,7 @@ from broker.contract.causes import CONSEQUENCES, Cause, Ending
 from broker.contract.limits import ZERO_MA
 from broker.contract.messages import LIVE_PHASES, AckStatus, CommandRefusal, EventKind, Phase, Telemetry
 from broker.contract.topics import Channel
-from fleet.core import stops
+from fleet.core import stops, zero
 from fleet.core.effects import Answer, Ordered, Refused, SendAuthorisation, SendCancel
 from fleet.core.events import (
     AuthorisationAccepted,
@@ -313,6 +313,9 @@ def _length_limits(turn: Turn, session: Session) -> tuple[float, float]:
     if device.settings is None or turn.now_s - device.settings_since_s < SETTINGS_AFTER_S:
         return session_s_max, limits.pause_s_max.value
     tighter = device.settings.limits
+    known = turn.state.fleeting.bounds.get(session.device)
+    if known is not None and known.session_id == session.session_id:  # the device keeps the strictest that it had
+        tighter = tighter.tightened(known.limits)
     return min(session_s_max, tighter.session_s_max.value), min(limits.pause_s_max.value, tighter.pause_s_max.value)
 
 
@@ -358,6 +361,8 @@ def confirm_off(turn: Turn, heard: ConfirmOff) -> None:
     confirmed = stops.confirmed_off(turn, heard.device)
     if session is not None and (session.live or session.state is S.LOST):
         _end(turn, session, S.ABORTED, None, None)
+        confirmed = True
+    if zero.seen_by_person(turn, heard.device):
         confirmed = True
     if confirmed:
         turn.after_commit(Answer(heard.request_id, Ordered(turn.new_id("off"))))

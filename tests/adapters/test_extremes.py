@@ -15,16 +15,19 @@ from broker.contract import messages
 from broker.contract.messages import Phase, Uplink
 from broker.wire.codec import encode
 from fleet.adapters.journal.forms import Forms, dump_exactly
+from fleet.adapters.journal.pieces import in_pieces
 from fleet.core import inputs
 from fleet.core.decide import Decision, decide
 from fleet.core.effects import Answer, ClearRetained, Count
 from fleet.core.events import Event
 from fleet.core.state import Durable
+from fleet.tally import Tally
 from tests.contract.any_message import message
 from tests.core.clinic import Clinic
 
 FORMS = Forms.of(Event)
 DURABLE: TypeAdapter[Durable] = TypeAdapter(Durable)
+PIECES = in_pieces(Durable)
 STORIES = (Clinic.ready, Clinic.authorised, Clinic.armed, Clinic.running, Clinic.stopped)
 
 
@@ -61,7 +64,7 @@ def holds_together(clinic: Clinic, decision: Decision) -> None:
     for effect in (*decision.at_once, *decision.after_commit):
         if not isinstance(effect, Count | Answer | ClearRetained):
             assert encode(effect.message)
-    assert dump_exactly(DURABLE, clinic.state.durable)
+    assert b"".join(PIECES(clinic.state.durable)) == dump_exactly(DURABLE, clinic.state.durable)
 
 
 @settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -74,10 +77,13 @@ def test_whatever_a_device_says_the_fleet_decides_and_can_journal_and_answer_it(
 ) -> None:
     clinic = Clinic()
     story(clinic)
+    tally = Tally(clinic.state)
     for extreme, familiar in extremes:
         clinic.now_s += 0.5
         heard = inputs.Received("stim-12", said(clinic, extreme, familiar=familiar), clinic.now_s, clinic.wall_s)
-        holds_together(clinic, decide(clinic.state, heard))
+        decision = decide(clinic.state, heard)
+        holds_together(clinic, decision)
+        tally.turned(heard, decision)
     for later in (
         clinic.push("stim-12"),
         clinic.request(request_id="request-2"),
@@ -85,7 +91,9 @@ def test_whatever_a_device_says_the_fleet_decides_and_can_journal_and_answer_it(
         clinic.request(device="stim-7", room="room-1", client="c-4712", request_id="request-3"),
         inputs.Tick(clinic.now_s + 40.0, clinic.wall_s + 40.0),
     ):
-        holds_together(clinic, decide(clinic.state, later))
+        decision = decide(clinic.state, later)
+        holds_together(clinic, decision)
+        tally.turned(later, decision)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

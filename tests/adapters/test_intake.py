@@ -1,6 +1,5 @@
 """What devices and others send, up to the inbox: nothing that is not authentic and well-formed becomes an input."""
 
-import asyncio
 import hashlib
 import json
 from dataclasses import replace
@@ -18,8 +17,8 @@ from broker.wire import sealed
 from fleet.adapters.echo import Echo
 from fleet.adapters.intake import Intake, Item
 from fleet.core.inputs import Received, Rejected, Unreadable
+from fleet.frames import Arrived
 from fleet.keyring import Keyring
-from fleet.mqtt import Arrived
 from tests.adapters.clinic import NOW, SITE, Clinic, WireDevice
 
 
@@ -35,7 +34,7 @@ class Room:
             self.items.append(item)
         return not self.full
 
-    async def put(self, item: Item) -> None:
+    def put(self, item: Item) -> None:
         self.items.append(item)
 
 
@@ -67,7 +66,7 @@ class Desk:
         """What becomes of one packet."""
         before = len(self.inbox.items)
         arrived = Arrived(packet.topic, packet.payload, packet.qos, retained, packet.user_properties)
-        asyncio.run(self.intake.hear(replace(arrived, **changed)))
+        self.intake.hear(replace(arrived, **changed))
         return self.inbox.items[before:]
 
 
@@ -191,12 +190,8 @@ def test_a_burst_of_forgeries_reaches_the_inbox_once_a_second_and_is_counted_in_
 
 
 def test_forgeries_under_ever_new_names_grow_nothing(desk: Desk) -> None:
-
-    async def flood() -> None:
-        for n in range(5_000):
-            await desk.intake.hear(Arrived(topic_for(SITE, f"x{n}", Channel.TELEMETRY), b"x", 0, False, ()))
-
-    asyncio.run(flood())
+    for n in range(5_000):
+        desk.intake.hear(Arrived(topic_for(SITE, f"x{n}", Channel.TELEMETRY), b"x", 0, False, ()))
     assert len(desk.intake._rejected_s) == 4_096
     assert desk.intake.counts == {(Channel.TELEMETRY, "unknown_device"): 5_000}
 

@@ -1,34 +1,37 @@
 """The fleet's MQTT connection against a real Mosquitto, and against servers that misbehave."""
 
 import asyncio
-import contextlib
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
 
 from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY, Channel, topic_for
-from fleet.mqtt import Arrived, Connection, NoConnection
+from fleet.frames import Arrived
+from fleet.mqtt import Connection, NoConnection
 from tests.adapters.clinic import SITE, Clinic, eventually
+from tests.adapters.scripted_broker import CONNACK, REFUSED, TAKEN_OVER, server
 
 STOP = topic_for(SITE, "stim-01", Channel.STOP)
 EVENT = topic_for(SITE, "stim-01", Channel.EVENT)
 DENIED, NOBODY_LISTENS = 0x87, 0x10
+NONSENSE = bytes([0x30, 3, 0, 9, 0x73])  # PUBLISH with a topic of nine bytes, of which one is there
 
 
 class Ear:
-    """Hears messages; as long as `gate` is closed it does not return, so nothing is acknowledged."""
+    """Hears messages; as long as it is `closed` they are not taken in, so nothing is acknowledged."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, closed: bool = False) -> None:
         self.arrived: list[Arrived] = []
-        self.gate = asyncio.Event()
-        self.gate.set()
+        self._opened = asyncio.get_running_loop().create_future() if closed else None
 
-    async def __call__(self, arrived: Arrived) -> None:
+    def __call__(self, arrived: Arrived) -> asyncio.Future[None] | None:
         self.arrived.append(arrived)
-        await self.gate.wait()
+        return self._opened
+
+    def opens(self) -> None:
+        assert self._opened is not None
+        self._opened.set_result(None)
+        self._opened = None
 
 
 async def test_a_publish_that_the_acl_denies_is_reported_as_denied(clinic: Clinic) -> None:
@@ -60,8 +63,7 @@ async def test_everything_about_a_message_arrives(clinic: Clinic) -> None:
 
 async def test_the_broker_holds_back_what_is_not_taken(clinic: Clinic) -> None:
     """At QoS 1 a message is acknowledged when it was taken in, and no more than agreed are under way."""
-    ear = Ear()
-    ear.gate.clear()
+    ear = Ear(closed=True)
     intake = await Connection.open(clinic.endpoint(FLEET_INTAKE), hear=ear, unacknowledged_max=3)
     await intake.subscribe([(EVENT, 1)])
     acknowledged: list[int] = []
@@ -72,7 +74,7 @@ async def test_the_broker_holds_back_what_is_not_taken(clinic: Clinic) -> None:
     await eventually(lambda: len(ear.arrived) == 3)
     await asyncio.sleep(0.2)  # long enough for a fourth, which must not come
     assert [arrived.payload for arrived in ear.arrived] == [b"0", b"1", b"2"]
-    ear.gate.set()
+    ear.opens()
     await eventually(lambda: len(ear.arrived) == 8)
     assert [arrived.payload for arrived in ear.arrived] == [str(n).encode() for n in range(8)]
     await intake.close()
@@ -81,8 +83,7 @@ async def test_the_broker_holds_back_what_is_not_taken(clinic: Clinic) -> None:
 
 async def test_what_was_not_taken_comes_again_to_nobody(clinic: Clinic) -> None:
     """A clean start: what a connection left unacknowledged is the spool's business, not the broker's."""
-    ear = Ear()
-    ear.gate.clear()
+    ear = Ear(closed=True)
     intake = await Connection.open(clinic.endpoint(FLEET_INTAKE), hear=ear)
     await intake.subscribe([(EVENT, 1)])
     device = await Connection.open(clinic.endpoint("stim-01"))
@@ -95,14 +96,14 @@ async def test_what_was_not_taken_comes_again_to_nobody(clinic: Clinic) -> None:
     device.publish(EVENT, b"new", qos=1)
     await eventually(lambda: again.arrived)
     assert [arrived.payload for arrived in again.arrived] == [b"new"]
-    ear.gate.set()
+    ear.opens()  # too late: its connection is over
     await second.close()
     await device.close()
 
 
 @pytest.mark.parametrize("qos", [0, 1])
 async def test_a_bug_in_hearing_ends_the_connection(clinic: Clinic, qos: int) -> None:
-    async def broken(_: Arrived) -> None:
+    def broken(_: Arrived) -> None:
         raise ZeroDivisionError
 
     intake = await Connection.open(clinic.endpoint(FLEET_INTAKE), hear=broken)
@@ -153,34 +154,6 @@ async def test_a_stranger_is_no_connection(clinic: Clinic) -> None:
         await Connection.open(replace(endpoint, ca=endpoint.ca.with_name("missing.crt")))
 
 
-@asynccontextmanager
-async def server(clinic: Clinic, behave: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
-    """A TLS server with the broker's certificate that reads CONNECT and then does as told; its port."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    folder = clinic.site_dir / "broker"
-    context.load_cert_chain(folder / "server.crt", folder / "server.key")
-    done = asyncio.Event()
-    writers: list[asyncio.StreamWriter] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        with contextlib.suppress(ConnectionError):
-            await reader.read(1)
-            await behave(writer)
-            await done.wait()
-        writer.close()
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        done.set()
-        listening.close()
-        for writer in writers:
-            writer.transport.abort()
-        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
-
-
 async def test_a_server_that_says_nothing_is_no_connection(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silence(_: asyncio.StreamWriter) -> None:
         pass
@@ -193,17 +166,67 @@ async def test_a_server_that_says_nothing_is_no_connection(clinic: Clinic, monke
 
 async def test_a_refused_connect_is_no_connection(clinic: Clinic) -> None:
     async def refuse(writer: asyncio.StreamWriter) -> None:
-        writer.write(bytes([0x20, 3, 0, 0x87, 0]))  # CONNACK, not authorized
+        writer.write(REFUSED)
 
     async with server(clinic, refuse) as port:
         with pytest.raises(NoConnection, match="135"):
             await Connection.open(replace(clinic.endpoint(FLEET_SAFETY), port=port))
 
 
+async def test_a_broker_that_sends_no_mqtt_is_left(clinic: Clinic, caplog: pytest.LogCaptureFixture) -> None:
+    connected = asyncio.Event()
+
+    async def talk_nonsense(writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK)
+        await connected.wait()
+        writer.write(NONSENSE)
+
+    async with server(clinic, talk_nonsense) as port:
+        connection = await Connection.open(replace(clinic.endpoint(FLEET_INTAKE), port=port), hear=Ear())
+        connected.set()
+        assert await asyncio.wait_for(connection.lost, 5) is None
+        await connection.close()
+    assert "the broker is none" in caplog.text
+
+
+async def test_a_connection_that_is_over_before_it_is_used_is_no_connection(clinic: Clinic) -> None:
+    async def connect_and_talk_nonsense(writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK + NONSENSE)
+
+    async with server(clinic, connect_and_talk_nonsense) as port:
+        with pytest.raises(NoConnection, match="over before it was used"):
+            await Connection.open(replace(clinic.endpoint(FLEET_INTAKE), port=port), hear=Ear())
+
+
+async def test_what_one_turn_says_goes_out_together_and_in_order_and_a_stop_takes_it_along(clinic: Clinic) -> None:
+    """Leases wait for the end of the turn, a stop for nothing: and nothing overtakes what was said before it."""
+    ear = Ear()
+    device = await Connection.open(clinic.endpoint("stim-01"), hear=ear)
+    lease = topic_for(SITE, "stim-01", Channel.LEASE)
+    await device.subscribe([(STOP, 1), (lease, 0)])
+    safety = await Connection.open(clinic.endpoint(FLEET_SAFETY))
+    written: list[bytes] = []
+    protocol = safety._client._connection._protocol
+    write, protocol.write_data = protocol.write_data, written.append
+    for n in range(3):
+        safety.publish(lease, b"%d" % n, qos=0)
+    assert written == []
+    safety.publish(STOP, b"stop", qos=1)
+    assert len(written) == 1
+    safety.publish(lease, b"3", qos=0)
+    await asyncio.sleep(0)  # the end of the turn
+    assert len(written) == 2
+    for octets in written:
+        write(octets)
+    await eventually(lambda: len(ear.arrived) == 5)
+    assert [arrived.payload for arrived in ear.arrived] == [b"0", b"1", b"2", b"stop", b"3"]
+    await safety.close()
+    await device.close()
+
+
 async def test_session_taken_over_is_heard_from_a_broker_that_says_so(clinic: Clinic) -> None:
     async def take_over(writer: asyncio.StreamWriter) -> None:
-        writer.write(bytes([0x20, 3, 0, 0, 0]))  # CONNACK
-        writer.write(bytes([0xE0, 2, 0x8E, 0]))  # DISCONNECT, session taken over
+        writer.write(CONNACK + TAKEN_OVER)
 
     async with server(clinic, take_over) as port:
         connection = await Connection.open(replace(clinic.endpoint(FLEET_SAFETY), port=port))

@@ -10,7 +10,7 @@ from fleet.adapters.journal.errors import JournalCorrupt, UnknownStored
 from fleet.core.events import RegistryAdopted, SessionRefused
 from fleet.core.evolve import evolve
 from fleet.core.state import State
-from fleet.owner import FORMS
+from fleet.stored import FORMS
 from tests.core.long_day import a_long_day
 
 REFUSED_AS_WRITTEN_IN_VERSION_1 = b"""{"now_s":100.5,"wall_s":1795348800.5,"request_id":"r-1","client":"c-4711",

@@ -18,7 +18,7 @@ import pytest
 from fleet.adapters.journal.writer import Journal
 from fleet.commandline import add_commands
 from fleet.core.events import Event
-from fleet.owner import FOLD
+from fleet.stored import FOLD
 from tests.core.practice import Practice
 from tests.core.usage_by_hand import ByHand, Row
 

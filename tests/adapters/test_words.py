@@ -6,9 +6,11 @@ from typing import Any, get_args
 import pytest
 from pydantic import TypeAdapter
 
-from fleet.core.events import Event
+from broker.contract.limits import ENVELOPE, Layer
+from fleet.core.events import Event, SettingsIssued
 from fleet.core.refusals import Rule
-from fleet.words import QUIET, event_words, refusal_words
+from fleet.words import QUIET, event_words, refusal_words, status_words
+from tests.core.clinic import Clinic
 from tests.core.long_day import a_long_day
 
 
@@ -72,6 +74,42 @@ def test_a_confirmed_stop_says_its_latencies_and_an_unheard_step_says_so() -> No
     assert event_words("StopConfirmed", body) == (
         "stim-12: sent after 4 ms, received after not heard, zero current measured (0.31 mA) after 151 ms"
     )
+
+
+def test_settings_that_were_issued_say_where_and_what_is_tighter() -> None:
+    clinic = Clinic()
+    clinic.changes_device(
+        "stim-12", service_hold=True, limits=ENVELOPE.tightened_by(Layer.SETTINGS, session_s_max=600.0)
+    )
+    clinic.ready("stim-12")
+    (issued,) = [event for event in clinic.journal if isinstance(event, SettingsIssued)]
+    body = json.loads(TypeAdapter(SettingsIssued).dump_json(issued))
+    assert event_words("SettingsIssued", body) == (
+        "stim-12: settings 1: room-4, out of service, peak_ma_max 100 (clinic), session_s_max 600 (settings)"
+    )
+
+
+def test_the_fleet_s_state_is_told_line_by_line_and_what_is_wrong_in_capitals() -> None:
+    well = {
+        "pid": 7, "fleet_n": 3, "site": "north", "connected": True, "journal_position": 41, "journal_refusing": False,
+        "draining": False, "outbox": 0, "http": "http://127.0.0.1:9883", "refused": {"telemetry.bad_mac": 2},
+        "refused_by_core": {"lease.settings_old": 4}, "undelivered": {"lease.not_connected": 9},
+    }  # fmt: skip
+    assert status_words(well) == [
+        "site north, fleet instance 3, process 7",
+        "broker          connected",
+        "journal         41 events",
+        "sessions        are authorised",
+        "outbox          0 messages wait for the broker",
+        "http            http://127.0.0.1:9883",
+        "refused         telemetry.bad_mac: 2",
+        "refused by core lease.settings_old: 4",
+        "undelivered     lease.not_connected: 9",
+    ]
+    told = status_words(well | {"connected": False, "journal_refusing": True, "draining": True})
+    assert "broker          NOT connected: nobody is leased" in told
+    assert "disk            it REFUSES: nothing is authorised, no receipts; stops still go out" in told
+    assert "sessions        draining: nothing new is authorised" in told
 
 
 def test_an_unconfirmed_stop_says_where_and_what_to_do() -> None:

@@ -65,6 +65,18 @@ def test_every_message_comes_back_as_it_left(message: Message) -> None:
     assert len(payload) <= 8192
 
 
+@given(messages(), st.data())
+@settings(max_examples=200, suppress_health_check=[HealthCheck.too_slow], deadline=None)
+def test_a_key_twice_is_found_in_whatever_else_is_as_it_should_be(message: Message, data: st.DataObject) -> None:
+    """Also where both say the same, and the rest is what we would have written ourselves."""
+    payload = encode(message).decode()
+    key, value = data.draw(st.sampled_from(list(json.loads(payload).items())))
+    twice = f"{payload[:-1]},{json.dumps(key)}:{json.dumps(value)}}}"
+    with pytest.raises(MalformedMessage) as refused:
+        decode(CHANNEL_OF[type(message)], twice.encode())
+    assert refused.value.reason in (Malformed.DUPLICATE_KEY, Malformed.TOO_LARGE)
+
+
 @given(messages())
 @settings(max_examples=100, suppress_health_check=[HealthCheck.too_slow], deadline=None)
 def test_the_bytes_are_the_fields_in_order_as_compact_json(message: Message) -> None:

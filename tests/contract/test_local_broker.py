@@ -24,6 +24,7 @@ from tests.contract.raw_mqtt import NOT_AUTHORISED, Papers, RawClient
 NOW = datetime.now(UTC)
 HOLD = "stim/v1/north/stim-1/stop"
 ACK = "stim/v1/north/stim-1/ack"
+SAVED_WITHIN_S = 10.0  # every two seconds, on a disk that others use too
 
 
 @pytest.fixture
@@ -71,6 +72,13 @@ async def test_it_serves_an_async_with_too(site_dir: Path) -> None:
             assert client.publish(ACK) != NOT_AUTHORISED
 
 
+def test_the_setting_that_makes_mosquitto_2_0_21_end_connections_is_not_there(mosquitto: LocalMosquitto) -> None:
+    """With `max_keepalive` one handshake in some hundred is cut off, and connections of any age now and then."""
+    configuration = (mosquitto.log.parent / "mosquitto.conf").read_text()
+    assert "set_tcp_nodelay true" in configuration
+    assert "max_keepalive" not in configuration
+
+
 def test_it_comes_back_on_its_port_after_a_crash(mosquitto: LocalMosquitto) -> None:
     port, pid = mosquitto.port, mosquitto.pid
     mosquitto.restart()
@@ -90,11 +98,20 @@ def test_a_broker_that_does_not_end_when_asked_is_killed(
         os.kill(pid, 0)
 
 
-def test_a_hold_outlives_a_sigkill_one_turn_of_the_broker_later(mosquitto: LocalMosquitto) -> None:
-    """The broker acknowledges a moment before it writes: whatever it answers next, it answers with the hold on disk."""
+def saved(mosquitto: LocalMosquitto) -> None:
+    """Wait until the broker has written its store once more: it does every two seconds."""
+    store = mosquitto.log.with_name("store") / "mosquitto.db"
+    before = store.stat().st_ino if store.exists() else None  # each time it is another file under the same name
+    give_up_s = time.monotonic() + SAVED_WITHIN_S
+    while not store.exists() or store.stat().st_ino == before:
+        assert time.monotonic() < give_up_s, "the broker does not write its store"
+        time.sleep(0.01)  # polls what another process does
+
+
+def test_a_hold_outlives_a_sigkill_once_the_store_is_written(mosquitto: LocalMosquitto) -> None:
     with safety(mosquitto) as fleet:
         fleet.publish(HOLD, b"a hold", retain=True)
-        fleet.publish("stim/v1/north/stim-1/lease")
+        saved(mosquitto)
         mosquitto.kill()
     mosquitto.start()
     with device(mosquitto) as client:
@@ -106,8 +123,9 @@ def test_a_hold_outlives_a_sigkill_one_turn_of_the_broker_later(mosquitto: Local
 def test_a_hold_that_was_cleared_stays_cleared_after_a_sigkill(mosquitto: LocalMosquitto) -> None:
     with safety(mosquitto) as fleet:
         fleet.publish(HOLD, b"a hold", retain=True)
+        saved(mosquitto)
         fleet.publish(HOLD, b"", retain=True)
-        fleet.publish("stim/v1/north/stim-1/lease")
+        saved(mosquitto)
         mosquitto.kill()
     mosquitto.start()
     with device(mosquitto) as client:

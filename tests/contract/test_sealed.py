@@ -96,7 +96,7 @@ def test_what_its_own_rules_refuse_is_not_packed() -> None:
 @pytest.mark.parametrize("channel", [channel for channel in EXAMPLES if channel is not Channel.STOP])
 def test_what_was_packed_is_received(channel: Channel) -> None:
     received = opened(pack(SITE, DEVICE, EXAMPLES[channel], LINK))
-    assert received == Received(Address(SITE, DEVICE, channel), EXAMPLES[channel])
+    assert received == Received(Address(SITE, DEVICE, channel), EXAMPLES[channel], LINK.kid)
 
 
 @pytest.mark.parametrize("link", [LINK, RENEWED], ids=["old site key", "new site key"])
@@ -149,7 +149,7 @@ def test_a_payload_above_8_kib_is_not_even_hashed() -> None:
 def test_a_payload_of_exactly_8_kib_is_read() -> None:
     presence = encode(EXAMPLES[Channel.PRESENCE])
     received = FLEET.open(*sealed_bytes(Channel.PRESENCE, presence.rjust(8192)))
-    assert received == Received(Address(SITE, DEVICE, Channel.PRESENCE), EXAMPLES[Channel.PRESENCE])
+    assert received == Received(Address(SITE, DEVICE, Channel.PRESENCE), EXAMPLES[Channel.PRESENCE], LINK.kid)
 
 
 @pytest.mark.parametrize("channel", ["birth", "presence", "settings"])

@@ -69,6 +69,7 @@ class World:
             if was is not None and was.state is not session.state:
                 self._moved_along_the_table(was.state, session.state, decision)
         self._check(decision)
+        self.clinic.rules.check(self.state, decision)
         for effect in decision.at_once:
             if isinstance(effect, SendStop) and effect.message.hold:
                 self.retained.add(effect.device)

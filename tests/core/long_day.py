@@ -57,6 +57,9 @@ def a_long_day() -> Clinic:
     clinic.after(0.0)
     clinic.now_s += 5.0
     clinic.running("stim-7", client="c-4712", request_id="r7")
+    for battery_pct in (15.0, 9.0):
+        clinic.shows("stim-7", battery_pct=battery_pct)
+        clinic.after(1.0)
     for _ in range(10):
         clinic.shows("stim-7", amplitude_ma=20.0, impedance_ohm=700.0)
     clinic.after(40.0)
@@ -74,4 +77,9 @@ def a_long_day() -> Clinic:
     clinic.shows("stim-12")
     clinic.pushes_stop("stim-12")
     clinic.shows("stim-12", amplitude_ma=9.0)
+    clinic.latches(cause=Cause.OVER_LIMIT)
+    clinic.says("stim-12", stim.birth())
+    clinic.after(1.0)
+    clinic.shows("stim-12")
+    clinic.after(1.0)
     return clinic

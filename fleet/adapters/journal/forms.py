@@ -92,13 +92,13 @@ class Forms:
         """
         form = self._by_key.get((name, version))
         if form is None:
-            raise UnknownStored(f"journal row {position} is a {name} version {version}, unknown to this program")
+            raise UnknownStored(position, f"is a {name} version {version}, unknown to this program")
         try:
             if form.upgrade is not None:
                 return form.upgrade(from_json(body))
             return form.adapter.validate_json(body, strict=True)
-        except ValueError as error:
-            raise JournalCorrupt(position, f"no {name} version {version} ({type(error).__name__})") from None
+        except (ValueError, TypeError, LookupError) as error:  # an `upgrade` meets what no version ever held
+            raise JournalCorrupt(position, f"holds no {name} version {version} ({type(error).__name__})") from None
 
 
 def dump_exactly(adapter: TypeAdapter[Any], value: object) -> bytes:

@@ -10,20 +10,25 @@ import hashlib
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from fleet.adapters.journal.errors import JournalUnwritable
+from fleet.adapters.journal.errors import JournalError, JournalUnwritable
 from fleet.adapters.journal.restore import Fold, Restored, restore
 from fleet.adapters.journal.rows import EVENTS, SNAPSHOTS, Row, Tip, next_row, open_database
 
 State = TypeVar("State")
 Stored = TypeVar("Stored")
 RETRY_S = 0.5
+# Between the pieces of a snapshot. Long enough that whoever waits for the interpreter's lock has it: without a pause it
+# is taken again before the other has woken up. Pieces of a few microseconds need none.
+PAUSE_S = 0.000_2
+SMALL_PIECE_BYTES = 256
 SNAPSHOTS_KEPT = 2  # the older one for the case that the newer one was torn
+_INSERT = sa.insert(EVENTS)
 WAITING_ROWS_MAX = 100_000  # beyond this the process ends rather than grow: the spools still have what is not receipted
 
 
@@ -64,14 +69,16 @@ class Journal(Generic[State, Stored]):
         try:
             with self._engine.connect() as connection:
                 self.restored: Restored[State] = restore(connection, fold, alive)
-        except sa.exc.DBAPIError as error:
-            raise JournalUnwritable(f"the journal cannot be read: {error.orig}") from error
+        except JournalError:
+            self._engine.dispose()
+            raise
         self._tip = self.restored.tip
         self._waiting: list[_Batch] = []
         self._waiting_rows = 0
         self._snapshot: _Snapshot[Stored] | None = None
         self._closing = False
         self._refusing = False
+        self._unsure = False
         self._died: BaseException | None = None
         self._changed = threading.Condition()
         self._thread = threading.Thread(target=self._run, name="journal", daemon=True)
@@ -81,6 +88,12 @@ class Journal(Generic[State, Stored]):
     def position(self) -> int:
         """Of the last row appended; it may not be durable yet."""
         return self._tip.position
+
+    @property
+    def waiting(self) -> tuple[int, str | None]:
+        """How many rows are not durable yet, and `at` of the oldest of them."""
+        with self._changed:
+            return self._waiting_rows, next((row.at for batch in self._waiting for row in batch.rows), None)
 
     @property
     def refusing(self) -> bool:
@@ -153,25 +166,34 @@ class Journal(Generic[State, Stored]):
         if not batches and snapshot is None:
             return False
         try:
-            self._write_rows([row for batch in batches for row in batch.rows])
-            self._confirm(batches)
+            self._write_batches(batches)
             if snapshot is not None:
                 self._write_snapshot(snapshot)
         except sa.exc.DBAPIError as error:
             return self._refused(error)
         return True
 
+    def _write_batches(self, batches: Sequence[_Batch]) -> None:
+        if batches:
+            self._write_rows([row for batch in batches for row in batch.rows])
+            self._takes_again()
+            self._confirm(batches)
+
     def _confirm(self, batches: Sequence[_Batch]) -> None:
         with self._changed:
             del self._waiting[: len(batches)]
             self._waiting_rows -= sum(len(batch.rows) for batch in batches)
-        if self._refusing:
-            self._refusing = False
-            self._disk_changed(None)
         for batch in batches:
             batch.durable.set_result(None)
 
+    def _takes_again(self) -> None:
+        self._unsure = False
+        if self._refusing:
+            self._refusing = False
+            self._disk_changed(None)
+
     def _refused(self, error: sa.exc.DBAPIError) -> bool:
+        self._unsure = True
         if not self._refusing:
             self._refusing = True
             self._disk_changed(JournalUnwritable(f"the journal cannot be written: {error.orig}"))
@@ -179,17 +201,16 @@ class Journal(Generic[State, Stored]):
             return not self._changed.wait_for(lambda: self._closing, RETRY_S)
 
     def _write_rows(self, rows: Sequence[Row]) -> None:
-        if not rows:
-            return
         with self._engine.begin() as connection:
-            # A commit that failed may be on the disk all the same: what is there is not written twice.
-            there = connection.execute(sa.select(sa.func.max(EVENTS.c.position))).scalar() or 0
-            new = [asdict(row) for row in rows if row.position > there]
+            there = 0
+            if self._unsure:  # a commit that failed may be on the disk all the same: what is there is not written twice
+                there = connection.execute(sa.select(sa.func.max(EVENTS.c.position))).scalar() or 0
+            new = [row.columns() for row in rows if row.position > there]
             if new:
-                connection.execute(sa.insert(EVENTS), new)
+                connection.execute(_INSERT, new)
 
     def _write_snapshot(self, snapshot: _Snapshot[Stored]) -> None:
-        body = self._fold.dump(snapshot.stored)
+        body = self._dumped(snapshot)
         kept = sa.select(SNAPSHOTS.c.position).order_by(SNAPSHOTS.c.position.desc()).limit(SNAPSHOTS_KEPT)
         position = snapshot.tip.position
         with self._engine.begin() as connection:
@@ -204,6 +225,21 @@ class Journal(Generic[State, Stored]):
                 )
             )
             connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.position.not_in(kept)))
+        self._takes_again()
         with self._changed:
             if self._snapshot is snapshot:
                 self._snapshot = None
+
+    def _dumped(self, snapshot: _Snapshot[Stored]) -> bytes:
+        """The body of a snapshot, made beside everything else: after each piece others have the interpreter, and rows
+        that wait are written.
+        """
+        body = bytearray()
+        for piece in self._fold.pieces(snapshot.stored):
+            body += piece
+            if len(piece) >= SMALL_PIECE_BYTES:
+                with self._changed:
+                    self._changed.wait_for(lambda: self._waiting, PAUSE_S)
+                    batches = tuple(self._waiting)
+                self._write_batches(batches)
+        return bytes(body)

@@ -1,0 +1,72 @@
+"""`python -m tests.bench load|idle|soak|stages`: JSON on stdout, or into --report FILE; what goes on, on stderr.
+
+It measures and says what it measured on. It is no test: nothing fails because a machine is slow or busy, but the exit
+status is 1 where a figure misses its target.
+"""
+
+import argparse
+import json
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, fields
+from pathlib import Path
+from typing import Any
+
+from tests.bench import idle, load, machine, soak, stages
+
+Measure = Callable[[Path, Any, Callable[[str], None]], dict[str, Any]]
+KINDS: dict[str, tuple[str, type[Any], Measure]] = {
+    "load": (
+        "sessions on all devices, some break a limit: how fast stops are, and what is lost",
+        load.Load,
+        load.measure,
+    ),
+    "idle": ("devices that are there and do nothing: processor and memory", idle.Idle, idle.measure),
+    "stages": ("what each step of a sample's way costs, without a network", stages.Stages, stages.measure),
+    "soak": ("a clinic at work for an hour: does the memory stay flat", soak.Soak, soak.measure),
+}
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Measure one thing. 1: a figure misses its target."""
+    arguments = vars(_parser().parse_args(argv))
+    kind, report, folder = arguments.pop("kind"), arguments.pop("report"), arguments.pop("folder")
+    _, options, measure = KINDS[kind]
+    asked = options(**arguments)
+    with tempfile.TemporaryDirectory(prefix="stimfleet-bench-", dir=folder) as own:
+        found = {"kind": kind, "asked": asdict(asked), "machine": machine.facts(Path(own))}
+        found |= measure(Path(own), asked, _teller())
+    text = json.dumps(found, indent=2) + "\n"
+    if report is None:
+        sys.stdout.write(text)
+    else:
+        report.write_text(text)
+    return 0 if all(figure["holds"] for figure in found["figures"]) else 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m tests.bench", description=__doc__)
+    kinds = parser.add_subparsers(dest="kind", required=True, metavar="KIND")
+    for name, (says, options, _) in KINDS.items():
+        one = kinds.add_parser(name, help=says, description=options.__doc__)
+        for field in fields(options):
+            flag = f"--{field.name.replace('_', '-')}"
+            one.add_argument(flag, type=type(field.default), default=field.default, help="default: %(default)s")
+        one.add_argument("--report", type=Path, help="a file for the JSON (default: stdout)")
+        one.add_argument("--folder", type=Path, help="where the site and its journal lie (default: a temporary folder)")
+    return parser
+
+
+def _teller() -> Callable[[str], None]:
+    began_s = time.monotonic()
+
+    def tell(what: str) -> None:
+        sys.stderr.write(f"bench: {time.monotonic() - began_s:6.1f} s  {what}\n")
+
+    return tell
+
+
+if __name__ == "__main__":
+    sys.exit(main())
