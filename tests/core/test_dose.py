@@ -170,7 +170,9 @@ def test_the_full_duration_is_reserved_until_the_session_is_over() -> None:
     assert clinic.why(name="stim-7") == []
 
 
-@pytest.mark.parametrize("over", ["cancelled", "expired", "declined", "booted", "withdrawn by a stop"])
+@pytest.mark.parametrize(
+    "over", ["cancelled", "expired", "declined", "booted", "withdrawn by a stop", "withdrawn at the device"]
+)
 def test_what_never_ran_is_given_back(over: str) -> None:
     clinic = Practice()
     assert clinic.asked() == ()
@@ -184,6 +186,8 @@ def test_what_never_ran_is_given_back(over: str) -> None:
             clinic.declines()
         case "booted":
             clinic.boots()
+        case "withdrawn at the device":
+            clinic.ran(clinic.session_on().session_id, 0.0, cause=Cause.CANCELLED)
         case _:
             clinic.pushes_stop()
     assert clinic.state.durable.doses == {}

@@ -5,7 +5,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from broker.contract.causes import Cause
 from broker.contract.messages import Phase
@@ -114,12 +121,56 @@ class DoseMachine(RuleBasedStateMachine):
     @rule(
         client=clients,
         plan=plans,
-        visits=st.lists(st.tuples(names, st.sampled_from((1.0, 1.0, 2.0, 2.0, 3.0, 5.0, 7.0))), min_size=2, max_size=6),
+        visits=st.lists(
+            st.tuples(names, st.sampled_from((1.0, 1.0, 2.0, 2.0, 3.0, 5.0, 7.0, 56.0))), min_size=2, max_size=6
+        ),
     )
     def comes_again_and_again(self, client: str, plan: Any, visits: list[tuple[str, float]]) -> None:
         for name, days_later in visits:
             self.treats(name, client, plan, 400.0, 0)
             self.time_goes_by(days_later * 24.0)
+
+    @rule(
+        client=clients,
+        plan=plans,
+        seconds=st.sampled_from((5.0, 18.0, 19.5, 47.5, 49.5, 600.0)),
+        wrong=st.sampled_from(("silent", "boots", "host boots", "idle", "expires", "cancelled too late")),
+    )
+    def has_a_session_that_goes_wrong(self, client: str, plan: Any, seconds: float, wrong: str) -> None:
+        """It is authorised just before midnight, starts after, and its numbers do not come."""
+        clinic, name = self.clinic, "stim-12"
+        clinic.wall_s = max(clinic.wall_s, clinic.state.durable.wall_s)
+        clinic.at(f"{local_day(clinic.state.durable, clinic.wall_s)} 23:59:59")
+        self.obeys_its_stops_and_is_released(name)
+        clinic.at(f"{local_day(clinic.state.durable, clinic.wall_s)} 23:59:59")
+        self.asks(client, name, plan)
+        if clinic.stims[name].phase is not Phase.AUTHORISED:
+            return
+        if wrong == "expires":
+            self.passes(130.0)
+            self.asks(client, name, plan)
+            return
+        if wrong == "cancelled too late":
+            self.cancels(name)
+            clinic.had_started()
+        self.shows(name, Phase.ARMED)
+        for _ in range(2):
+            self.shows(name, Phase.RUNNING)
+            clinic.now_s += seconds
+            clinic.wall_s += seconds
+            self.shows(name, Phase.RUNNING)
+            seconds = 0.0
+        if wrong == "boots":
+            self.boots(name)
+            return
+        if wrong == "host boots":
+            self.the_fleet_restarts(True)
+        if wrong == "idle":
+            self.shows(name, Phase.IDLE)
+            self.passes(29.5)
+            self.shows(name, Phase.IDLE)
+        self.passes(30.0)
+        self.sees_that_it_is_off(name)
 
     @precondition(lambda self: self.began)
     @rule(n=st.integers(0, 50), on_time_s=on_times_s, gaps=st.sampled_from((0, 0, 1)))
@@ -201,11 +252,14 @@ class DoseMachine(RuleBasedStateMachine):
         agrees_with_the_journal(self.clinic.journal)
 
 
-DoseMachine.TestCase.settings = settings(
-    max_examples=120,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestDoseMachine = DoseMachine.TestCase
+def test_h06_the_ledger_agrees_with_brute_force_whatever_happens() -> None:
+    run_state_machine_as_test(
+        DoseMachine,
+        settings=settings(
+            max_examples=200,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

@@ -4,7 +4,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from broker.contract.causes import Cause
 from broker.contract.messages import Ack, AckStatus, CommandRefusal, Phase, Scope, Telemetry
@@ -214,6 +221,33 @@ class SessionMachine(RuleBasedStateMachine):
                 stim.shown = {"elapsed_s": stim.shown.get("elapsed_s", 0.0) + period_s}
             self.shows(name)
 
+    @rule(name=names, over_s=st.sampled_from((4.0, 4.9, 5.0, 5.5)), counts=st.booleans())
+    def runs_to_its_end_and_beyond(self, name: str, over_s: float, counts: bool) -> None:
+        """By the device's count, or by the fleet's own where the device's stands still."""
+        stim = self.clinic.stims[name]
+        session = self.clinic.state.session_on(self.clinic.state.device(name))
+        if session is None or session.state is not S.RUNNING or stim.phase is not Phase.RUNNING:
+            return
+        if counts:
+            stim.shown = {"elapsed_s": PLANNED_S + over_s}
+        while not counts and self.clinic.now_s + 29.5 < self._ends_s(name) + over_s:
+            self.passes(29.0)
+            self.shows(name)
+        self.passes(max(0.1, self._ends_s(name) + over_s - 0.5 - self.clinic.now_s) if not counts else 0.1)
+        self.shows(name)
+
+    @rule(name=names, back_s=st.sampled_from((0.1, 40.0)))
+    def counts_back(self, name: str, back_s: float) -> None:
+        """The device's count goes on for a minute, and then back."""
+        phase = self.clinic.stims[name].phase
+        for longer_s in (60.0, -back_s):
+            self.goes_to(name, phase, longer_s)
+
+    def _ends_s(self, name: str) -> float:
+        """When its newest session has run for as long as it was planned."""
+        session_id = self.clinic.session_on(name).session_id
+        return self.since_s[session_id] + PLANNED_S - self.spent_s.get((session_id, S.RUNNING), 0.0)
+
     @rule(name=names, hurry=st.booleans())
     def boots(self, name: str, hurry: bool) -> None:
         stim = self.clinic.stims[name]
@@ -277,11 +311,14 @@ class SessionMachine(RuleBasedStateMachine):
             assert session.paused_s == self.spent_s.get((session_id, S.PAUSED), 0.0)
 
 
-SessionMachine.TestCase.settings = settings(
-    max_examples=300,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestSessionMachine = SessionMachine.TestCase
+def test_h05_every_session_keeps_to_the_table_and_to_its_time() -> None:
+    run_state_machine_as_test(
+        SessionMachine,
+        settings=settings(
+            max_examples=500,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

@@ -6,7 +6,14 @@ from typing import Any
 
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+from hypothesis.stateful import (
+    RuleBasedStateMachine,
+    initialize,
+    invariant,
+    precondition,
+    rule,
+    run_state_machine_as_test,
+)
 
 from broker.contract.causes import Cause
 from broker.contract.messages import Ack, AckStatus, Phase, Scope, Telemetry
@@ -193,14 +200,17 @@ class StopMachine(RuleBasedStateMachine):
     @rule(
         name=names,
         n=st.integers(0, 30),
+        of_open=st.booleans(),
         status=st.sampled_from((AckStatus.RECEIVED, AckStatus.DONE, AckStatus.DONE, AckStatus.REFUSED)),
         amplitude_ma=st.sampled_from((0.0, 0.9, 1.0, 30.0, None)),
         of_another_boot=st.sampled_from((False, False, False, True)),
     )
     def acknowledges(
-        self, name: str, n: int, status: AckStatus, amplitude_ma: float | None, of_another_boot: bool
+        self, name: str, n: int, of_open: bool, status: AckStatus, amplitude_ma: float | None, of_another_boot: bool
     ) -> None:
         command_id = list(self.ordered)[-1 - n % len(self.ordered)]
+        if of_open and self.open:
+            command_id, name = list(self.open)[n % len(self.open)]
         boot_n = self.clinic.stims[name].boot_n + of_another_boot
         self.says(name, Ack(boot_n, command_id, status, None, amplitude_ma, WALL))
         if status is AckStatus.DONE and amplitude_ma is not None and amplitude_ma < 1.0 and not of_another_boot:
@@ -263,11 +273,14 @@ class StopMachine(RuleBasedStateMachine):
             assert session.withheld is not None or not session.open
 
 
-StopMachine.TestCase.settings = settings(
-    max_examples=150,
-    stateful_step_count=40,
-    deadline=None,
-    derandomize=True,
-    suppress_health_check=[HealthCheck.too_slow],
-)
-TestStopMachine = StopMachine.TestCase
+def test_h12_a_stop_stays_open_until_zero_is_measured_or_a_person_confirms_it() -> None:
+    run_state_machine_as_test(
+        StopMachine,
+        settings=settings(
+            max_examples=300,
+            stateful_step_count=40,
+            deadline=None,
+            derandomize=True,
+            suppress_health_check=[HealthCheck.too_slow],
+        ),
+    )

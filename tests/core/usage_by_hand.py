@@ -7,14 +7,17 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from itertools import pairwise
-from typing import Any
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 from pydantic import TypeAdapter
 
+from fleet.core.events import Event
+
 Row = tuple[str, dict[str, Any]]  # name and body
 Figures = dict[str, Any]
 
+ADAPTERS: dict[type, TypeAdapter[Any]] = {event: TypeAdapter(event) for event in get_args(Event)}
 COUNTS = (
     *("authorised", "refused", "started", "completed", "stopped", "aborted", "not_started", "open"),
     *("by_device", "with_gaps", "by_fleet", "reconnects"),
@@ -43,12 +46,7 @@ FOUND_BY_THE_FLEET = {
 
 def rows_of(events: Iterable[Any]) -> list[Row]:
     """Events as the journal has them."""
-    adapters: dict[type, TypeAdapter[Any]] = {}
-    found = []
-    for event in events:
-        adapter = adapters.setdefault(type(event), TypeAdapter(type(event)))
-        found.append((type(event).__name__, json.loads(adapter.dump_json(event))))
-    return found
+    return [(type(event).__name__, json.loads(ADAPTERS[type(event)].dump_json(event))) for event in events]
 
 
 def nothing() -> Figures:
