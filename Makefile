@@ -1,6 +1,7 @@
 # Three commands: make demo, make test, make check. Each does its own set-up; ARGS is passed on:
-#   make demo ARGS="--data DIR"     make test ARGS="tests/core -k stop"       make PYTHON=python3.12 test
-# And one for figures: make bench ARGS="load --seconds 30"; also idle, soak, stages, each with --help.
+#   make demo ARGS="--for 60 --report out.json"     make test ARGS="tests/core -k stop"     make PYTHON=python3.12 test
+# And two for figures: make bench ARGS="load --seconds 30" (also idle, soak, stages, each with --help), and, for a
+# quarter of an hour, make seeds: the demo ten times over, each with another seed.
 
 SHELL := /bin/bash
 PYTHON ?=
@@ -10,21 +11,25 @@ export PYTHON
 export PATH := $(PATH):/usr/sbin:/sbin
 
 # What has to be proved to the last branch (docs/hazards.md): the contract, the pure parts of the agent, the core.
-PURE := interlock session turn hearing hand readings faults presses commands state telemetry
+PURE := interlock session turn hearing hand readings faults presses commands state telemetry changed
 empty :=
 PROVED := broker/contract/*,fleet/core/*$(subst $(empty) $(empty),,$(PURE:%=,agents/%.py))
 # Most of the tests wait for real processes: two of them at a time halve the time. A file's tests stay together.
 PARALLEL := -n auto --maxprocesses 4 --dist loadfile
 
-.PHONY: demo test check bench coverage lock
+.PHONY: demo seeds test check bench coverage lock
 .DEFAULT_GOAL := test
 
 demo: ## run a clinic on this machine
 	@tools/set-up broker
 	@exec .venv/bin/stimfleet demo $(ARGS)
 
-test: ## pass the tests; all of them also prove every branch of the proved parts
+seeds: ## the demo with ten seeds, a line each; ARGS="--for 60 --seeds 10"
 	@tools/set-up broker
+	@exec .venv/bin/python -m tools.seeds $(ARGS)
+
+test: ## pass the tests; all of them also prove every branch of the proved parts
+	@tools/set-up broker strace
 ifeq ($(strip $(ARGS)),)
 	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=
 	@.venv/bin/coverage report --include '$(PROVED)' --fail-under 100

@@ -1,7 +1,8 @@
 """The command line: the one file that knows all parts. Each room brings its own commands; here they get one name.
 
 Exit status: 0 done, 1 it could not be done (a sentence on stderr says why and what to do), 2 the command was not
-understood, 75 another fleet instance took over, 78 the site or a setting cannot be used, 130 interrupted.
+understood, 65 the fleet's journal cannot be read, 75 another fleet instance took over, 78 the site or a setting cannot
+be used, 130 interrupted.
 """
 
 import argparse

@@ -23,9 +23,10 @@ from typing import Final, assert_never
 
 from agents.clocks import Clocks
 from agents.connection import Endpoint
-from agents.control import Control
+from agents.control import Control, Round
+from agents.counters import Counters, NotCounted
 from agents.drivers.bench import BenchStimulator
-from agents.drivers.port import DriverLost
+from agents.drivers.port import DriverLost, Stimulator
 from agents.latch import LatchFile
 from agents.link import Link
 from agents.panel import SOCKET_NAME, Panel
@@ -51,18 +52,31 @@ class AgentRefused(Exception):
 class Agent:
     """The parts, tied together. Make it in the event loop that is to run it.
 
+    `stimulator` is where it is not the one of the settings, `round_` whose thread the control loop runs in where it is
+    not its own, `tell` who hears of the life of the process: one agent among many is no process.
+
     Raises:
-        AgentRefused: papers, keys or the stimulator are not what they must be.
+        AgentRefused: papers, keys, counters or the stimulator are not what they must be.
         SpoolFailed: the disk does not work.
     """
 
-    def __init__(self, settings: Settings, clocks: Clocks) -> None:
+    def __init__(
+        self,
+        settings: Settings,
+        clocks: Clocks,
+        *,
+        stimulator: Stimulator | None = None,
+        round_: Round | None = None,
+        tell: Callable[[str], None] = notify,
+    ) -> None:
         self._clocks = clocks
+        self._tell = tell
         self._loop = asyncio.get_running_loop()
         self._started = False
         self._dead: asyncio.Future[None] = self._loop.create_future()
         self._papers, endpoint = _endpoint(settings)
-        self._stimulator = BenchStimulator(settings.stimulator)
+        self._stimulator = BenchStimulator(settings.stimulator) if stimulator is None else stimulator
+        self._counters = _counters(settings.counters)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
         self._spool, self._corrupt = open_spool(
             settings.data_dir / "spool.db", _new_id, self._stamp_now, settings.spool_events_max
@@ -73,9 +87,18 @@ class Agent:
             self._deliver,
             clocks.boottime_s,
             clocks.wall_s,
+            on_lease=self._counters.leased,
+            round_=round_,
         )
         self._link = Link(
-            endpoint, self._control, self._control.snapshot, self._spool, self._disk, clocks, self._on_refused
+            endpoint,
+            self._control,
+            self._control.snapshot,
+            self._spool,
+            self._disk,
+            clocks,
+            self._on_refused,
+            on_telemetry=self._counters.published,
         )
         self._panel = Panel(
             settings.data_dir,
@@ -98,10 +121,10 @@ class Agent:
                     life.create_task(self._fall_with_disk(), name="agent: disk"),
                     life.create_task(self._tell_supervisor(), name="agent: supervisor"),
                 ]
-                notify("READY=1")
+                self._tell("READY=1")
                 on_ready()
                 await end.wait()
-                notify("STOPPING=1")
+                self._tell("STOPPING=1")
                 await asyncio.to_thread(self._control.stop)
                 self._link.end()
                 await self._panel.close()
@@ -131,6 +154,7 @@ class Agent:
             self._control.stop()
         self._disk.shutdown()
         self._spool.close()
+        self._counters.close()
         self._stimulator.close()
 
     async def _fall_with_disk(self) -> None:
@@ -142,7 +166,7 @@ class Agent:
         while True:
             await asyncio.sleep(period_s or ALIVE_S)
             if period_s is not None and self._clocks.boottime_s() - self._control.snapshot().stepped_s < ALIVE_S:
-                notify("WATCHDOG=1")
+                self._tell("WATCHDOG=1")
 
     # --- what the parts say to each other ---------------------------------------------------------------------------
 
@@ -204,6 +228,13 @@ def _new_id() -> str:
     return secrets.token_hex(16)
 
 
+def _counters(path: Path | None) -> NotCounted:
+    try:
+        return NotCounted() if path is None else Counters(path)
+    except OSError as error:
+        raise AgentRefused(f"The counters cannot be kept in {path}: {error.strerror}.") from error
+
+
 def _endpoint(settings: Settings) -> tuple[DevicePapers, Endpoint]:
     try:
         papers = load_papers(settings.device_dir)
@@ -220,7 +251,7 @@ def _endpoint(settings: Settings) -> tuple[DevicePapers, Endpoint]:
 
 
 @contextmanager
-def _alone(data_dir: Path) -> Iterator[None]:
+def alone(data_dir: Path) -> Iterator[None]:
     """One agent a device: two would feed one stimulator and share one latch.
 
     Raises:
@@ -253,5 +284,5 @@ async def run_agent(settings: Settings, clocks: Clocks, on_ready: Callable[[], N
     if (why := overlong(settings.data_dir / SOCKET_NAME)) is not None:
         raise AgentRefused(f"The panel cannot open: {why}.")
     warm_up()
-    with _alone(settings.data_dir):
+    with alone(settings.data_dir):
         await Agent(settings, clocks).run(end, on_ready)

@@ -48,6 +48,7 @@ def _add_agent(commands: Any) -> None:
     parser.add_argument("--device-dir", type=Path, help="what `stimfleet provision device` wrote")
     parser.add_argument("--data-dir", type=Path, help="the device's own folder: latch, spool, panel socket")
     parser.add_argument("--stimulator", type=Path, help="the stimulator's socket, e.g. DIR/stim-01.sock")
+    parser.add_argument("--counters", type=Path, help="count what is sent in this file, on a memory file system")
     parser.add_argument("--broker-host", help="instead of the papers' broker")
     parser.add_argument("--broker-port", type=int, help="instead of the papers' port")
     parser.set_defaults(run=_run_agent)
@@ -140,6 +141,7 @@ def _run_agent(arguments: argparse.Namespace) -> int:
             stimulator=arguments.stimulator,
             broker_host=arguments.broker_host,
             broker_port=arguments.broker_port,
+            counters=arguments.counters,
         )
         clocks = Clocks(_boottime_s, time.time)
         asyncio.run(run_agent(settings, clocks, on_ready=lambda: _say("agent ready")))

@@ -20,6 +20,7 @@ lease; a full outbox sheds samples (counted) and ends the process, at zero, rath
 
 import contextlib
 import logging
+import math
 import os
 import secrets
 import threading
@@ -27,24 +28,22 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import NoReturn, Protocol
 
-from agents.drivers.port import ZERO, Drive, DriverLost, Identity, Reading, Stimulator
+from agents.drivers.port import ZERO, DriverLost, Identity, Reading, Stimulator
 from agents.faults import number
 from agents.presses import ceiling_ma
 from agents.queues import Inbox, Outbox
-from agents.session import begin, step
-from agents.state import State, conditions
+from agents.session import begin
+from agents.state import Session, State, conditions
+from agents.stepper import Stepper
 from agents.steps import (
     Connected,
     Durable,
     Heard,
     HeardStop,
-    Input,
     Output,
-    Passed,
     Persist,
     Press,
     Pressed,
-    Tick,
     Written,
 )
 from broker.contract import messages
@@ -52,9 +51,6 @@ from broker.contract.causes import Cause, ResetBy
 from broker.contract.limits import Limit
 
 TICK_S = 0.05
-HELD_UP_S = 3 * TICK_S  # since the last step: what was decided then is decided anew before it is applied
-EXCHANGES_MAX = 3  # a wake: what a reading decides is applied at once, and what that reading decides, but not for ever
-FALL_MA = 0.1  # a setting that falls by this is applied at once; what rises, or ramps down, waits for the tick
 LABEL_CHARS_MAX = 64
 OVERTAKING = frozenset({Press.LOWER, Press.PAUSE, Press.STOP, Press.STOP_BUTTON})  # always (domain.md "Session")
 EX_SOFTWARE = 70  # sysexits.h
@@ -100,78 +96,6 @@ class Snapshot:
     ceiling: Limit | None = None  # the highest setting in this session, and the layer that says so
 
 
-class Stepper:
-    """Session and driver together, without threads or clocks of their own: what one wake of the control loop does."""
-
-    def __init__(
-        self,
-        stimulator: Stimulator,
-        state: State,
-        tell: Callable[[Output], None],
-        boottime_s: Callable[[], float],
-        wall_s: Callable[[], float],
-    ) -> None:
-        self.state = state
-        self._stimulator = stimulator
-        self._tell = tell
-        self._boottime_s = boottime_s
-        self._wall_s = wall_s
-        self._untold: list[Output] = []
-
-    def tick(self) -> None:
-        """Read the stimulator, decide, apply."""
-        self._exchange()
-        self._tell_all()
-
-    def feed(self, given: Input) -> None:
-        """Decide on what was heard. Zero, or less, goes to the stimulator before anything is told."""
-        before = self.state.drive
-        self._catch_up(self._boottime_s())
-        self._step(given)
-        if _cannot_wait(before, self.state.drive):
-            self._exchange()
-        self._tell_all()
-
-    def _exchange(self) -> None:
-        for _ in range(EXCHANGES_MAX):
-            # Before measuring: permission is counted from here.
-            now_s, wall_s = self._boottime_s(), self._wall_s()
-            self._catch_up(now_s)
-            drive = self.state.drive
-            self._step(Tick(now_s, wall_s, self._read(drive)))
-            if not _cannot_wait(drive, self.state.drive):
-                return
-
-    def _catch_up(self, now_s: float) -> None:
-        """After a hold-up nothing old is applied: permission, completion and ramps are judged at this moment first."""
-        if now_s - self.state.now_s > HELD_UP_S:
-            self._step(Passed(now_s))
-
-    def _read(self, drive: Drive) -> Reading | None:
-        try:
-            return self._stimulator.exchange(drive)
-        except DriverLost:
-            return None  # the session counts the silence; its own watchdog ends the stimulator's output
-
-    def _step(self, given: Input) -> None:
-        self.state, outcome = step(self.state, given)
-        self._untold += outcome.outputs
-
-    def _tell_all(self) -> None:
-        for output in self._untold:
-            self._tell(output)
-        self._untold.clear()
-
-
-def _cannot_wait(before: Drive, after: Drive) -> bool:
-    switched = (before.enabled, before.test_pulse, before.relay_open) != (
-        after.enabled,
-        after.test_pulse,
-        after.relay_open,
-    )
-    return switched or after.setting_ma < before.setting_ma - FALL_MA
-
-
 def _label(told: str) -> str:
     """What a driver calls something, as every message may carry it: never empty, one line, printable, bounded.
 
@@ -187,8 +111,48 @@ def end_process(error: BaseException) -> NoReturn:
     os._exit(EX_SOFTWARE)
 
 
+class Round(Protocol):
+    """Whose thread a control runs in: one of its own, or `agents.rounds.Rounds` for many in one process."""
+
+    def take_on(self, control: "Control") -> None:
+        """Call `control.visit` when `control.due_s` has come, and soon after each `call`, until it has ended."""
+
+    def call(self, control: "Control") -> None:
+        """Something has arrived: visit it now. Any thread."""
+
+    def wait_for_end(self, control: "Control") -> None:
+        """Return when it is not visited any more."""
+
+
+class OwnThread:
+    """A thread that visits one control, and waits in its inbox in between."""
+
+    def __init__(self) -> None:
+        self._thread: threading.Thread | None = None
+
+    def take_on(self, control: "Control") -> None:
+        self._thread = threading.Thread(target=self._visit, args=(control,), name="control", daemon=True)
+        self._thread.start()
+
+    def call(self, control: "Control") -> None:
+        """Its inbox has woken it."""
+
+    def wait_for_end(self, control: "Control") -> None:
+        if self._thread is not None:
+            self._thread.join()
+
+    @staticmethod
+    def _visit(control: "Control") -> None:
+        while control.visit(wait=True):
+            pass
+
+
 class Control:
-    """One stimulator's control. All methods may be called from any thread."""
+    """One stimulator's control. All methods may be called from any thread.
+
+    `on_lease` is called in the control thread with the margin that was left when a lease arrived, None for the first
+    of a session. `due_s` is the boot time of the next tick, `late_s` how late the last one was.
+    """
 
     def __init__(
         self,
@@ -200,6 +164,8 @@ class Control:
         *,
         first_seq: int | None = None,
         die: Callable[[BaseException], None] = end_process,
+        on_lease: Callable[[float | None], None] = lambda margin_s: None,
+        round_: Round | None = None,
     ) -> None:
         self._stimulator = stimulator
         self._store = store
@@ -208,17 +174,18 @@ class Control:
         self._wall_s = wall_s
         self._first_seq = secrets.randbits(48) if first_seq is None else first_seq
         self._die = die
-        self._inbox = Inbox()
+        self._on_lease = on_lease
+        self._round: Round = OwnThread() if round_ is None else round_
+        self._inbox = Inbox(call=lambda: self._round.call(self))
         self._outbox = Outbox()
         self._stepper: Stepper | None = None
         self._stopping = False
         self._disk_error: Exception | None = None
         self._has_failed = False
         self._overruns = 0
-        self._threads = (
-            threading.Thread(target=self._control, name="control", daemon=True),
-            threading.Thread(target=self._disk, name="disk", daemon=True),
-        )
+        self.due_s = 0.0
+        self.late_s = 0.0
+        self._disk_thread = threading.Thread(target=self._disk, name="disk", daemon=True)
 
     def start(self) -> None:
         """Identify, test, read the record, write the new boot number, and begin. Returns with the threads running.
@@ -241,8 +208,9 @@ class Control:
             else:
                 self._outbox.put(output)
         self._stepper = Stepper(self._stimulator, state, self._outbox.put, self._boottime_s, self._wall_s)
-        for thread in self._threads:
-            thread.start()
+        self.due_s = self._boottime_s()
+        self._disk_thread.start()
+        self._round.take_on(self)
 
     def stop(self) -> None:
         """Zero, write and tell what is left, end the threads. A session that was live comes up latched.
@@ -251,8 +219,8 @@ class Control:
         """
         self._stopping = True
         self._inbox.wake()
-        for thread in self._threads:
-            thread.join()
+        self._round.wait_for_end(self)
+        self._disk_thread.join()
         if self._disk_error is not None and not self._has_failed:
             raise self._disk_error
 
@@ -322,15 +290,24 @@ class Control:
 
     # --- the threads --------------------------------------------------------------------------------------------------
 
-    def _control(self) -> None:
+    def visit(self, *, wait: bool = False) -> bool:
+        """Take in what has arrived and tick if a tick is due; with `wait`, wait for either. False: it has ended.
+
+        In one thread, always. However it ends, zero is ordered; where anything failed, the process ends.
+        """
+        ended = True
         try:
             try:
-                self._loop(self._running())
+                if not self._stopping:
+                    self._turn(self._running(), self.due_s - self._boottime_s() if wait else 0.0)
+                    ended = False
             finally:
-                self._order_zero()
+                if ended:
+                    self._order_zero()
         except Exception as error:  # noqa: BLE001  # whatever it was, the process ends
             self._has_failed = True
             self._die(error)
+        return not ended
 
     def _order_zero(self) -> None:
         try:
@@ -339,21 +316,29 @@ class Control:
         finally:
             self._outbox.close()
 
-    def _loop(self, stepper: Stepper) -> None:
-        due_s = self._boottime_s()
-        while not self._stopping:
-            taken = self._inbox.take(due_s - self._boottime_s())
-            for given in taken:
-                stepper.feed(given)
-            if self._disk_error is not None:
-                raise self._disk_error
-            late_s = self._boottime_s() - due_s
-            if late_s >= 0.0:
-                stepper.tick()
-                due_s += TICK_S
-            if late_s > TICK_S:
-                self._overruns += 1
-                due_s += late_s  # missed ticks are not made up for
+    def _turn(self, stepper: Stepper, wait_s: float) -> None:
+        for given in self._inbox.take(wait_s):
+            before = stepper.state.session
+            stepper.feed(given)
+            if isinstance(given, Heard) and isinstance(given.message, messages.Lease):
+                self._count_lease(before, stepper.state)
+        if self._disk_error is not None:
+            raise self._disk_error
+        late_s = self._boottime_s() - self.due_s
+        if late_s >= 0.0:
+            stepper.tick()
+            self.due_s += TICK_S
+            self.late_s = late_s
+        if late_s > TICK_S:
+            self._overruns += 1
+            self.due_s += late_s  # missed ticks are not made up for
+
+    def _count_lease(self, before: Session | None, state: State) -> None:
+        session = state.session
+        if before is None or session is None or session.permission == before.permission:
+            return  # it allowed nothing
+        margin_s = before.permission.margin_s(state.now_s)
+        self._on_lease(margin_s if math.isfinite(margin_s) else None)
 
     def _disk(self) -> None:
         try:

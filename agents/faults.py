@@ -5,8 +5,9 @@ first. Figures are domain.md's. Nothing here counts ticks: a control loop that w
 """
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
+from agents.changed import changed
 from agents.drivers.port import Drive, Reading
 from broker.contract.causes import Cause
 from broker.contract.limits import (
@@ -79,19 +80,23 @@ def watched(watch: Watch, now_s: float, reading: Reading | None, drive: Drive) -
     driven = tuple(entry for entry in watch.driven if entry[0] >= oldest_s)
     if drive.enabled:
         driven = (*driven, (now_s, drive.setting_ma))
-    watch = replace(watch, reading=reading, driven=driven)
+    watch = changed(watch, reading=reading, driven=driven)
     if reading is None:
-        return replace(watch, flowing_s=None, silent_s=now_s)
+        return changed(watch, flowing_s=None, silent_s=now_s)
     return _pulses_watched(_peak_watched(watch, now_s, reading, drive), now_s, reading, drive)
 
 
 def ordered(watch: Watch, now_s: float, before: Drive, drive: Drive) -> Watch:
-    """The watch after the drive changed from `before` to `drive`."""
+    """The watch after the drive changed from `before` to `drive`. Until this moment `before` may have been in force:
+    after a hold-up the pulses of its last window are older than any reading, and yet what was ordered.
+    """
+    if before.enabled and drive.setting_ma < before.setting_ma:
+        watch = changed(watch, driven=(*watch.driven, (now_s, before.setting_ma)))
     if drive.enabled:
         period_s = drive.pattern.pulse_period_s if drive.pattern is not None else watch.pulse_period_s
-        return replace(watch, pulse_period_s=period_s, was_driven=True, zero_measured=False)
+        return changed(watch, pulse_period_s=period_s, was_driven=True, zero_measured=False)
     if before.enabled:
-        return replace(watch, zero_ordered_s=now_s, zero_measured=False, flowing_s=None)
+        return changed(watch, zero_ordered_s=now_s, zero_measured=False, flowing_s=None)
     return watch
 
 
@@ -100,10 +105,10 @@ def _peak_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) ->
     if peak is None:
         return watch
     if not peak < ZERO_MA:
-        return replace(watch, peak_read_s=now_s, zero_measured=False)
+        return changed(watch, peak_read_s=now_s, zero_measured=False)
     since_s = max(watch.zero_ordered_s, watch.silent_s)
     confirmed = not drive.enabled and reading.taken_s - watch.window_s >= since_s
-    return replace(
+    return changed(
         watch,
         peak_read_s=now_s,
         zero_seen_s=now_s,
@@ -114,12 +119,12 @@ def _peak_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) ->
 
 def _pulses_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) -> Watch:
     if not (drive.enabled and drive.setting_ma >= ZERO_MA and reading.in_on_phase):
-        return replace(watch, flowing_s=None)
-    watch = watch if watch.flowing_s is not None else replace(watch, flowing_s=now_s, raw_s=now_s)
+        return changed(watch, flowing_s=None)
+    watch = watch if watch.flowing_s is not None else changed(watch, flowing_s=now_s, raw_s=now_s)
     if reading.raw_amplitude is None or reading.raw_n == watch.raw_n:
         return watch
     repeats = watch.raw_repeats + 1 if reading.raw_amplitude == watch.raw_amplitude else 1
-    return replace(watch, raw_amplitude=reading.raw_amplitude, raw_n=reading.raw_n, raw_s=now_s, raw_repeats=repeats)
+    return changed(watch, raw_amplitude=reading.raw_amplitude, raw_n=reading.raw_n, raw_s=now_s, raw_repeats=repeats)
 
 
 # --- what is found ----------------------------------------------------------------------------------------------------

@@ -51,7 +51,11 @@ class _Farewell(Exception):
 
 
 class Link:
-    """One device's link. `say_*` may be called from any thread, everything else from the event loop's."""
+    """One device's link. `say_*` may be called from any thread, everything else from the event loop's.
+
+    `on_telemetry` is called for each sample just before it is handed to a connection: what a kill leaves uncounted
+    was not sent.
+    """
 
     def __init__(
         self,
@@ -63,6 +67,7 @@ class Link:
         clocks: Clocks,
         on_refused: Callable[[CommandRefused], None],
         jitter: Callable[[float, float], float] = random.uniform,
+        on_telemetry: Callable[[], None] = lambda: None,
     ) -> None:
         self._endpoint = endpoint
         self._control = control
@@ -71,6 +76,7 @@ class Link:
         self._disk = disk
         self._clocks = clocks
         self._jitter = jitter
+        self._on_telemetry = on_telemetry
         self._loop = asyncio.get_running_loop()
         self.outbox = Outbox(lambda: snapshot().boot_n, clocks)
         self.downlink = Downlink(
@@ -226,12 +232,14 @@ class Link:
     async def _send_live(self, client: aiomqtt.Client) -> None:
         while True:
             sample, telemetry = await self.outbox.next_live()
+            self._on_telemetry()
             await self._publish(client, telemetry)
             self.outbox.live.take(sample)
 
     async def _send_late(self, client: aiomqtt.Client) -> None:
         while True:
             telemetry = await self.outbox.late.head()
+            self._on_telemetry()
             await self._publish(client, telemetry)
             self.outbox.late.take(telemetry)
             await asyncio.sleep(LATE_PAUSE_S)

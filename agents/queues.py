@@ -2,6 +2,7 @@
 
 import threading
 from collections import deque
+from collections.abc import Callable
 
 from agents.steps import HOLDS_KEPT, Acknowledge, HeardStop, Input, Output, Sample
 from broker.contract.messages import AckStatus, Scope, Stop
@@ -24,10 +25,13 @@ class Inbox:
     Stops of the fleet come before everything: each waits once, and at most 64 wait. Then what a person at the device
     presses to reduce (he waits for the answer before he presses again), and the confirmations of the thread's own
     writes, of which the outbox bounds the number.
+
+    `call` is called after whatever came in, for a thread that waits elsewhere than in `take`.
     """
 
-    def __init__(self, limit: int = INBOX_MAX) -> None:
+    def __init__(self, limit: int = INBOX_MAX, call: Callable[[], None] = lambda: None) -> None:
         self._limit = limit
+        self._call = call
         self._arrived = threading.Condition()
         self._stops: dict[_Said, HeardStop] = {}
         self._first: deque[Input] = deque()
@@ -43,7 +47,8 @@ class Inbox:
                 return False
             self._others.append(given)
             self._arrived.notify()
-            return True
+        self._call()
+        return True
 
     def put_first(self, given: Input) -> None:
         with self._arrived:
@@ -52,6 +57,7 @@ class Inbox:
             else:
                 self._first.append(given)
             self._arrived.notify()
+        self._call()
 
     def _put_stop(self, given: HeardStop) -> None:
         said = (given.scope, given.hold_id, given.stop)
@@ -68,13 +74,13 @@ class Inbox:
         with self._arrived:
             self._woken = True
             self._arrived.notify()
+        self._call()
 
     def take(self, timeout_s: float) -> list[Input]:
-        """All that has arrived, stops first; waits for it, at most `timeout_s`."""
+        """All that has arrived, stops first; waits for it, at most `timeout_s`, if that is above zero."""
         with self._arrived:
-            self._arrived.wait_for(
-                lambda: self._stops or self._first or self._others or self._woken, max(0.0, timeout_s)
-            )
+            if timeout_s > 0.0:
+                self._arrived.wait_for(lambda: self._stops or self._first or self._others or self._woken, timeout_s)
             taken = [*self._stops.values(), *self._first, *self._others]
             self._stops.clear()
             self._first.clear()

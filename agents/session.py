@@ -14,10 +14,10 @@ Rules of this file:
   How a session ends, pauses and latches is in `turn`.
 """
 
-from dataclasses import replace
 from typing import assert_never
 
 from agents import faults, hand, hearing, interlock, readings, telemetry
+from agents.changed import changed
 from agents.drivers.port import ZERO, Identity
 from agents.faults import Watch
 from agents.state import Session, State, conditions, is_held, is_latched
@@ -108,9 +108,9 @@ def _aged(state: State, now_s: float) -> State:
     now_s = max(state.now_s, now_s)
     session = state.session
     if session is not None and state.phase is Phase.RUNNING:
-        numbers = replace(session.numbers, elapsed_s=session.numbers.elapsed_s + now_s - state.now_s)
-        state = replace(state, session=replace(session, numbers=numbers))
-    return replace(state, now_s=now_s)
+        numbers = changed(session.numbers, elapsed_s=session.numbers.elapsed_s + now_s - state.now_s)
+        state = changed(state, session=changed(session, numbers=numbers))
+    return changed(state, now_s=now_s)
 
 
 def _close(turn: Turn, before: State, tick: Tick | None) -> tuple[State, Outcome]:

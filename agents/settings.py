@@ -29,6 +29,9 @@ class Settings(BaseSettings):
     # None: those of the papers.
     broker_host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     broker_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
+    # Where it counts what it sends, for reports; None: nowhere. On a memory file system, or in a simulation: who counts
+    # must not wait for a disk (`agents.counters`).
+    counters: Path | None = None
     spool_events_max: Annotated[int, Field(ge=100, le=1_000_000)] = 20_000
 
 

@@ -4,9 +4,9 @@ A `Turn` lives inside one call of `session.step`; seen from outside, the step is
 session ends, pauses and latches are here; why and when is `agents.session`'s.
 """
 
-from dataclasses import replace
 from typing import Any
 
+from agents.changed import changed
 from agents.faults import STUCK_GRACE_S
 from agents.interlock import Ramp
 from agents.state import State
@@ -32,14 +32,14 @@ class Turn:
         self._saved = state.durable
 
     def change(self, **fields: Any) -> None:
-        self.state = replace(self.state, **fields)
+        self.state = changed(self.state, **fields)
 
     def change_durable(self, **fields: Any) -> None:
-        self.change(durable=replace(self.state.durable, **fields))
+        self.change(durable=changed(self.state.durable, **fields))
 
     def change_session(self, **fields: Any) -> None:
         assert self.state.session is not None
-        self.change(session=replace(self.state.session, **fields))
+        self.change(session=changed(self.state.session, **fields))
 
     def tell(self, *outputs: Output) -> None:
         self.outputs += outputs

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable
 from datetime import UTC, date, datetime
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -83,6 +84,25 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     move = _part(parts, "move", "put a device into another room", _move)
     move.add_argument("device")
     move.add_argument("--room", required=True)
+
+    from broker.settings_commands import add_settings
+
+    add_settings(partial(_part, parts))
+    dose = _part(parts, "dose", "the clinic's own dose rules of a modality; says what holds", _dose)
+    dose.add_argument("--modality", required=True, choices=("nmes", "wb_ems"))
+    for flag, rule, kind, says in _DOSE_FLAGS:
+        dose.add_argument(flag, dest=rule, type=kind, metavar="N", help=says)
+
+
+# Every rule of `contract.dose.DoseRules`.
+_DOSE_FLAGS: tuple[tuple[str, str, type[int] | type[float], str], ...] = (
+    ("--sessions-per-7-days", "sessions_per_7_days_max", int, "the most sessions in any 7 days"),
+    ("--rest-days", "rest_days_min", int, "the fewest whole days between two sessions"),
+    ("--duration-s", "duration_s_max", float, "the longest session"),
+    ("--first-duration-s", "first_duration_s_max", float, "the longest first session"),
+    ("--conditioning-days", "conditioning_days", int, "how long a client is conditioned, from the first session"),
+    ("--conditioning-duration-s", "conditioning_duration_s_max", float, "the longest session meanwhile"),
+)
 
 
 def _part(
@@ -222,6 +242,24 @@ def _move(args: argparse.Namespace) -> int:
     device = move(args.site_dir, args.device, args.room)
     return _say(
         f"Device {device.id} belongs to {device.room} from now on; the fleet reads this by itself and tells it."
+    )
+
+
+def _dose(args: argparse.Namespace) -> int:
+    from broker.contract.plan import Modality
+    from broker.pki.dosing import tighten_dose
+
+    asked = {rule: getattr(args, rule) for _, rule, _, _ in _DOSE_FLAGS}
+    given = {rule: value for rule, value in asked.items() if value is not None}
+    known = tighten_dose(args.site_dir, Modality(args.modality), given)
+    changed = "The fleet reads this by itself." if given else "Nothing is changed."
+    longest_s = known.duration_s_max
+    first_s, meanwhile_s = (min(longest_s, s) for s in (known.first_duration_s_max, known.conditioning_duration_s_max))
+    return _say(
+        f"{args.modality}: at most {known.sessions_per_7_days_max} in any 7 days, at least {known.rest_days_min} whole "
+        f"days between two sessions,",
+        f"at most {longest_s:g} s, the first {first_s:g} s; for {known.conditioning_days} days from the first "
+        f"{meanwhile_s:g} s. {changed}",
     )
 
 

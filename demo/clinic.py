@@ -1,9 +1,12 @@
-"""A small clinic: a site, Mosquitto, the fleet service, a bench of simulated stimulators, and an agent for each.
+"""A small clinic: a site, Mosquitto, the fleet service, simulated stimulators, and an agent for each.
 
     with Clinic(folder, {"stim-01": "room-1", "stim-02": "room-1"}) as clinic:
         clinic.open()
         clinic.request("stim-01", client="client-0001")
         clinic.press("stim-01", "arm")
+
+Every agent is a process of its own, beside a bench that is another, or only those that are named: the others live in
+one process, which `stimfleet simulate` is.
 
 Everything that is asked here goes through what a clinic uses: the fleet's control socket, the panels of the devices.
 Only `truth` looks behind the agents: what really flows, by the stimulator itself.
@@ -11,37 +14,31 @@ Only `truth` looks behind the agents: what really flows, by the stimulator itsel
 
 import signal
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import asdict
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from agents.commandline import ask_panel
+from agents.counters import FILE_NAME as COUNTERS
 from agents.drivers.bench import BenchStimulator
 from agents.simulation.bench import MODEL, socket_of
+from broker.pki.devices import provision_device, provision_operator
+from broker.pki.site import provision_site
+from demo.day import USUAL
+from demo.people import RULE_SET, Pressed
 from demo.processes import DidNotHappen, Process, await_that
 from fleet.adapters.control.client import FleetUnreachable, ask
 
 SITE = "north"
 OPERATOR = "anna.k"
 UP_WITHIN_S = 40.0  # twenty processes on two cores
-RULE_SET = "ems-2026-1"
 
-# A usual local plan (domain.md "Dose rules"): quadriceps after surgery, 35 Hz, 300 us, well inside every limit.
-PLAN: Mapping[str, object] = {
-    "modality": "nmes",
-    "body_site": "thigh",
-    "electrode_area_cm2": 50.0,
-    "frequency_hz": 35.0,
-    "pulse_width_us": 300.0,
-    "setting_ma_max": 40.0,
-    "duration_s": 1200.0,
-    "on_s": 6.0,
-    "off_s": 12.0,
-    "ramp_up_s": 1.0,
-    "ramp_down_s": 1.0,
-}
+
+def boottime_s() -> float:
+    return time.clock_gettime(time.CLOCK_BOOTTIME)
 
 
 class Refused(Exception):
@@ -49,58 +46,64 @@ class Refused(Exception):
 
 
 class Clinic:
-    """The clinic in `folder`, closed at first. `devices` maps each device to its room."""
+    """The clinic in `folder`, closed at first. `devices` maps each device to its room.
 
-    def __init__(self, folder: Path, devices: Mapping[str, str], *, port: int, seed: int = 0) -> None:
+    `port` is the broker's; `http_port` serves health and metrics, 0: none. `alone` are those whose agents are processes
+    of their own, each with a cable to the broker that can be cut. None: all are, without cables.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        devices: Mapping[str, str],
+        *,
+        port: int,
+        http_port: int = 0,
+        seed: int = 0,
+        alone: Collection[str] | None = None,
+    ) -> None:
         self.folder = folder
         self.devices = dict(devices)
         self.port = port
+        self.http_port = http_port
         self.site_dir = folder / "site"
         self.fleet_dir = folder / "fleet"
         self.bench_dir = folder / "bench"
         self.trace_dir = folder / "true-output"
-        logs = folder / "logs"
-        on_bench = [f"--device={device}={self.serial(device)},{MODEL}" for device in devices]
-        self.broker = Process("broker", ["broker", *self._site, f"--port={port}"], logs / "broker.log")
-        self.fleet = Process("fleet", ["fleet", *self._site, f"--data-dir={self.fleet_dir}"], logs / "fleet.log")
-        self.stimulators = Process(
-            "stimulators",
-            [
-                "stimulators",
-                f"--dir={self.bench_dir}",
-                f"--trace-dir={self.trace_dir}",
-                f"--seed={seed}",
-                *on_bench,
-            ],
-            logs / "stimulators.log",
-        )
-        self.agents = {device: self._agent(device, logs) for device in devices}
+        self.presses: list[Pressed] = []  # by hand, for an observer
+        self._logs = folder / "logs"
+        self._alone = tuple(device for device in devices if alone is None or device in alone)
+        self._together = tuple(device for device in devices if device not in self._alone)
+        self._cabled = alone is not None  # then links can be cut
+        self.broker = self._process("broker", ["broker", *self._site, f"--port={port}"])
+        served = [f"--data-dir={self.fleet_dir}", f"--http-port={http_port}"]
+        self.fleet = self._process("fleet", ["fleet", *self._site, *served])
+        self.stimulators = self._process("stimulators", self._bench_command(seed))
+        self.simulate = self._process("simulate", self._simulate_command(seed))
+        self.agents = {device: self._agent(device) for device in self._alone}
 
     @property
     def processes(self) -> tuple[Process, ...]:
         """In the order in which they start."""
-        return (self.broker, self.fleet, self.stimulators, *self.agents.values())
+        return (
+            self.broker,
+            self.fleet,
+            *((self.stimulators,) if self._alone else ()),
+            *((self.simulate,) if self._together else ()),
+            *self.agents.values(),
+        )
 
     def provision(self) -> None:
-        """Keys, certificates, registry: as `make demo` needs them once, and a clinic at its beginning."""
-        for folder in (self.folder, self.folder / "logs", self.fleet_dir, self.bench_dir):
+        """Keys, certificates, registry: what `stimfleet provision` does, once."""
+        for folder in (self.folder, self._logs, self.fleet_dir, self.bench_dir, self.folder / "devices"):
             folder.mkdir(parents=True, exist_ok=True)
-        ca = f"--ca-dir={self.folder / 'ca'}"
-        self.command("provision", "site", SITE, *self._site, ca, f"--broker-port={self.port}")
+        now, ca_dir = datetime.now(UTC), self.folder / "ca"
+        provision_site(self.site_dir, ca_dir, SITE, now=now, broker_port=self.port)
         for device, room in self.devices.items():
-            self.command(
-                "provision",
-                "device",
-                device,
-                *self._site,
-                ca,
-                f"--room={room}",
-                f"--serial={self.serial(device)}",
-                f"--model={MODEL}",
-                f"--out={self.papers(device)}",
+            provision_device(
+                self.site_dir, ca_dir, device, room, self.serial(device), MODEL, self.papers(device), now=now
             )
-        until = (datetime.now(UTC) + timedelta(days=365)).date()
-        self.command("provision", "operator", OPERATOR, *self._site, f"--instructed={MODEL}={until}")
+        provision_operator(self.site_dir, OPERATOR, {MODEL: (now + timedelta(days=365)).date()})
 
     def open(self) -> None:
         """Start everything and wait until the fleet sees every device fresh and idle.
@@ -108,13 +111,28 @@ class Clinic:
         Raises:
             DidNotHappen: something does not come up in its time.
         """
-        for process in self.processes:
+        for process in (self.broker, self.fleet, *((self.stimulators,) if self._alone else ())):
             process.start()
+        # What is said before the fleet listens is lost.
+        await_that("the fleet is connected", self.answers, UP_WITHIN_S, self._last_words)
+        if self._cabled:
+            await_that("the bench is ready", self._cables_lie, UP_WITHIN_S, self.stimulators.last_words)
+        for process in self.processes:
+            if not process.was_started:
+                process.start()
         self.await_devices(self.devices)
 
-    def close(self) -> list[str]:
-        """End everything in order; what did not go cleanly, as sentences."""
-        complaints = [process.end() for process in reversed(self.processes) if process.was_started]
+    def close(self, before_fleet: Callable[[], None] = lambda: None) -> list[str]:
+        """End everything in order; what did not go cleanly, as sentences.
+
+        `before_fleet` is called when the devices have ended and the fleet still answers.
+        """
+        complaints = []
+        for process in reversed(self.processes):
+            if process is self.fleet:
+                before_fleet()
+            if process.was_started:
+                complaints.append(process.end())
         return [complaint for complaint in complaints if complaint is not None]
 
     def __enter__(self) -> Self:
@@ -139,7 +157,7 @@ class Clinic:
             device=device,
             room=self.devices[device],
             operator=OPERATOR,
-            plan={**PLAN, **changes},
+            plan={**asdict(USUAL), **changes},
             screening={"rule_set": RULE_SET, "at_wall_s": time.time(), "findings": list(findings)},
         )
 
@@ -150,7 +168,9 @@ class Clinic:
             Refused: the device refuses.
         """
         step = {} if step_ma is None else {"step_ma": step_ma}
+        sent_s = boottime_s()
         answer = ask_panel(self.data(device), {"do": button, **step})
+        self.presses.append(Pressed(device, button, sent_s, boottime_s(), bool(answer["accepted"])))
         if not answer["accepted"]:
             raise Refused(str(answer["words"]))
         return str(answer["words"])
@@ -160,9 +180,9 @@ class Clinic:
         return ask(self.fleet_dir / "control.sock", request)
 
     def answers(self) -> bool:
-        """Whether the fleet service answers people."""
+        """Whether the fleet service answers people, and is connected to the broker."""
         try:
-            return bool(self.ask(op="status")["ok"])
+            return bool(self.ask(op="status")["connected"])
         except FleetUnreachable:
             return False
 
@@ -172,9 +192,9 @@ class Clinic:
         """What really flows: `true_ma`, `zero_since_s` and `at_s` (boot time) of the simulated stimulator."""
         return self._bench(device, do="truth")
 
-    def suffer(self, device: str, **fault: object) -> None:
-        """Let a fault happen to a stimulator now: `kind`, and perhaps `for_s` and `size`."""
-        self._bench(device, do="fault", fault=fault)
+    def suffer(self, device: str, **fault: object) -> float:
+        """Let a fault happen to a stimulator now: `kind`, and perhaps `for_s` and `size`. The boot time of it."""
+        return float(self._bench(device, do="fault", fault=fault)["at_s"])
 
     def heal(self, device: str, kind: str) -> None:
         self._bench(device, do="heal", kind=kind)
@@ -207,8 +227,12 @@ class Clinic:
             f"{device} is {phase}",
             lambda: self.answers() and self.device(device)["phase"] == phase,
             within_s,
-            self.agents[device].last_words,
+            self.life_of(device).last_words,
         )
+
+    def life_of(self, device: str) -> Process:
+        """The process in which a device's agent lives."""
+        return self.agents.get(device, self.simulate)
 
     # --- the insides ------------------------------------------------------------------------------------------------
 
@@ -239,15 +263,41 @@ class Clinic:
         if process.wait(UP_WITHIN_S) != 0:
             raise DidNotHappen(f"`stimfleet {' '.join(command)}` failed. {process.last_words()}")
 
-    def _agent(self, device: str, logs: Path) -> Process:
-        command = [
-            "agent",
-            f"--device-dir={self.papers(device)}",
-            f"--data-dir={self.data(device)}",
-            f"--stimulator={socket_of(self.bench_dir, device)}",
-            f"--broker-port={self.port}",
-        ]
-        return Process(f"agent {device}", command, logs / f"agent-{device}.log")
+    def _process(self, name: str, command: Sequence[str] | Callable[[], Sequence[str]]) -> Process:
+        return Process(name, command, self._logs / f"{name.replace(' ', '-')}.log")
+
+    def _bench_command(self, seed: int) -> list[str]:
+        cables = [f"--broker=127.0.0.1:{self.port}"] if self._cabled else []
+        on_bench = [f"--device={device}={self.serial(device)},{MODEL}" for device in self._alone]
+        where = [f"--dir={self.bench_dir}", f"--trace-dir={self.trace_dir}"]
+        return ["stimulators", *where, f"--seed={seed}", *cables, *on_bench]
+
+    def _simulate_command(self, seed: int) -> list[str]:
+        folders = {
+            "papers": self.folder / "devices",
+            "data": self.folder / "agents",
+            "bench": self.bench_dir,
+            "trace": self.trace_dir,
+            "fleet": self.fleet_dir,
+        }
+        where = [f"--{name}-dir={folder}" for name, folder in folders.items()]
+        who = [f"--device={device}" for device in self._together]
+        return ["simulate", "--no-day", *self._site, *where, f"--seed={seed}", f"--broker-port={self.port}", *who]
+
+    def _agent(self, device: str) -> Process:
+        def command() -> list[str]:
+            own = ["agent", f"--device-dir={self.papers(device)}", f"--data-dir={self.data(device)}"]
+            port = int(self._cable(device).read_text(encoding="ascii")) if self._cabled else self.port
+            own += [f"--counters={self.data(device) / COUNTERS}"]
+            return [*own, f"--stimulator={socket_of(self.bench_dir, device)}", f"--broker-port={port}"]
+
+        return self._process(f"agent {device}", command)
+
+    def _cable(self, device: str) -> Path:
+        return self.bench_dir / f"{device}.port"
+
+    def _cables_lie(self) -> bool:
+        return all(self._cable(device).exists() and self._cable(device).read_text().strip() for device in self._alone)
 
     def _bench(self, device: str, **said: object) -> dict[str, Any]:
         stimulator = BenchStimulator(socket_of(self.bench_dir, device), timeout_s=2.0)

@@ -1,6 +1,5 @@
 """Real processes, started by the commands that a clinic uses, watched, signalled, and ended in order."""
 
-import ctypes
 import os
 import signal
 import subprocess
@@ -12,8 +11,6 @@ from typing import TypeVar
 
 ENDS_WITHIN_S = 15.0
 _ASK_EVERY_S = 0.02
-_PR_SET_PDEATHSIG = 1
-_libc = ctypes.CDLL(None, use_errno=True)
 
 _Answer = TypeVar("_Answer")
 
@@ -41,13 +38,15 @@ def await_that(what: str, ask: Callable[[], _Answer | None], within_s: float, hi
 class Process:
     """One `stimfleet` command as a process of its own. Its output goes to `log`.
 
+    A command that is only known when it starts (a port that another process has chosen) is given as a callable.
+
     It gets SIGTERM when the process that started it dies, whatever that died of: a demo leaves nothing behind.
     """
 
-    def __init__(self, name: str, command: Sequence[str], log: Path) -> None:
+    def __init__(self, name: str, command: Sequence[str] | Callable[[], Sequence[str]], log: Path) -> None:
         self.name = name
         self.log = log
-        self._command = [sys.executable, "-m", "stimfleet", *command]
+        self._command = command if callable(command) else lambda: command
         self._running: subprocess.Popen[bytes] | None = None
 
     @property
@@ -69,13 +68,12 @@ class Process:
             raise AssertionError(f"{self.name} is running")
         with self.log.open("ab") as log:
             self._running = subprocess.Popen(
-                self._command,
+                [sys.executable, "-m", "demo.child", *self._command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
                 env=os.environ | {"PYTHONUNBUFFERED": "1"},
                 start_new_session=True,  # a Ctrl-C at the terminal is passed on by whoever ends us, in order
-                preexec_fn=_die_with_parent,  # noqa: PLW1509 - whoever starts processes here has no other threads
             )
 
     def send(self, number: signal.Signals) -> None:
@@ -118,7 +116,3 @@ class Process:
 
     def _complaint(self, what: str, status: int) -> str:
         return f"{self.name} {what} (status {status}); {self.last_words()}"
-
-
-def _die_with_parent() -> None:
-    _libc.prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)

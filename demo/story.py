@@ -1,47 +1,54 @@
-"""`stimfleet demo`: half a minute of a clinic, told in plain words as it happens.
+"""`stimfleet demo`: a clinic of real processes for a minute or more, told in plain words as it happens.
 
-A session is refused, another runs; an electrode lifts and is put back; a stop is pushed and followed until zero is
-measured at the stimulator itself; the device is released and reset by hand. Then everything ends.
+doors open -> therapists treat, incidents happen -> closing time: what runs is stopped by hand -> spools drain
+-> devices end, fleet and broker end -> an observer looks at what truly flowed -> report
 """
 
 import argparse
+import asyncio
 import contextlib
+import json
 import os
 import shutil
 import signal
 import socket
 import sys
 import tempfile
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from demo.clinic import Clinic, Refused
+from demo import collecting, papers
+from demo.acts import Acts, Record
+from demo.clinic import OPERATOR, Clinic, Refused, boottime_s
+from demo.ending import summary
+from demo.evidence import Evidence
+from demo.incidents import Demo, a_demo
+from demo.observer import observe
+from demo.people import House, Therapist
 from demo.processes import DidNotHappen, await_that
-from fleet.adapters.journal.reading import JournalReader
-from fleet.words import event_words, milliseconds, refusal_words
-
-DEVICES = {"stim-01": "room-1", "stim-02": "room-1", "stim-03": "room-2"}
-BROUGHT_TO_MA = 12.0
-STEP_MA = 2.0
-
+from demo.report import Sources, report
+from demo.telling import Narrator, Voice
+from fleet.adapters.control.client import FleetUnreachable
 
 SOCKET_PATH_BYTES_MAX = 107  # of a Unix socket, by Linux
+DRAINS_WITHIN_S = 15.0
+LOOKS_S = 1.0
 
 
 def run(arguments: argparse.Namespace) -> int:
     """Run the demo; its exit status."""
     kept = arguments.data is not None
     folder = arguments.data if kept else Path(tempfile.mkdtemp(prefix="stimfleet-demo-"))
-    refused = _unusable(folder)
+    devices = papers.names(arguments.devices)
+    refused = _unusable(folder, devices) or _unwritable(arguments.report)
     if refused is not None:
-        sys.stderr.write(f"{refused}; name another folder with --data.\n")
+        sys.stderr.write(f"{refused}.\n")
+        _forget(folder, kept)
         return 1
     # Told to end by whoever runs us is told to end by Ctrl-C: everything is ended in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    story = _Story(folder, arguments.seed)
+    story = _Story(folder, arguments, papers.rooms_of(devices, arguments.rooms))
     try:
         status = story.tell()
     except (DidNotHappen, Refused) as failed:
@@ -54,19 +61,30 @@ def run(arguments: argparse.Namespace) -> int:
     return status
 
 
-def _unusable(folder: Path) -> str | None:
+def _unusable(folder: Path, devices: tuple[str, ...]) -> str | None:
     """Why the clinic cannot live in a folder; None when it can."""
-    longest = max((str(folder.absolute() / "agents" / device / "panel.sock") for device in DEVICES), key=len)
+    longest = max((str(folder.absolute() / "agents" / device / "panel.sock") for device in devices), key=len)
     if len(os.fsencode(longest)) > SOCKET_PATH_BYTES_MAX:
-        return f"{folder} is too long a path for the sockets in it"
+        return f"{folder} is too long a path for the sockets in it; name another folder with --data"
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if any(folder.iterdir()):
-            return f"{folder} is not empty"
+            return f"{folder} is not empty; name another folder with --data"
         (folder / "logs").mkdir()
     except OSError as error:
-        return f"{folder} cannot be used ({error.strerror})"
+        return f"{folder} cannot be used ({error.strerror}); name another folder with --data"
     return None
+
+
+def _unwritable(path: Path | None) -> str | None:
+    """Why there can be no report: better known before than after a minute."""
+    if path is None:
+        return None
+    try:
+        with path.open("a", encoding="utf-8"):
+            return None
+    except OSError as error:
+        return f"The report {path} cannot be written ({error.strerror}); name another file with --report"
 
 
 def _forget(folder: Path, kept: bool) -> None:
@@ -76,161 +94,161 @@ def _forget(folder: Path, kept: bool) -> None:
 
 
 class _Story:
-    def __init__(self, folder: Path, seed: int) -> None:
+    def __init__(self, folder: Path, arguments: argparse.Namespace, rooms: dict[str, str]) -> None:
         self._folder = folder
-        self._clinic = Clinic(folder, DEVICES, port=_free_port(), seed=seed)
-        self._began_s = time.monotonic()
-        self._saying = threading.Lock()
-        self._not_yet = ""
+        self._arguments = arguments
+        self._rooms = rooms
+        self._demo = a_demo(tuple(rooms), arguments.seconds, arguments.seed)
+        self._clinic = Clinic(folder, rooms, port=_free_port(), seed=arguments.seed, alone=self._demo.alone)
+        self._voice = Voice(time.monotonic)
+        self._fleet_counts = collecting.FleetCounts(self._clinic)
+        self._lived_s = 0.0
 
     def tell(self) -> int:
-        self._say("Making keys and certificates for a site with three stimulators in two rooms.")
+        """The whole story; the exit status."""
+        say, count = self._voice.say, len(self._rooms)
+        say(f"Making keys and certificates for a site with {_some(count, 'stimulator')} in {_rooms(self._rooms)}.")
         self._clinic.provision()
         with self._clinic as clinic:
             try:
-                self._say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
+                say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
                 clinic.open()
-                with self._narrated():
-                    self._refusal()
-                    self._session()
-                    self._stop()
-                    self._release_and_reset()
-            except KeyboardInterrupt:
-                self._say("Interrupted: ending everything.")
+                record, house = asyncio.run(self._live())
+                say("Waiting until every event is in the journal.")
+                self._drain()
+            except (KeyboardInterrupt, asyncio.CancelledError):
+                say("Interrupted: ending everything.")
                 clinic.close()
-                raise
-            self._say("Ending everything.")
-            complaints = clinic.close()
+                raise KeyboardInterrupt from None
+            say("Ending everything.")
+            complaints = clinic.close(before_fleet=self._count_once_more)
         for complaint in complaints:
-            self._say(complaint)
-        self._say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
-        return 1 if complaints else 0
+            say(complaint)
+        say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
+        written = self._report(house, record)
+        return 1 if complaints or written["violations"] or written["events"]["missing"] else 0
 
-    # --- the acts ---------------------------------------------------------------------------------------------------
+    # --- while the clinic is open -----------------------------------------------------------------------------------
 
-    def _refusal(self) -> None:
-        self._act("A therapist asks for stim-02, for a client with a pacemaker, much too strong for a small pad.")
-        answer = self._clinic.request(
-            "stim-02",
-            client="client-4c1f",
-            findings=["implanted_device"],
-            setting_ma_max=120.0,
-            pulse_width_us=500.0,
-            frequency_hz=120.0,
-            electrode_area_cm2=16.0,
+    async def _live(self) -> tuple[Record, House]:
+        began_s, closing, over = boottime_s(), asyncio.Event(), asyncio.Event()
+        clinic, demo = self._clinic, self._demo
+        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, asyncio.current_task())
+        house = House(
+            clinic.fleet_dir / "control.sock", OPERATOR, boottime_s, time.time, self._voice.say, closing, clinic.presses
         )
-        for refusal in answer["refusals"]:
-            self._say(f"    refused: {refusal_words(refusal)}")
+        therapists = {
+            device: Therapist(house, device, room, clinic.data(device) / "panel.sock")
+            for device, room in self._rooms.items()
+        }
+        narrator = Narrator(clinic, self._voice)
+        acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._arguments.seconds)
+        self._open_doors(demo)
+        async with asyncio.TaskGroup() as telling:
+            telling.create_task(narrator.narrate(over), name="demo: narrator")
+            telling.create_task(narrator.tell_how_it_stands(closing), name="demo: how it stands")
+            telling.create_task(self._count(closing), name="demo: counts")
+            async with asyncio.TaskGroup() as people:
+                people.create_task(self._close_doors(house, began_s), name="demo: closing time")
+                for device, therapist in therapists.items():
+                    people.create_task(therapist.work(demo.of(device), began_s), name=f"demo: therapist at {device}")
+                for incident in demo.incidents:
+                    people.create_task(acts.act(incident, began_s), name=f"demo: {incident.kind}")
+            self._lived_s = boottime_s() - began_s
+            over.set()
+        return acts.record, house
 
-    def _session(self) -> None:
-        clinic = self._clinic
-        self._act("She asks for stim-01, for another client: 20 minutes, thigh, at most 40 mA.")
-        answer = clinic.request("stim-01", client="client-9d20")
-        if not answer["ok"]:
-            raise Refused(answer["text"])
-        self._say("At stim-01 she puts the pads on, arms, starts, and raises the strength in small steps.")
-        clinic.await_phase("stim-01", "authorised")
-        clinic.press("stim-01", "arm")
-        self._press_when_taken("stim-01", "start")
-        clinic.await_phase("stim-01", "running")
-        self._raise("stim-01", BROUGHT_TO_MA)
-        flows = await_that("current flows", lambda: self._flows(1.0), 20.0)
-        self._say(f"    true output of stim-01: {flows:.1f} mA; every half second the fleet renews its permission")
+    def _open_doors(self, demo: Demo) -> None:
+        seconds = self._arguments.seconds
+        self._voice.say(f"The clinic is open for {seconds:g} s: {_some(len(self._rooms), 'device')}, all at rest.")
+        self._voice.say(f"Look in from another terminal: stimfleet devices --data-dir {self._clinic.fleet_dir}")
+        for sentence in demo.left_out:
+            self._voice.say(sentence)
 
-        self._act("An electrode lifts.")
-        clinic.suffer("stim-01", kind="electrode_lifts")
-        clinic.await_phase("stim-01", "paused")
-        self._say(
-            f"    true output: {clinic.truth('stim-01')['true_ma']:.1f} mA. She presses the pad on and resumes at 0 mA."
-        )
-        clinic.heal("stim-01", "electrode_lifts")
-        self._press_when_taken("stim-01", "resume")
-        clinic.await_phase("stim-01", "running")
-        self._raise("stim-01", BROUGHT_TO_MA)
-        await_that("current flows again", lambda: self._flows(1.0), 40.0)
+    async def _close_doors(self, house: House, began_s: float) -> None:
+        await house.pause(began_s + self._arguments.seconds - boottime_s())
+        self._voice.act("Closing time: whatever still runs is stopped by hand, at the device.")
+        house.closing.set()
 
-    def _stop(self) -> None:
-        self._act("Somebody at a screen sees something wrong and pushes a stop for stim-01.")
-        pushed_s = time.clock_gettime(time.CLOCK_BOOTTIME)
-        answer = self._clinic.ask(op="stop", device="stim-01", issued_by="front-desk", reason="patient called")
-        await_that("zero current at the stimulator itself", lambda: not self._flows(0.0), 5.0)
-        zero_s = self._clinic.truth("stim-01")["zero_since_s"]
-        confirmed = await_that(
-            "the stop is confirmed", lambda: self._seen.get(("StopConfirmed", answer["command_id"])), 10.0
-        )
-        self._say(
-            f"    confirmed at measured zero {milliseconds(confirmed['sent_to_zero_s'])} after sending; the true "
-            f"output was zero {milliseconds(zero_s - pushed_s)} after the push"
-        )
+    async def _count(self, closing: asyncio.Event) -> None:
+        """What the fleet has counted, every second: an instance that dies takes its numbers along."""
+        while not closing.is_set():
+            with contextlib.suppress(FleetUnreachable):  # it is being started again; its last numbers are kept
+                await asyncio.to_thread(self._fleet_counts.look)
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(LOOKS_S):
+                    await closing.wait()
 
-    def _release_and_reset(self) -> None:
-        self._act("The hold is released. That starts nothing: the latch waits for a person at the device.")
-        self._clinic.ask(op="release", device="stim-01", issued_by="front-desk")
-        await_that("stim-01 has lifted its hold", lambda: not self._clinic.device("stim-01")["holds"], 10.0)
-        self._press_when_taken("stim-01", "reset")
-        self._clinic.await_phase("stim-01", "idle")
-        self._say("    stim-01 is idle again; a new session needs a new authorisation")
+    # --- the end ----------------------------------------------------------------------------------------------------
 
-    # --- how it is told ---------------------------------------------------------------------------------------------
+    def _drain(self) -> None:
+        """Until the fleet has confirmed every event that a device keeps."""
 
-    def _flows(self, above_ma: float) -> float | None:
-        true_ma = float(self._clinic.truth("stim-01")["true_ma"])
-        return true_ma if true_ma > above_ma else None
+        def kept() -> list[str]:
+            return [each.device for each in collecting.spooled(self._clinic) if each.kept]
 
-    def _press_when_taken(self, device: str, button: str, step_ma: float | None = None) -> None:
-        """A person presses again while the device says "not yet"."""
-
-        def press() -> bool:
-            try:
-                self._clinic.press(device, button, step_ma)
-            except Refused as refused:
-                self._not_yet = str(refused)
-                return False
-            return True
-
-        await_that(f"{device} takes {button}", press, 15.0, lambda: self._not_yet)
-
-    def _raise(self, device: str, to_ma: float) -> None:
-        for _ in range(round(to_ma / STEP_MA)):
-            self._press_when_taken(device, "raise", STEP_MA)
-
-    @contextlib.contextmanager
-    def _narrated(self) -> Iterator[None]:
-        """Says what comes into the journal, as it comes."""
-        self._seen: dict[tuple[str, str], dict[str, Any]] = {}
-        done = threading.Event()
-        reader = JournalReader(self._clinic.fleet_dir / "journal.db")
-
-        def narrate() -> None:
-            with contextlib.suppress(BrokenPipeError):  # nobody listens: the story itself notices
-                while True:
-                    last = done.is_set()
-                    for told in reader.new():
-                        if "command_id" in told.body:
-                            self._seen[told.name, told.body["command_id"]] = dict(told.body)
-                        if words := event_words(told.name, told.body):
-                            self._say(f"    {words}")
-                    if last:
-                        return
-                    done.wait(0.05)
-
-        narrator = threading.Thread(target=narrate, name="narrator")
-        narrator.start()
         try:
-            yield
-        finally:
-            done.set()
-            narrator.join()
-            reader.close()
+            await_that("every event is confirmed", lambda: not kept(), DRAINS_WITHIN_S)
+        except DidNotHappen:
+            self._voice.say(f"Not confirmed in {DRAINS_WITHIN_S:.0f} s: events of {', '.join(kept())}.")
 
-    def _act(self, words: str) -> None:
-        self._say(f"\n{words}")
+    def _count_once_more(self) -> None:
+        """The devices have ended: what is on its way to the fleet arrives."""
+        published = sum(each.telemetry_published for each in collecting.counted(self._clinic).values())
+        try:
+            before = self._fleet_counts.look()
+            while before.telemetry < published and (after := self._look_again()) != before:
+                before = after
+        except FleetUnreachable as unreachable:
+            self._voice.say(f"Its last counts are missing: {unreachable}")
 
-    def _say(self, words: str) -> None:
-        lead, words = ("\n", words[1:]) if words.startswith("\n") else ("", words)
-        with self._saying:
-            sys.stdout.write(f"{lead}{time.monotonic() - self._began_s:6.1f} s  {words}\n")
-            sys.stdout.flush()
+    def _look_again(self) -> Any:
+        time.sleep(0.5)  # what was sent half a second ago has arrived, or is lost
+        return self._fleet_counts.look()
+
+    def _report(self, house: House, record: Record) -> dict[str, Any]:
+        clinic, journal = self._clinic, collecting.journal(self._clinic)
+        evidence = Evidence(
+            devices=tuple(self._rooms),
+            traces=collecting.traces(clinic),
+            journal=journal,
+            presses=tuple(house.presses),
+            suffered=tuple(record.suffered),
+            cut_off=tuple(record.cut_off),
+            gone=tuple(record.gone),
+            pushed=tuple(record.pushed),
+        )
+        written = report(
+            Sources(
+                seconds=self._lived_s,
+                devices=len(self._rooms),
+                journal=journal,
+                counted=collecting.counted(clinic),
+                spooled=collecting.spooled(clinic),
+                heard=self._fleet_counts.all,
+                violations=observe(evidence),
+            )
+        )
+        path: Path | None = self._arguments.report
+        if path is not None:
+            path.write_text(json.dumps(written, indent=2) + "\n", encoding="utf-8")
+        data = None if self._arguments.data is None else self._folder
+        for sentence in summary(written, record, path, data):
+            self._voice.say(sentence)
+        return written
+
+
+def _cancel(task: "asyncio.Task[Any] | None") -> None:
+    if task is not None:
+        task.cancel()
+
+
+def _some(count: int, what: str) -> str:
+    return f"{count} {what}" if count == 1 else f"{count} {what}s"
+
+
+def _rooms(rooms: dict[str, str]) -> str:
+    return _some(len(set(rooms.values())), "room")
 
 
 def _free_port() -> int:

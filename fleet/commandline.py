@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import pushing, terminal
+from fleet import keeping, ledger, pushing, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -38,6 +38,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fleet.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
     fleet.add_argument("--broker-host", help="instead of the registry's broker")
     fleet.add_argument("--broker-port", type=int, help="instead of the registry's port")
+    fleet.add_argument("--http-port", type=int, help="where /healthz and /metrics are served; 0: nowhere")
 
     sessions = commands.add_parser("session", help="request, list, show or cancel sessions")
     parts = sessions.add_subparsers(required=True, metavar="WHAT")
@@ -48,7 +49,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     cancel = _command(parts, "cancel", "withdraw a session that has not started", _cancel)
     cancel.add_argument("session", help="its id, or its start")
 
+    _command(commands, "status", "the fleet service itself: what it does, and what it cannot do", _status)
     _command(commands, "devices", "every device: where, how fresh, what it does", _devices)
+    alarms = _command(commands, "alarms", "what is wrong, gravest first, and what to do", _alarms)
+    alarms.add_argument("--all", action="store_true", help="also those that are over, newest first")
     stop = _command(commands, "stop", "emergency stop, followed until zero current is measured", pushing.push)
     stop.add_argument("device", help="device id, or all")
     stop.add_argument("--reason", default="pushed", help="a few words, no client data")
@@ -62,14 +66,38 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _command(commands, "confirm-off", says, _confirm_off).add_argument("device", help="device id")
     release = _command(commands, "release", "lift the hold of a stop; starts nothing", _release)
     release.add_argument("device", help="device id, or all")
+    says = "put a device back that `stimfleet provision service-hold` held, once that is off"
+    release.add_argument("--service", action="store_const", const="service", help=says)
     _command(commands, "drain", "authorise nothing new; running sessions go on to their end", _drain)
     _command(commands, "undrain", "authorise again", _undrain)
 
-    journal = commands.add_parser("journal", help="verify the journal, or read along")
+    client = _command(commands, "client", "what a client has had, and when the next session is possible", ledger.show)
+    client.add_argument("client", help="the client's token")
+
+    usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
+
+    _add_journal(commands)
+
+
+def _add_journal(commands: Any) -> None:
+    journal = commands.add_parser("journal", help="prove the record, read it, export it, back it up, put one back")
     parts = journal.add_subparsers(required=True, metavar="WHAT")
-    _command(parts, "verify", "check the whole hash chain", _verify)
-    tail = _command(parts, "tail", "what happened, in plain words", _tail)
+    verify = _command(parts, "verify", "check the whole hash chain", keeping.verify)
+    verify.add_argument("--tip", type=keeping.tip_hash, help="the hash of a row, kept elsewhere: must be in the chain")
+    tail = _command(parts, "tail", "what happened, in plain words", keeping.tail)
     tail.add_argument("--follow", action="store_true", help="go on reading")
+    export = _command(parts, "export", "every row as a line of JSON; what cannot be read as it is", keeping.export)
+    export.add_argument("--from", type=keeping.row_number, default=1, dest="first", metavar="ROW", help="from this row")
+    export.add_argument("--to", type=keeping.row_number, dest="last", metavar="ROW", help="up to this row")
+    export.add_argument("--since", type=keeping.day, metavar="DAY", help="from this day on, in UTC: 2026-11-25")
+    export.add_argument("--out", type=Path, metavar="FILE", help="into a new private file (default: standard output)")
+    for part in (verify, tail, export):
+        part.add_argument("--file", type=Path, help="a backup, or what was set aside, instead of the fleet's journal")
+    backup = _command(parts, "backup", "a proved copy, also while the fleet runs", keeping.backup)
+    backup.add_argument("to", type=Path, metavar="TO", help="the new file")
+    says = "put a backup in the journal's place, while no fleet runs; the present one is set aside"
+    restore = _command(parts, "restore", says, keeping.restore)
+    restore.add_argument("source", type=Path, metavar="FROM", help="the backup")
 
 
 def _command(commands: Any, name: str, says: str, run: Callable[[argparse.Namespace], int]) -> argparse.ArgumentParser:
@@ -107,7 +135,7 @@ def _fleet(args: argparse.Namespace) -> int:
     from fleet.supervisor import supervise
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
-    given = {name: getattr(args, name) for name in ("broker_host", "broker_port")}
+    given = {name: getattr(args, name) for name in ("broker_host", "broker_port", "http_port")}
     try:
         settings = load_settings(args.site_dir, args.data_dir, **{k: v for k, v in given.items() if v is not None})
     except SettingsRefused as refused:
@@ -154,14 +182,22 @@ def _show(args: argparse.Namespace) -> int:
             terminal.say(f"{name.removesuffix('_id'):<12}{session[name]}")
     terminal.say("plan        " + ", ".join(f"{name} {value}" for name, value in session["plan"].items()))
     for told in terminal.reader(args).new(mentioning=session["session_id"]):
-        if words := terminal.words(told.name, told.body):
-            terminal.say(f"{told.at}  {words}")
+        if words := terminal.told_words(told):
+            terminal.say(words)
     return 0
 
 
 def _cancel(args: argparse.Namespace) -> int:
     answer = terminal.ask(args, op="session_cancel", session_id=_whole_id(args), issued_by=terminal.me())
     return terminal.say("Cancelled.") if answer["ok"] else terminal.refused(answer)
+
+
+def _status(args: argparse.Namespace) -> int:
+    from fleet.words import status_words
+
+    for line in status_words(terminal.asked(args, op="status")):
+        terminal.say(line)
+    return 0
 
 
 def _devices(args: argparse.Namespace) -> int:
@@ -173,7 +209,10 @@ def _devices(args: argparse.Namespace) -> int:
         latch = f", latched: {row['latched']}" if row["latched"] else ""
         held = f", held {len(row['holds'])} times" if row["holds"] else ""
         alarm = f", STOP {SWITCH_OFF}" if row["stop_unconfirmed"] else ""
-        terminal.say(f"{row['room']:<10} {row['device']:<10} {row['presence']:<6} {doing}{latch}{held}{alarm}")
+        settings = _settings_of(row)
+        terminal.say(
+            f"{row['room']:<10} {row['device']:<10} {row['presence']:<6} {doing}{latch}{held}{settings}{alarm}"
+        )
     return 0 if rows else terminal.say("No devices.")
 
 
@@ -182,6 +221,27 @@ def _doing(row: dict[str, Any]) -> str:
     if row["phase"] is None:
         return "not heard yet"
     return str(row["phase"]) if not row["silent"] else f"silent for {row['silent_s']:.0f} s, was {row['phase']}"
+
+
+def _settings_of(row: dict[str, Any]) -> str:
+    """Whether a device is in service, and has the settings that it should have."""
+    service = ", out of service" if row["service_hold"] else ""
+    if row["held_for_service"] and not row["service_hold"]:
+        service = f", out of service until `stimfleet release --service {row['device']}`"
+    wanted, has = row["settings_version"], row["names_version"]
+    if wanted is None or has is None or row["struck_off"]:
+        return service
+    return f"{service}, settings {has}" + ("" if has == wanted else f" and not yet {wanted}")
+
+
+def _alarms(args: argparse.Namespace) -> int:
+    from fleet.alarm_words import alarm_words
+
+    rows = terminal.asked(args, op="alarms", past=args.all)["alarms"]
+    for row in rows:
+        over = f" Over since {row['cleared']}." if row["cleared"] else ""
+        terminal.say(f"{row['code']}  {row['since']}  {alarm_words(row)}{over}")
+    return 0 if rows else terminal.say("No alarms.")
 
 
 def _confirm_off(args: argparse.Namespace) -> int:
@@ -194,7 +254,9 @@ def _confirm_off(args: argparse.Namespace) -> int:
 
 
 def _release(args: argparse.Namespace) -> int:
-    answer = terminal.ask(args, op="release", device=args.device, issued_by=terminal.me())
+    if args.service and args.device == "all":
+        raise terminal.Failed("A device is put back into service by itself: name it.")
+    answer = terminal.ask(args, op="release", device=args.device, scope=args.service, issued_by=terminal.me())
     if not answer["ok"]:
         return terminal.refused(answer)
     return terminal.say(f"Released. {args.device}: a latch that is left is reset at the device, by a person.")
@@ -208,27 +270,6 @@ def _drain(args: argparse.Namespace) -> int:
 def _undrain(args: argparse.Namespace) -> int:
     terminal.asked(args, op="undrain", issued_by=terminal.me())
     return terminal.say("Sessions are authorised again.")
-
-
-# --- the journal ----------------------------------------------------------------------------------------------------
-
-
-def _verify(args: argparse.Namespace) -> int:
-    from fleet.adapters.journal.restore import verify_journal
-
-    verified = verify_journal(args.data_dir / "journal.db")
-    return terminal.say(f"The chain holds: {verified.rows} events, tip {verified.tip_hash}.")
-
-
-def _tail(args: argparse.Namespace) -> int:
-    reader = terminal.reader(args)
-    while True:
-        for told in reader.new():
-            if words := terminal.words(told.name, told.body):
-                terminal.say(f"{told.at}  {words}")
-        if not args.follow:
-            return 0
-        time.sleep(terminal.ASK_EVERY_S * 10)
 
 
 # --- words into values ------------------------------------------------------------------------------------------------

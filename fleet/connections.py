@@ -10,9 +10,9 @@ from dataclasses import dataclass
 
 from broker.contract.topics import FLEET, Channel, topic_for
 from fleet.adapters.downlink import Downlink
-from fleet.adapters.echo import MISSES_MAX, PERIOD_S, Echo, TakenOver
+from fleet.adapters.echo import MISSES_MAX, PERIOD_S, Echo
 from fleet.adapters.intake import UNACKNOWLEDGED_MAX, Intake
-from fleet.mqtt import SESSION_TAKEN_OVER, Connection, Endpoint, NoConnection
+from fleet.mqtt import Connection, Endpoint, NoConnection
 
 log = logging.getLogger(__name__)
 RETRY_S = 0.2
@@ -137,8 +137,8 @@ def _pause_s(contested: int) -> float:
 def _end(connection: Connection) -> None:
     """Say how a connection that is over ended."""
     code = connection.lost.result()  # raises what hearing a message raised
-    if code == SESSION_TAKEN_OVER:
-        raise TakenOver("the broker says: session taken over")
+    # "Session taken over" (142) says only that somebody else came: brokers say it to the older connection, which may be
+    # the younger instance's, and Mosquitto 2.0.11 does not say it at all. The echo says who has to go.
     raise _Lost("closed" if code is None else f"closed by the broker with reason {code}", by_broker=True)
 
 

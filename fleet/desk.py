@@ -1,7 +1,6 @@
 """Answers people at the control socket: what they ask becomes an input of the core, the core's reply their answer."""
 
 import asyncio
-import dataclasses
 import secrets
 from collections.abc import Callable
 from typing import Any, assert_never
@@ -12,7 +11,7 @@ from fleet.adapters.control import requests
 from fleet.core import effects, inputs
 from fleet.core.state import State
 from fleet.inbox import Inbox
-from fleet.views import device_rows, session_details, session_list
+from fleet.views import alarm_rows, client_details, device_rows, refusal_row, session_details, session_list
 
 ANSWER_S_MAX = 5.0
 WAITING_MAX = 1_000
@@ -57,6 +56,10 @@ class Desk:
                 return _ok(session=session_details(self._state, session))
             case requests.AskDevices():
                 return _ok(devices=device_rows(self._state, self._boottime()))
+            case requests.AskAlarms(past=past):
+                return _ok(alarms=alarm_rows(self._state, past=past))
+            case requests.AskClient(client=client):
+                return _ok(client=client_details(self._state, client, self._walltime()))
             case requests.AskStatus():
                 return _ok(**self._status())
             case _:
@@ -161,7 +164,7 @@ def _document(request_id: str, reply: effects.Reply) -> Document:
             return {
                 **_error("refused", "Refused: " + ", ".join(refusal.rule for refusal in refusals) + "."),
                 "request_id": request_id,
-                "refusals": [dataclasses.asdict(refusal) for refusal in refusals],
+                "refusals": [refusal_row(refusal) for refusal in refusals],
             }
         case _:
             assert_never(reply)

@@ -26,6 +26,7 @@ class Inbox:
         self._taker: asyncio.Future[None] | None = None
 
     def __len__(self) -> int:
+        """Items that wait, urgent and ordinary."""
         return len(self._ordinary) + len(self._urgent)
 
     def offer(self, item: Input) -> bool:

@@ -31,7 +31,6 @@ CLOSE_S_MAX = 1.0
 NEVER_RECONNECT = -2  # gmqtt: -1 is without limit, and 0 still reconnects once
 WRITE_BUFFER_BYTES_MAX = 256 * 1024  # beyond this the link does not drain, and what only counts now is not sent
 TCP_THIN_LINEAR_TIMEOUTS = 16  # linux/tcp.h: a thin stream backs off linearly (contract.md "Transport")
-SESSION_TAKEN_OVER = 0x8E
 ERROR_CODES_FROM = 0x80
 
 

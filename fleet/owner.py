@@ -14,30 +14,30 @@ from broker.contract.messages import Authorisation
 from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
 from fleet.adapters.journal.errors import JournalUnwritable
-from fleet.adapters.journal.forms import Forms
-from fleet.adapters.journal.restore import Fold
-from fleet.adapters.journal.writer import Journal
 from fleet.core import effects
 from fleet.core.decide import decide
-from fleet.core.events import Event, SessionState
-from fleet.core.evolve import evolve
+from fleet.core.events import SessionState
 from fleet.core.inputs import Input, Tick
-from fleet.core.state import Durable, State, restored, snapshot
+from fleet.core.state import snapshot
+from fleet.core.turn import Decision
 from fleet.inbox import Inbox
+from fleet.stored import FleetJournal
 
-FleetJournal = Journal[State, Durable]
 TURNS_A_BREATH = 64  # turns until the connections, the clock and the disk get their go
 # Decisions that wait for a disk that refuses: beyond the first bound no receipts wait, for the agents send again what
 # is not receipted; beyond the second the process ends rather than grow, as the journal itself does.
 RECEIPTS_UP_TO = 10_000
 AFTERWARDS_MAX = 100_000
-FOLD: Fold[State, Durable] = Fold(State, evolve, Forms.of(Event), Durable, restored)
 
 Answered = Callable[[str, effects.Reply], None]
+Turned = Callable[[Input, Decision], None]
 
 
 class Owner:
-    """Owns `state`. `breathe` is called about once a tick, from inside the turns: it proves that they turn."""
+    """Owns `state`. `breathe` is called about once a tick, from inside the turns: it proves that they turn.
+
+    `turned` hears of every turn once all that goes out at once is out, and only counts.
+    """
 
     def __init__(
         self,
@@ -48,6 +48,7 @@ class Owner:
         answered: Answered,
         boottime: Callable[[], float],
         walltime: Callable[[], float],
+        turned: Turned = lambda _heard, _decision: None,
     ) -> None:
         self.state = journal.restored.state
         self.counts: Counter[tuple[Channel | None, str]] = Counter()
@@ -57,6 +58,7 @@ class Owner:
         self._answered = answered
         self._boottime = boottime
         self._walltime = walltime
+        self._turned = turned
         self._durable: asyncio.Future[None] | None = None
         self._afterwards: deque[tuple[asyncio.Future[None] | None, tuple[effects.AfterCommit, ...]]] = deque()
         self._more = asyncio.Event()
@@ -75,6 +77,7 @@ class Owner:
             self._durable = self._journal.append(_at(self._walltime()), decision.events)
         if decision.after_commit:
             self._wait_with(decision.after_commit)
+        self._turned(heard, decision)
 
     async def turns(self, tick_period_s: float, breathe: Callable[[], None]) -> None:
         """Turn for ever: what the inbox has, and a tick each period, however full it is."""

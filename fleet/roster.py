@@ -1,15 +1,18 @@
 """The site's registry on disk, as the core wants it. Days become moments: the end of the day in the clinic's zone."""
 
+from collections.abc import Mapping
 from datetime import date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from broker.contract.limits import ENVELOPE, Layer
+from broker.contract.dose import dose_rules
+from broker.contract.limits import ENVELOPE, Layer, Limits
+from broker.contract.plan import Modality
 from broker.pki.registry import Registry as SiteRegistry
 from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
 
 
-def core_registry(site: SiteRegistry, lease_ttl_ms: int) -> Registry:
-    """What the core is told of the clinic.
+def core_registry(site: SiteRegistry, lease_ttl_ms: int | None) -> Registry:
+    """What the core is told of the clinic. `lease_ttl_ms` of the fleet's own settings goes before the registry's.
 
     A device is enrolled anew when it gets another stimulator (serial), and when a person says so because its disk was
     replaced (`stimfleet provision enrol`); renewing its key is no new enrolment, because that would end its session. A
@@ -25,6 +28,9 @@ def core_registry(site: SiteRegistry, lease_ttl_ms: int) -> Registry:
             enrolment=f"{device.serial}/{device.enrolled_n}",
             due_wall_s=_end_of(device.certificate_until, zone),
             struck_off=device.struck_off,
+            service_hold=device.service_hold,
+            profile=_tightened(Layer.MODEL, site.models.get(device.model, {})),
+            limits=_tightened(Layer.SETTINGS, device.limits),
         )
         for device in site.devices.values()
     }
@@ -36,8 +42,21 @@ def core_registry(site: SiteRegistry, lease_ttl_ms: int) -> Registry:
         )
         for operator in site.operators.values()
     }
-    limits = ENVELOPE.tightened_by(Layer.CLINIC, **site.clinic_limits)
-    return Registry(clinic=Clinic(limits=limits, lease_ttl_ms=lease_ttl_ms), devices=devices, operators=operators)
+    clinic = Clinic(
+        limits=ENVELOPE.tightened_by(Layer.CLINIC, **site.clinic_limits),
+        lease_ttl_ms=site.clinic.lease_ttl_ms if lease_ttl_ms is None else lease_ttl_ms,
+        idle_period_s=site.clinic.idle_period_s,
+        live_period_s=site.clinic.live_period_s,
+        start_within_s=site.clinic.start_within_s,
+        pause_total_s=site.clinic.pause_total_s,
+        time_zone=site.time_zone,
+        dose={modality: dose_rules(modality, **site.dose_rules.get(modality.value, {})) for modality in Modality},
+    )
+    return Registry(clinic=clinic, devices=devices, operators=operators)
+
+
+def _tightened(layer: Layer, values: Mapping[str, float]) -> Limits | None:
+    return ENVELOPE.tightened_by(layer, **values) if values else None
 
 
 def _end_of(day: date, zone: ZoneInfo) -> float:

@@ -15,8 +15,11 @@ import secrets
 import signal
 import time
 from collections.abc import Callable, Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
+from importlib import metadata
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -29,22 +32,27 @@ from fleet.adapters.control.server import control_socket
 from fleet.adapters.downlink import Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.adapters.echo import Echo, TakenOver
 from fleet.adapters.intake import Intake
-from fleet.adapters.journal.errors import JournalError, JournalUnwritable
+from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable, UnknownStored
 from fleet.adapters.journal.writer import Journal
 from fleet.adapters.lock import one_instance
 from fleet.connections import Connections
 from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
 from fleet.desk import Desk
+from fleet.figures import Parts
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
 from fleet.mqtt import Endpoint
-from fleet.owner import FOLD, FleetJournal, Owner
+from fleet.owner import Owner
 from fleet.roster import core_registry
 from fleet.settings import Settings
+from fleet.stored import FOLD, FleetJournal
+from fleet.surface import Surface
+from fleet.tally import Tally
 
 log = logging.getLogger(__name__)
 EXIT_ENDED = 0
 EXIT_FAILED = 1
+EXIT_JOURNAL = 65  # the journal cannot be read: only a person can help, so the supervisor does not start it again
 EXIT_TAKEN_OVER = 75  # the supervisor does not start it again
 EXIT_REFUSED = 78  # settings or site cannot be used
 FIRST_SNAPSHOT_S = 1.0
@@ -62,6 +70,10 @@ class Life(Enum):
 
 
 Alive = Callable[[Life], None]
+_WHAT_TO_DO: dict[type[Exception], str] = {
+    JournalCorrupt: "See `stimfleet journal verify`; `stimfleet journal restore BACKUP` sets it aside for a backup",
+    UnknownStored: "Start the newer program that wrote it, or `stimfleet journal restore BACKUP` of this one's time",
+}
 
 
 def boottime_s() -> float:
@@ -83,6 +95,13 @@ def warm_up() -> None:
     """Build whatever a start would otherwise build: the supervisor does it once, its workers inherit it."""
     codec.warm_up()
     FOLD.warm_up()
+    version()
+
+
+@cache
+def version() -> str:
+    """Of this package, as it is installed."""
+    return metadata.version("stimfleet")
 
 
 def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
@@ -147,6 +166,7 @@ class _Service:
         self._keyring = keyring
         self._stamps = stamps
         self._alive = alive
+        self._surface: Surface
         self._failure: BaseException | None = None
         self._up = asyncio.Event()
         self._end = asyncio.Event()
@@ -157,15 +177,19 @@ class _Service:
         loop.set_exception_handler(self._on_loose_end)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end.set)
+        path = self._settings.journal_path
         try:
-            journal: FleetJournal = Journal(
-                self._settings.journal_path, FOLD, self._on_disk, lambda: self._alive(Life.STARTS)
-            )
-        except JournalError as error:
-            log.error("the journal cannot be used: %s", error)
+            journal: FleetJournal = Journal(path, FOLD, self._on_disk, lambda: self._alive(Life.STARTS))
+        except (JournalCorrupt, UnknownStored) as error:
+            log.error("the journal %s cannot be used, nothing is led: %s. %s", path, error, _WHAT_TO_DO[type(error)])
+            return EXIT_JOURNAL
+        except JournalUnwritable as error:  # a disk may come back
+            log.error("the journal %s cannot be used: %s", path, error)
             return EXIT_FAILED
         gc.freeze()  # what was restored stays: no look at it later
         restored = journal.restored
+        for why in restored.passed_over:
+            log.warning("journal: %s: it is passed over, the rows themselves are folded", why)
         log.info("journal: %d rows, %d since snapshot %s", restored.tip.position, restored.folded, restored.snapshot)
         status = EXIT_ENDED
         try:
@@ -189,7 +213,8 @@ class _Service:
         )
         state = journal.restored.state
         desk = Desk(inbox, state, status=lambda: self._status(owner, inbox, intake, downlink, journal), **clocks)
-        owner = Owner(journal, inbox, downlink, answered=desk.answered, **clocks)
+        tally = Tally(state)
+        owner = Owner(journal, inbox, downlink, answered=desk.answered, turned=tally.turned, **clocks)
         owner.turn(TookOver(host_boot(), boottime_s(), walltime_s()))
         self._adopt(owner, registry)
         echo = Echo(secrets.token_hex(8), lambda: owner.state.fleet_n)
@@ -203,6 +228,8 @@ class _Service:
             echo,
             self._up,
         )
+        parts = Parts(registry.site, version(), owner, tally, inbox, intake, downlink, journal)
+        self._surface = Surface(settings.http_host, settings.http_port, parts, self._up.is_set, **clocks)
         async with asyncio.TaskGroup() as group:
             group.create_task(owner.turns(settings.tick_period_s, self._breathe), name="turns")
             group.create_task(owner.confirmations(), name="confirmations")
@@ -211,6 +238,7 @@ class _Service:
             group.create_task(self._take_snapshots(owner), name="snapshots")
             group.create_task(self._wait_for_the_end(owner), name="end")
             group.create_task(self._serve_people(desk), name="control")
+            group.create_task(self._serve_watchers(), name="http")
 
     def _endpoint(self, identity: str) -> Endpoint:
         settings, services = self._settings, self._settings.site_dir / SERVICES_FOLDER
@@ -254,12 +282,21 @@ class _Service:
             owner.take_snapshot()
             await asyncio.sleep(self._settings.snapshot_period_s)
 
-    async def _serve_people(self, desk: Desk) -> None:
-        """The control socket, once samples are answered; also without a broker, after a second."""
-        try:
+    async def _samples_first(self) -> None:
+        """Wait until samples are answered; without a broker, for a second."""
+        with suppress(TimeoutError):
             async with asyncio.timeout(1.0):
                 await self._up.wait()
-        except TimeoutError:
+
+    async def _serve_watchers(self) -> None:
+        """Health and metrics over HTTP."""
+        await self._samples_first()
+        await self._surface.serve()
+
+    async def _serve_people(self, desk: Desk) -> None:
+        """The control socket, once samples are answered; also without a broker, after a second."""
+        await self._samples_first()
+        if not self._up.is_set():
             log.warning("no connection to the broker yet")
         async with control_socket(self._settings.control_path, desk.answer):
             await asyncio.Event().wait()
@@ -272,6 +309,7 @@ class _Service:
         raise _Ended
 
     def _breathe(self) -> None:
+        self._surface.turned()
         self._alive(Life.CARRIES if self._up.is_set() else Life.TURNS)
 
     def _on_disk(self, error: JournalUnwritable | None) -> None:
@@ -300,6 +338,7 @@ class _Service:
             "inbox": len(inbox),
             "inbox_most": inbox.most,
             "outbox": downlink.waiting,
+            "http": self._surface.state,
             "heard": {channel.value: count for channel, count in intake.heard.items()},
             "sent": {channel.value: count for channel, count in downlink.sent.items()},
             "refused": _counts(intake.counts.items()),

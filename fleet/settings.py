@@ -7,10 +7,11 @@ what the command line gives.
 """
 
 import os
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import AfterValidator, Field, ValidationError
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -27,6 +28,13 @@ class SettingsRefused(ValueError):
     """The settings cannot be used; the text is one sentence that names the field."""
 
 
+def _address(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise ValueError("it must be an address of this machine, like 127.0.0.1, or 0.0.0.0 for all of them") from None
+
+
 class Settings(BaseSettings):
     """Of one fleet service. Periods in seconds, sizes in items, unless the name says otherwise."""
 
@@ -37,13 +45,17 @@ class Settings(BaseSettings):
     # None: the registry's, as for every device of the site.
     broker_host: Annotated[str, Field(min_length=1, max_length=253)] | None = None
     broker_port: Annotated[int, Field(ge=1, le=65_535)] | None = None
-    # 5 s: a message lost each way with 5 % ends 2 in a million 20-minute sessions (contract.md, rule 1).
-    lease_ttl_ms: Annotated[int, Field(ge=4_000, le=10_000)] = 5_000
+    # None: the registry's (`stimfleet provision clinic`). 5 s, its default: a message lost each way with 5 % ends 2 in
+    # a million 20-minute sessions (contract.md, rule 1).
+    lease_ttl_ms: Annotated[int, Field(ge=4_000, le=10_000)] | None = None
     # A restart folds what came after the snapshot: docs/decisions/2026-11-22-restart.md.
     snapshot_period_s: Annotated[float, Field(ge=1.0, le=3_600.0)] = 10.0
     tick_period_s: Annotated[float, Field(ge=0.02, le=0.5)] = 0.1
     inbox_items_max: Annotated[int, Field(ge=100, le=1_000_000)] = 20_000
     outbox_items_max: Annotated[int, Field(ge=100, le=100_000)] = 5_000
+    # /healthz and /metrics: no secrets, no users. The port is the broker's usual one and a thousand; 0: off.
+    http_host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = 9_883
 
     @classmethod
     def settings_customise_sources(
@@ -88,6 +100,8 @@ def load_settings(site_dir: Path, data_dir: Path, **given: object) -> Settings:
         field = ".".join(str(part) for part in error["loc"])
         if error["type"] == "extra_forbidden":
             raise SettingsRefused(f"{field} is no setting of the fleet service.") from None
-        raise SettingsRefused(f"{field} cannot be {error['input']!r}: {error['msg']}.") from None
+        raise SettingsRefused(
+            f"{field} cannot be {error['input']!r}: {error['msg'].removeprefix('Value error, ')}."
+        ) from None
     except (SettingsError, ValueError) as error:  # a file that is no TOML, a value that cannot be read
         raise SettingsRefused(f"{FILE_NAME} cannot be read: {error}.") from None

@@ -42,7 +42,7 @@ COLLECT_AFTER = (5_000, 20, 100)
 # For how long another thread of the worker may keep the interpreter from the one that decides: 5 ms by default.
 SWITCH_S = 0.001
 PR_SET_PDEATHSIG = 1
-ENDS_ALL = frozenset({service.EXIT_ENDED, service.EXIT_TAKEN_OVER})
+ENDS_ALL = frozenset({service.EXIT_ENDED, service.EXIT_TAKEN_OVER, service.EXIT_JOURNAL})
 
 
 def supervise(settings: Settings) -> int:
@@ -52,7 +52,7 @@ def supervise(settings: Settings) -> int:
 
 
 def keep_running(run: Run) -> int:
-    """Fork `run`, again whenever it dies; return its exit status when it ended in order, was taken over or refused."""
+    """Fork `run`, again whenever it dies; its exit status when starting again is no use (`ENDS_ALL`, or refused)."""
     assert threading.active_count() == 1, "a fork takes only the calling thread along"
     gc.collect()
     gc.freeze()  # the workers share these pages, and their collector never looks at them

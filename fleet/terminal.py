@@ -6,12 +6,14 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 DATA_DIR = Path("fleet-data")
 DATA_DIR_VARIABLE = "STIMFLEET_DATA_DIR"
 ASK_EVERY_S = 0.02
+SHOW_EVERY_S = 0.2
 LABEL_CHARS_MAX = 64
 
 
@@ -68,7 +70,10 @@ def reader(args: argparse.Namespace) -> Any:
 def follow(reader: Any, give_up_s: float, mentioning: str) -> Iterator[tuple[str, Any]]:
     while time.monotonic() < give_up_s:
         for told in reader.new(mentioning=mentioning):
-            yield told.name, told.body
+            if told.unread is None:
+                yield told.name, told.body
+            else:
+                fail(f"Journal {told.unread}.")
         time.sleep(ASK_EVERY_S)
 
 
@@ -76,6 +81,39 @@ def words(name: str, body: Any) -> str | None:
     from fleet.words import event_words
 
     return event_words(name, body)
+
+
+def told_words(told: Any) -> str | None:
+    """What a row of the journal says to people; None for the machinery's own business, never for what is not known."""
+    from fleet.words import QUIET
+
+    if told.unread is not None:
+        return f"{told.at}  journal {told.unread}; `stimfleet journal export` has its bytes".lstrip()
+    if told.name in QUIET:
+        return None
+    said = words(told.name, told.body)
+    return f"{told.at}  {said or f'row {told.position} is a {told.name}, for which there are no words'}"
+
+
+@contextmanager
+def progress(words: str) -> Iterator[Callable[..., None]]:
+    """Shows how far long work is, at a terminal only: call with the numbers for `words`."""
+    shown_s = time.monotonic()
+    shown = False
+
+    def show(*numbers: int) -> None:
+        nonlocal shown_s, shown
+        now_s = time.monotonic()
+        if now_s - shown_s >= SHOW_EVERY_S and sys.stderr.isatty():
+            shown_s, shown = now_s, True
+            sys.stderr.write(f"\r\033[K{words.format(*numbers)} ...")
+            sys.stderr.flush()
+
+    try:
+        yield show
+    finally:
+        if shown:
+            sys.stderr.write("\r\033[K")
 
 
 def refused(answer: dict[str, Any]) -> int:

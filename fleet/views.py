@@ -1,11 +1,21 @@
-"""What people are shown of the state, as plain JSON: sessions, devices, the service itself."""
+"""What people are shown of the state, as plain JSON: sessions, devices, clients' doses, the service itself."""
 
+from dataclasses import asdict
+from datetime import date, timedelta
 from typing import Any
 
 from broker.contract.messages import LIVE_PHASES, Phase
+from broker.contract.plan import Modality
 from broker.contract.topics import ALL
+from fleet.core import dose
+from fleet.core.alarm_state import Alarm
+from fleet.core.alarm_steps import RANK
+from fleet.core.alarm_table import ROWS
+from fleet.core.fold_doses import local_day
 from fleet.core.presence import STALE_AFTER_S, liveness
+from fleet.core.refusals import Refusal
 from fleet.core.state import Session, State
+from fleet.core.turn import wall_time
 
 SESSIONS_SHOWN_MAX = 200
 LIVE_SILENT_AFTER_S = 2.0  # a live device speaks every 0.5 s: what it was last heard doing is over by now
@@ -69,6 +79,10 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
                 "has_its_settings": seen is not None
                 and device.settings is not None
                 and seen.sample.settings_version == device.settings.version,
+                "settings_version": None if device.settings is None else device.settings.version,
+                "names_version": None if seen is None else seen.sample.settings_version,
+                "service_hold": registered.service_hold,
+                "held_for_service": device.birth is not None and device.birth.holds.service,
                 "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,
                 "latched": device.birth.latched if device.birth else None,
                 "holds": sorted(
@@ -81,3 +95,87 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
             }
         )
     return rows
+
+
+def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None) -> dict[str, Any]:
+    """One alarm; `since` is when its condition began, `cleared` when it was over. Times are UTC."""
+    return {
+        "alarm_id": alarm.alarm_id,
+        "code": alarm.code.value,
+        "priority": alarm.priority.value,
+        "device": alarm.device,
+        "room": alarm.room,
+        "members": sorted(alarm.members),
+        "since": wall_time(alarm.since_wall_s),
+        "cleared": None if cleared_wall_s is None else wall_time(cleared_wall_s),
+        "signal": alarm.signal.state.value,
+        "responsible": ROWS[alarm.code].responsible.value,
+        "session_id": alarm.session_id,
+        "why": asdict(alarm.why),
+    }
+
+
+def alarm_rows(state: State, *, past: bool) -> list[dict[str, Any]]:
+    """The open alarms, gravest first and then oldest first; after them, if asked for, those that are over, newest
+    first.
+    """
+    durable = state.durable
+    alarms = sorted(durable.alarms.values(), key=lambda alarm: (RANK[alarm.priority], alarm.since_wall_s))
+    rows = [{**alarm_row(alarm), "room": _stands_in(state, alarm)} for alarm in alarms]
+    over = [alarm_row(past.alarm, past.cleared_wall_s) for past in reversed(durable.past_alarms)] if past else []
+    return rows + over
+
+
+def _stands_in(state: State, alarm: Alarm) -> str | None:
+    """A device that was moved since the alarm was raised is to be found where it is now."""
+    registered = None if alarm.device is None else state.registered(alarm.device)
+    return alarm.room if registered is None else registered.room
+
+
+def refusal_row(refusal: Refusal) -> dict[str, Any]:
+    """One refusal; days as `2026-11-25`."""
+    again_on = None if refusal.again_on is None else refusal.again_on.isoformat()
+    return {**asdict(refusal), "again_on": again_on}
+
+
+def client_details(state: State, client: str, wall_s: float) -> dict[str, Any]:
+    """What the dose ledger holds of a client, and from which day each modality is possible again."""
+    durable = state.durable
+    doses = durable.doses.get(client, dose.NOTHING)
+    today = local_day(durable, max(wall_s, durable.wall_s))
+    return {
+        "client": client,
+        "today": today.isoformat(),
+        "time_zone": durable.registry.clinic.time_zone,
+        "sessions": [_dose_row(one) for one in sorted(doses.sessions, key=lambda one: one.day)],
+        "modalities": {modality.value: _modality_row(state, doses, modality, today) for modality in Modality},
+    }
+
+
+def _dose_row(one: dose.Dose) -> dict[str, Any]:
+    """`current_s` is the device's where `by` is `device`; where it is `fleet`, the longest that it may have been."""
+    known_s = one.flowed_s if one.settled else None
+    return {
+        "session_id": one.session_id,
+        "device": one.device,
+        "modality": one.modality.value,
+        "day": one.day.isoformat(),
+        "standing": "reserved" if not one.settled else "counts" if one.counts else "does_not_count",
+        "reserved_s": one.reserved_s,
+        "current_s": known_s,
+        "by": None if known_s is None else "device" if one.whole else "fleet",
+    }
+
+
+def _modality_row(state: State, doses: dose.ClientDoses, modality: Modality, today: date) -> dict[str, Any]:
+    rules = state.durable.registry.clinic.dose
+    since, days = dose.experienced_since(doses, modality, today), rules[modality].conditioning_days
+    is_first = since is None and rules[modality].first_duration_s_max < rules[modality].duration_s_max
+    until = today if since is None else since + timedelta(days=days)
+    return {
+        "in_7_days": dose.in_a_week(doses, modality, today),
+        "in_7_days_max": rules[modality].sessions_per_7_days_max,
+        "possible_from": dose.possible_from(doses, rules, modality, today).isoformat(),
+        "first_duration_s_max": rules[modality].first_duration_s_max if is_first else None,
+        "conditioning_until": until.isoformat() if until > today else None,
+    }

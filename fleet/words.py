@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fleet import alarm_words
+
 Body = Mapping[str, Any]
 
 SWITCH_OFF = "NOT confirmed: switch it off at the wall"
@@ -53,6 +55,17 @@ def _detail(detail: Body) -> str:
     return ", ".join(f"{name} {_short(value)}" for name, value in detail.items() if value is not None)
 
 
+def _settings(body: Body) -> str:
+    settings = body["settings"]
+    tighter = [
+        f"{name} {_short(limit['value'])} ({limit['layer']})"
+        for name, limit in settings["limits"].items()
+        if limit["layer"] != "envelope"
+    ]
+    said = [settings["room"], *(["out of service"] if settings["service_hold"] else []), *tighter]
+    return f"{body['device']}: settings {settings['version']}: {', '.join(said)}"
+
+
 def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
@@ -60,6 +73,8 @@ def _short(value: object) -> str:
 def _ended(body: Body) -> str:
     numbers = body["ended"]
     counted = "" if numbers is None else f", {numbers['elapsed_s']:.0f} s, peak {numbers['peak_ma']:.1f} mA"
+    if numbers is not None and numbers["gaps"] and not numbers["elapsed_s"]:  # its agent died in it
+        counted = ", the device has no record of it"
     return f"{_session(body)} ended: {body['cause'] or 'cause unknown'}{counted}"
 
 
@@ -70,7 +85,6 @@ QUIET = frozenset(
         "RegistryAdopted",
         "DeviceEnrolled",
         "DeviceBorn",
-        "SettingsIssued",
         "AuthorisationAccepted",
         "BaselineMeasured",
         "StopPublished",
@@ -86,9 +100,16 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "DeviceBooted": lambda body: f"{_who(body)}: agent started (boot {body['boot_n']})",
     "DeviceLost": lambda body: f"{_who(body)}: lost, no word from it",
     "DeviceReturned": lambda body: f"{_who(body)}: is there",
+    "SettingsIssued": _settings,
     "DeviceReported": _reported,
-    "EventConflicted": lambda body: f"{_who(body)}: two different events under one number",
-    "EventUnreadable": lambda body: f"{_who(body)}: event {body['n']} cannot be read, set aside",
+    "EventConflicted": lambda body: (
+        f"{_who(body)}: two different events under one number, {body['event']['n']} of spool "
+        f"{body['event']['spool_id']}; the second is {body['event']['event_id']}"
+    ),
+    "EventUnreadable": lambda body: (
+        f"{_who(body)}: event {body['n']} of spool {body['spool_id']} cannot be read; the device sets it aside "
+        f"(payload SHA-256 {body['payload_sha256']})"
+    ),
     "SpoolGapFound": lambda body: f"{_who(body)}: events {body['from_n']} to {body['to_n']} are missing",
     "SessionRefused": lambda body: f"{_who(body)}: session refused, {len(body['refusals'])} reasons",
     "SessionAuthorised": lambda body: f"{_who(body)}: session {body['authorisation']['session_id'][:8]} authorised",
@@ -121,6 +142,10 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "StopUnconfirmed": lambda body: f"{body['room']}, {body['device']}: stop {SWITCH_OFF}",
     "HoldReleased": lambda body: f"{body['device'] or 'site'}: hold released by {body['issued_by']}",
     "HoldLifted": lambda body: f"{_who(body)}: hold lifted; its latch waits for a person there",
+    "AlarmRaised": alarm_words.raised_words,
+    "AlarmChanged": alarm_words.changed_words,
+    "AlarmCleared": alarm_words.cleared_words,
+    "ZeroConfirmed": alarm_words.zero_words,
 }
 
 
@@ -128,6 +153,23 @@ def event_words(name: str, body: Body) -> str | None:
     """What an event says to people; None for one that is the machinery's own business."""
     words = _EVENT_WORDS.get(name)
     return None if words is None else words(body)
+
+
+def status_words(status: Body) -> list[str]:
+    """The fleet service itself, line by line."""
+    rows = [
+        ("broker", "connected" if status["connected"] else "NOT connected: nobody is leased"),
+        ("journal", f"{status['journal_position']} events"),
+        ("sessions", "draining: nothing new is authorised" if status["draining"] else "are authorised"),
+        ("outbox", f"{status['outbox']} messages wait for the broker"),
+        ("http", status["http"]),
+    ]
+    if status["journal_refusing"]:
+        rows.append(("disk", "it REFUSES: nothing is authorised, no receipts; stops still go out"))
+    for name in ("refused", "refused_by_core", "undelivered"):
+        rows += [(name.replace("_", " "), f"{reason}: {count}") for reason, count in sorted(status[name].items())]
+    who = f"site {status['site']}, fleet instance {status['fleet_n']}, process {status['pid']}"
+    return [who, *(f"{name:<16}{words}" for name, words in rows)]
 
 
 _RULE_WORDS: dict[str, str] = {
@@ -139,6 +181,10 @@ _RULE_WORDS: dict[str, str] = {
     "placement": "electrodes must not go there: {quantity}",
     "duration": "the duration is outside what this modality allows",
     "limit": "{quantity} is {beyond} its limit",
+    "dose_week": "the client has had {value} of the {limit} sessions that 7 days may have",
+    "dose_rest": "too soon after the client's last session (days since: {value}, at least {limit})",
+    "dose_first": "this is too long for a first session, and for one after 8 weeks without",
+    "dose_conditioning": "this is too long while the client is being conditioned",
     "operator_unknown": "the operator is not on the clinic's list",
     "operator_instruction": "the operator's instruction on this model has run out, or never was",
     "device_unknown": "there is no such device",
@@ -162,18 +208,24 @@ _RULE_WORDS: dict[str, str] = {
     "session_running": "the session runs: stop it instead",
     "no_hold": "there is no hold",
     "stop_unconfirmed": "zero current has not been measured yet",
-    "in_service_hold": "the registry still holds the device out of service",
+    "in_service_hold": "the device is out of service: `stimfleet provision service-hold ... off` comes first",
 }
 
 
 def refusal_words(refusal: Body) -> str:
-    """One refusal: the rule in words, its numbers, and who made it."""
+    """One refusal: the rule in words, its numbers, from when on it would not refuse, and who made it."""
     named, value, limit = str(refusal["quantity"] or "it"), refusal["value"], refusal["limit"]
+    template = _RULE_WORDS[refusal["rule"]]
+    number, bound = ("?" if figure is None else _short(float(figure)) for figure in (value, limit))
     # A quantity with a number carries its unit (`peak_ma`); without one it names what was found (`implanted_device`).
-    words = _RULE_WORDS[refusal["rule"]].format(
+    words = template.format(
         quantity=named if value is not None else named.replace("_", " "),
         beyond="below" if value is not None and limit is not None and value < limit else "beyond",
+        value=number,
+        limit=bound,
     )
-    number = "" if value is None else f": {_short(float(value))}"
-    bound = "" if limit is None or value is None else f" against {_short(float(limit))}"
-    return f"{words}{number}{bound} [{refusal['layer']}]"
+    if value is not None and "{value}" not in template:
+        words += f": {number}" + ("" if limit is None else f" against {bound}")
+    again_on = refusal.get("again_on")  # refusals from before this was said have none
+    waiting = "" if again_on is None else f"; possible again from {again_on}"
+    return f"{words}{waiting} [{refusal['layer']}]"

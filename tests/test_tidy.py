@@ -36,10 +36,12 @@ COMPOSITION_ROOTS: Final = {
     "broker/commandline.py": "certificates begin at the time of the command that issues them",
     "fleet/service.py": "the composition root of the fleet service",
     "fleet/commandline.py": "the moment of a screening",
+    "fleet/keeping.py": "what is set aside is named for the moment",
     "fleet/pushing.py": "how long a person waits for measured zero",
     "fleet/terminal.py": "how long a person waits for an answer",
     "demo/clinic.py": "a scripted person's clock",
     "demo/processes.py": "how long to wait for what other processes do",
+    "demo/simulate.py": "one process of many agents and of people: their clocks",
     "demo/story.py": "when the story is told",
     "broker/mosquitto/local.py": "how long to wait for a broker that it starts, nothing that the fleet decides",
 }

@@ -3,7 +3,7 @@
     {"do": "identify"}                     {"identity": {...}}
     {"do": "self_test"}                    {"failed": null}
     {"do": "exchange", "drive": {...}}     {"reading": {...}}
-    {"do": "fault", "fault": {...}}        {"done": true}       what the bench then suffers, `at_s` from now
+    {"do": "fault", "fault": {...}}        {"done": true, "at_s": ...}    what it then suffers, in `at_s` from then
     {"do": "heal", "kind": "pad_dries"}    {"done": true}
     {"do": "truth"}                        {"at_s": ..., "true_ma": ..., "zero_since_s": ..., "charge_uc": ...}
 

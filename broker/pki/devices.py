@@ -72,7 +72,7 @@ def renew_device(
     """
     with changing(site_dir):
         registry = registry_of(site_dir)
-        known = _known_device(registry, device)
+        known = known_device(registry, device)
         if new_key and len(known.public_keys) > 1:
             raise ProvisioningRefused(
                 f"The device {device} has a new key already; end that renewal with --finish once it uses it."
@@ -97,7 +97,7 @@ def drop_old_keys(site_dir: Path, device: str) -> Device:
     """Forget every key of a device but its newest: the overlap of a renewal is over."""
     with changing(site_dir):
         registry = registry_of(site_dir)
-        known = _known_device(registry, device)
+        known = known_device(registry, device)
         kept = replace(known, public_keys=known.public_keys[-1:])
         _save_device(site_dir, registry, kept)
         return kept
@@ -107,7 +107,7 @@ def strike_off(site_dir: Path, device: str) -> Device:
     """Take a device off the list, for good. Its rights end when the ACL is written anew and the broker reloads."""
     with changing(site_dir):
         registry = registry_of(site_dir)
-        known = _known_device(registry, device)
+        known = known_device(registry, device)
         struck = replace(known, struck_off=True)
         _save_device(site_dir, registry, struck)
         return struck
@@ -117,7 +117,7 @@ def enrol_again(site_dir: Path, device: str) -> Device:
     """Take a device as new: the fleet forgets its boots and spools. For one whose disk was replaced or restored."""
     with changing(site_dir):
         registry = registry_of(site_dir)
-        known = _known_device(registry, device)
+        known = known_device(registry, device)
         enrolled = replace(known, enrolled_n=known.enrolled_n + 1)
         _save_device(site_dir, registry, enrolled)
         return enrolled
@@ -128,7 +128,7 @@ def move(site_dir: Path, device: str, room: str) -> Device:
     check_name("room", room)
     with changing(site_dir):
         registry = registry_of(site_dir)
-        known = replace(_known_device(registry, device), room=room)
+        known = replace(known_device(registry, device), room=room)
         _save_device(site_dir, registry, known)
         return known
 
@@ -153,6 +153,16 @@ def provision_operator(
         return known
 
 
+def known_device(registry: Registry, device: str) -> Device:
+    """A device that is on the list and not struck off."""
+    known = registry.devices.get(device)
+    if known is None:
+        raise ProvisioningRefused(f"The site {registry.site} has no device {device}.")
+    if known.struck_off:
+        raise ProvisioningRefused(f"The device {device} is struck off already.")
+    return known
+
+
 # --- the insides ----------------------------------------------------------------------------------------------------
 
 
@@ -167,15 +177,6 @@ def _check_new(registry: Registry, device: str, serial: str) -> None:
     for other in registry.active_devices:
         if other.serial == serial:
             raise ProvisioningRefused(f"The stimulator with serial {serial} is provisioned already, as {other.id}.")
-
-
-def _known_device(registry: Registry, device: str) -> Device:
-    known = registry.devices.get(device)
-    if known is None:
-        raise ProvisioningRefused(f"The site {registry.site} has no device {device}.")
-    if known.struck_off:
-        raise ProvisioningRefused(f"The device {device} is struck off already.")
-    return known
 
 
 def _save_device(site_dir: Path, registry: Registry, device: Device) -> None:

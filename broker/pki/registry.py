@@ -14,9 +14,12 @@ from pathlib import Path
 from typing import Any
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
+from broker.contract.dose import DoseRefused, dose_rules
 from broker.contract.limits import ENVELOPE, LIMIT_NAMES, Layer
+from broker.contract.plan import Modality
 from broker.contract.shapes import COUNT_MAX, NAME_PATTERN
 from broker.contract.topics import RESERVED_IDS
+from broker.pki.clinic import ClinicSettings, loosened, out_of_bounds
 from broker.pki.durable import write_public
 
 FILE_NAME = "registry.json"
@@ -37,7 +40,7 @@ class Device:
     `public_keys` are uncompressed points in hex, newest last; more than one only while a key is renewed.
     `certificate_until` is the last day of its newest certificate. A struck-off id is never used again: its
     certificate stays good to the CA, only the ACL and the registry know better. `enrolled_n` counts how often it was
-    taken as new: each time the fleet forgets its boots and spools.
+    taken as new: each time the fleet forgets its boots and spools. `limits` are its own settings: limit name to value.
     """
 
     id: str
@@ -48,6 +51,8 @@ class Device:
     certificate_until: date
     struck_off: bool = False
     enrolled_n: int = 1
+    limits: Mapping[str, float] = field(default_factory=dict)
+    service_hold: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,7 +69,10 @@ class Operator:
 
 @dataclass(frozen=True, slots=True)
 class Registry:
-    """A site. `clinic_limits` tightens the envelope: limit name to value. `time_zone` is what calendar rules go by."""
+    """A site. `clinic_limits` tightens the envelope: limit name to value; `models` does so for each model, besides what
+    its devices say of themselves; `dose_rules` tightens the domain's: modality to rule to value. `time_zone` is what
+    calendar rules go by.
+    """
 
     site: str
     time_zone: str
@@ -73,6 +81,9 @@ class Registry:
     clinic_limits: Mapping[str, float] = field(default_factory=dict)
     devices: Mapping[str, Device] = field(default_factory=dict)
     operators: Mapping[str, Operator] = field(default_factory=dict)
+    clinic: ClinicSettings = field(default_factory=ClinicSettings)
+    models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    dose_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def active_devices(self) -> tuple[Device, ...]:
@@ -199,8 +210,8 @@ def _days_by_model(where: str, value: Any) -> dict[str, date]:
     return {_string(LABEL_PATTERN, where, model): _day(f"{where}.{model}", day) for model, day in value.items()}
 
 
-def _clinic_limits(where: str, value: Any) -> dict[str, float]:
-    """Limits of the clinic's layer; one that loosens the envelope is refused, because it would be ignored."""
+def _limits(layer: Layer, where: str, value: Any) -> dict[str, float]:
+    """Limits of one layer; one that loosens the envelope is refused, because it would be ignored."""
     if not isinstance(value, dict):
         raise _Wrong(f"{where} is no object")
     for name, number in value.items():
@@ -208,11 +219,53 @@ def _clinic_limits(where: str, value: Any) -> dict[str, float]:
             raise _Wrong(f"{where} names {name!r}, which is no limit")
         if type(number) not in (int, float) or not 0.0 <= number <= 1e6:
             raise _Wrong(f"{where}.{name} is {number!r}, which is no number from 0 to 1000000")
-        outer = getattr(ENVELOPE, name)
-        tightened = getattr(ENVELOPE.tightened_by(Layer.CLINIC, **{name: float(number)}), name)
-        if float(number) != outer.value and tightened.layer is not Layer.CLINIC:
+        outer = loosened(ENVELOPE, layer, name, float(number))
+        if outer is not None:
             raise _Wrong(f"{where}.{name} is {number!r}, looser than the envelope's {outer.value!r}")
     return {name: float(number) for name, number in value.items()}
+
+
+def _by_model(where: str, value: Any) -> dict[str, dict[str, float]]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    return {
+        _string(LABEL_PATTERN, where, model): _limits(Layer.MODEL, f"{where}.{model}", limits)
+        for model, limits in value.items()
+    }
+
+
+def _chosen(name: str, where: str, value: Any) -> float:
+    if type(value) not in (int, float):
+        raise _Wrong(f"{where} is {value!r}, which is no number")
+    if why := out_of_bounds(name, value):
+        raise _Wrong(f"{where} is {value!r}, {why}")
+    return int(value) if name.endswith("_ms") else float(value)
+
+
+def _clinic(where: str, value: Any) -> ClinicSettings:
+    """What is not said is as the contract has it."""
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    usual = asdict(ClinicSettings())
+    return ClinicSettings(**_fields(where, {**usual, **value}, {name: partial(_chosen, name) for name in usual}))
+
+
+def _dose_rules(where: str, value: Any) -> dict[str, dict[str, float]]:
+    """Rules of the clinic, per modality; one that loosens the domain's is refused."""
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    found = {}
+    for name, rules in value.items():
+        if name not in set(Modality):
+            raise _Wrong(f"{where} names {name!r}, which is no modality")
+        if not isinstance(rules, dict):
+            raise _Wrong(f"{where}.{name} is no object")
+        try:
+            ours = dose_rules(Modality(name), **rules)
+        except DoseRefused as refused:
+            raise _Wrong(f"{where}.{name}: {refused}") from refused
+        found[name] = {rule: getattr(ours, rule) for rule in rules}
+    return found
 
 
 def _fields(where: str, value: Any, readers: Mapping[str, _Read]) -> dict[str, Any]:
@@ -234,6 +287,8 @@ _DEVICE: dict[str, _Read] = {
     "certificate_until": _day,
     "struck_off": _flag,
     "enrolled_n": _ordinal,
+    "limits": partial(_limits, Layer.SETTINGS),
+    "service_hold": _flag,
 }
 _OPERATOR: dict[str, _Read] = {
     "id": partial(_string, OPERATOR_PATTERN),
@@ -244,7 +299,7 @@ _OPERATOR: dict[str, _Read] = {
 
 def _device(where: str, value: Any) -> Device:
     if isinstance(value, dict):
-        value = {"enrolled_n": 1, **value}  # a registry from before it was counted
+        value = {"enrolled_n": 1, "limits": {}, "service_hold": False, **value}  # a registry from before there were any
     device = Device(**_fields(where, value, _DEVICE))
     if not device.public_keys:
         raise _Wrong(f"{where}.public_keys is empty")
@@ -269,11 +324,17 @@ _REGISTRY: dict[str, _Read] = {
     "time_zone": _time_zone,
     "broker_host": partial(_string, HOST_PATTERN),
     "broker_port": _port,
-    "clinic_limits": _clinic_limits,
+    "clinic_limits": partial(_limits, Layer.CLINIC),
     "devices": partial(_by_id, _device),
     "operators": partial(_by_id, _operator),
+    "clinic": _clinic,
+    "models": _by_model,
+    "dose_rules": _dose_rules,
 }
 
 
 def _registry(document: Any) -> Registry:
+    if isinstance(document, dict):
+        # A registry from before there were any.
+        document = {"clinic": {}, "models": {}, "dose_rules": {}, **document}
     return Registry(**_fields("the registry", document, _REGISTRY))

@@ -1,7 +1,8 @@
 """Whether both connections carry: what goes out on the safety connection must come back on the intake connection.
 
-The echo also says whose it is. Mosquitto 2.0.11 closes a taken-over session without the DISCONNECT that says so
-(measured), so an instance that hears a younger one's echo knows by that that it was replaced.
+The echo also says whose it is: an instance that hears a younger one's echo was replaced. "Session taken over" does not
+tell, because a broker says it to whoever was connected first: Mosquitto 2.0.21 also to the younger instance when an
+older one comes back, Mosquitto 2.0.11 to nobody (both measured).
 """
 
 import json

@@ -8,6 +8,11 @@ from contextlib import contextmanager
 from pathlib import Path
 
 LIFE_S = 0.5
+WHO_BYTES_MAX = 200
+
+
+class Held(Exception):
+    """Another process has the lock; the text says which one."""
 
 
 @contextmanager
@@ -23,9 +28,36 @@ def one_instance(path: Path, waiting: Callable[[], None], alive: Callable[[], No
         except BlockingIOError:
             waiting()
             _wait_for(held, alive)
+        _say_who(held, "fleet service")
         yield
     finally:
         os.close(held)
+
+
+@contextmanager
+def not_running(path: Path, who: str) -> Iterator[None]:
+    """Hold the lock at `path` as `who`, without waiting for it.
+
+    Raises:
+        Held: by another process, which is named.
+    """
+    held = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            holder = os.pread(held, WHO_BYTES_MAX, 0).decode(errors="replace").strip()
+            raise Held(holder or "another process") from None
+        _say_who(held, who)
+        yield
+    finally:
+        os.close(held)
+
+
+def _say_who(held: int, who: str) -> None:
+    """For people only: the kernel alone knows whether somebody holds it."""
+    os.ftruncate(held, 0)
+    os.pwrite(held, f"{who}, process {os.getpid()}\n".encode(), 0)
 
 
 def _wait_for(held: int, alive: Callable[[], None]) -> None:

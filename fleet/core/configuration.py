@@ -1,5 +1,8 @@
 """Settings: what the clinic sets on a device, and that device and fleet agree on the version (contract.md, rule 7)."""
 
+from functools import reduce
+
+from broker.contract.limits import Limits
 from broker.contract.messages import Settings
 from broker.contract.topics import Channel
 from fleet.core.effects import SendSettings
@@ -15,9 +18,8 @@ VERSION_RISE_MAX = 1_000_000  # a device that far ahead is wrong, and must not u
 
 
 def _desired(version: int, registered: RegisteredDevice, clinic: Clinic) -> Settings:
-    limits = clinic.limits
-    if registered.limits is not None:
-        limits = limits.tightened(registered.limits)
+    outermost_first = (registered.profile, clinic.limits, registered.limits)
+    limits = reduce(Limits.tightened, (layer for layer in outermost_first if layer is not None))
     return Settings(
         version=version,
         capabilities=CAPABILITIES,

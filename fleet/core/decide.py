@@ -13,7 +13,7 @@ from typing import assert_never
 
 from broker.contract.messages import Ack, Birth, Event, Presence, Telemetry
 from broker.contract.topics import CHANNEL_OF, Channel
-from fleet.core import configuration, house, leases, presence, receipts, releases, requests, sessions, stops
+from fleet.core import alarms, configuration, house, leases, presence, receipts, releases, requests, sessions, stops
 from fleet.core.evolve import evolve
 from fleet.core.inputs import (
     CancelSession,
@@ -71,6 +71,10 @@ def decide(state: State, heard: Input) -> Decision:
             house.took_over(turn, heard)
         case _:
             assert_never(heard)
+    if turn.events:
+        alarms.follow(turn)
+    if isinstance(heard, Tick):
+        alarms.look(turn)
     return turn.decision()
 
 

@@ -42,6 +42,7 @@ class DrainLifted(Happened):
 class RegistryAdopted(Happened):
     """The clinic's list, as a whole."""
 
+    version = 2
     registry: Registry
 
 

@@ -1,7 +1,6 @@
 """Whether a session may be authorised: every rule that refuses, at once (domain.md "Screening", "Dose rules").
 
-A table of checks, each a question about one thing; the answer to a request is all of their refusals together. The
-weekly dose per client is counted from the usage ledger, which joins this table as one more check.
+A table of checks, each a question about one thing; the answer to a request is all of their refusals together.
 """
 
 from collections.abc import Callable, Iterator
@@ -11,7 +10,8 @@ from broker.contract.limits import BATTERY_START_PCT, ENVELOPE, Limits, breaches
 from broker.contract.messages import Phase
 from broker.contract.plan import EXCLUDED_SITES, Modality
 from broker.contract.topics import ALL
-from fleet.core import presence, stops
+from fleet.core import dose, presence, stops
+from fleet.core.fold_doses import local_day
 from fleet.core.inputs import RequestSession
 from fleet.core.refusals import Refusal, Rule, RuleLayer
 from fleet.core.registry import RegisteredDevice
@@ -75,6 +75,14 @@ def _screening_age(asked: _Asked) -> Iterator[Refusal]:
 def _client(asked: _Asked) -> Iterator[Refusal]:
     if any(session.client == asked.request.client for session in asked.state.open_sessions()):
         yield _refusal(Rule.CLIENT_IN_SESSION, RuleLayer.FLEET)
+
+
+def _dose(asked: _Asked) -> Iterator[Refusal]:
+    """What the client has had, on whichever device, and is used to."""
+    durable = asked.state.durable
+    doses = durable.doses.get(asked.request.client, dose.NOTHING)
+    today = local_day(durable, asked.turn.wall_s)
+    yield from dose.refusals(doses, durable.registry.clinic.dose, asked.request.plan, today)
 
 
 # --- the plan -------------------------------------------------------------------------------------------------------
@@ -142,6 +150,8 @@ def _listed(asked: _Asked) -> Iterator[Refusal]:
         return
     if registered.struck_off:
         yield _refusal(Rule.DEVICE_STRUCK_OFF, RuleLayer.CLINIC)
+    if registered.service_hold:
+        yield _refusal(Rule.IN_SERVICE_HOLD, RuleLayer.CLINIC)
     if registered.due_wall_s is not None and asked.turn.wall_s >= registered.due_wall_s:
         yield _refusal(Rule.DEVICE_DUE, RuleLayer.CLINIC, "wall_s", asked.turn.wall_s, registered.due_wall_s)
     if asked.request.room != registered.room:
@@ -202,6 +212,7 @@ CHECKS: tuple[Callable[[_Asked], Iterator[Refusal]], ...] = (
     _duration,
     _limits,
     _client,
+    _dose,
     _operator,
     _listed,
     _born,

@@ -5,6 +5,7 @@ decided, `wall_s` Unix time, never before that of an earlier event. The journal 
 the fields. A change of an event's fields is a new version; an old one is read by an upcaster, never forgotten.
 """
 
+from fleet.core.alarm_events import AlarmChanged, AlarmCleared, AlarmRaised, ZeroConfirmed
 from fleet.core.device_events import (
     DeviceBooted,
     DeviceBorn,
@@ -59,6 +60,9 @@ from fleet.core.stop_events import (
 )
 
 __all__ = [
+    "AlarmChanged",
+    "AlarmCleared",
+    "AlarmRaised",
     "AuthorisationAccepted",
     "BaselineMeasured",
     "CancelOvertaken",
@@ -106,6 +110,7 @@ __all__ = [
     "StopTarget",
     "StopUnconfirmed",
     "WithheldFor",
+    "ZeroConfirmed",
 ]
 
 Event = (
@@ -151,4 +156,8 @@ Event = (
     | HoldReleased
     | HoldCleared
     | HoldLifted
+    | AlarmRaised
+    | AlarmChanged
+    | AlarmCleared
+    | ZeroConfirmed
 )

@@ -1,14 +1,16 @@
-"""The fold: `evolve(state, event)`. One row a class of event; what an event changes stands beside its kind.
+"""The fold: `evolve(state, event)`. One row a class of event; what an event changes stands beside its kind. The dose
+ledger, which some of them change too, is folded after the rest and has a table of its own.
 
 Events that only tell people and later issues something (a limit exceeded, a security notice) change no record.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleet.core import events as e
-from fleet.core import fold_devices, fold_sessions, fold_stops
+from fleet.core import fold_alarms, fold_devices, fold_sessions, fold_stops
 from fleet.core.events import Event
+from fleet.core.fold_doses import DOSE_FOLDS
 from fleet.core.state import Durable, State
 
 Fold = Callable[[Durable, Any], None]
@@ -61,13 +63,25 @@ FOLDS: dict[type[Event], Fold] = {
     e.HoldReleased: fold_stops.released,
     e.HoldCleared: fold_stops.cleared,
     e.HoldLifted: fold_stops.lifted,
+    e.AlarmRaised: fold_alarms.raised,
+    e.AlarmChanged: fold_alarms.changed,
+    e.AlarmCleared: fold_alarms.cleared,
+    e.ZeroConfirmed: fold_alarms.confirmed,
 }
+
+
+# What is folded a second time, for what alarms and the dose ledger have to remember of it.
+_ALSO: tuple[Mapping[type[Event], Fold], ...] = (fold_alarms.SIGNS, DOSE_FOLDS)
 
 
 def evolve(state: State, event: Event) -> State:
     """Fold one event. The same object comes back: its owner's mappings were changed in place."""
     durable = state.durable
     FOLDS[type(event)](durable, event)
+    for also in _ALSO:
+        fold = also.get(type(event))
+        if fold is not None:
+            fold(durable, event)
     durable.events_n += 1
     durable.now_s = event.now_s
     durable.wall_s = event.wall_s

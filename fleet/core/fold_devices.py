@@ -5,6 +5,7 @@ from typing import Any
 
 from broker.contract import messages
 from fleet.core import events as e
+from fleet.core import fold_alarms, fold_doses
 from fleet.core.state import NO_BOOT, NO_SEQ, Device, Durable, Spool
 
 SETTINGS_KEPT = 4  # older versions by which a sample may still be judged
@@ -33,6 +34,7 @@ def _rebase(durable: Durable, now_s: float) -> None:
     """The host booted: times of its earlier boot mean nothing now. Sessions still have the device's own timer
     (`elapsed_s`); everything else counts from now.
     """
+    fold_doses.lose_time(durable)
     for name, session in durable.sessions.items():
         durable.sessions[name] = replace(session, since_s=now_s, answered_s=now_s)
     for name, device in durable.devices.items():
@@ -43,6 +45,7 @@ def _rebase(durable: Durable, now_s: float) -> None:
             for device, pursuit in stop.pursuits.items()
         }
         durable.stops[name] = replace(stop, ordered_s=now_s, sent_s=None, pursuits=pursuits)
+    fold_alarms.rebase(durable, now_s)
 
 
 def number_raised(durable: Durable, event: e.FleetNumberRaised) -> None:

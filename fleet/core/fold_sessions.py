@@ -69,18 +69,25 @@ def cancel_overtaken(durable: Durable, event: e.CancelOvertaken) -> None:
     _change(durable, event.session_id, state=SessionState.RUNNING, since_s=event.now_s)
 
 
-def advanced(durable: Durable, event: e.SessionAdvanced) -> None:
-    session = durable.sessions[event.session_id]
-    in_state_s = event.now_s - session.since_s
+def _leave(durable: Durable, session_id: str, to: SessionState, now_s: float, **changes: Any) -> None:
+    """Into another state: what it ran, or was paused, until now is counted."""
+    session = durable.sessions[session_id]
+    in_state_s = now_s - session.since_s
     _change(
         durable,
-        event.session_id,
-        state=event.to,
-        since_s=event.now_s,
+        session_id,
+        state=to,
+        since_s=now_s,
         ran_s=session.ran_s + (in_state_s if session.state is SessionState.RUNNING else 0.0),
         paused_s=session.paused_s + (in_state_s if session.state is SessionState.PAUSED else 0.0),
-        elapsed_s=max(session.elapsed_s, event.elapsed_s),
+        **changes,
     )
+
+
+def advanced(durable: Durable, event: e.SessionAdvanced) -> None:
+    session = durable.sessions[event.session_id]
+    elapsed_s = max(session.elapsed_s, event.elapsed_s)
+    _leave(durable, event.session_id, event.to, event.now_s, elapsed_s=elapsed_s)
     heard_up_to(durable, session.device, session.authorisation.boot_n, event.seq)
 
 
@@ -93,11 +100,11 @@ def withheld(durable: Durable, event: e.SessionWithheld) -> None:
 
 
 def ended(durable: Durable, event: e.SessionEnded) -> None:
-    _change(durable, event.session_id, state=event.to, since_s=event.now_s, cause=event.cause, ended=event.ended)
+    _leave(durable, event.session_id, event.to, event.now_s, cause=event.cause, ended=event.ended)
 
 
 def lost(durable: Durable, event: e.SessionLost) -> None:
-    _change(durable, event.session_id, state=SessionState.LOST, since_s=event.now_s)
+    _leave(durable, event.session_id, SessionState.LOST, event.now_s)
 
 
 def cleared(durable: Durable, event: e.SessionCleared) -> None:

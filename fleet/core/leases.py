@@ -85,7 +85,7 @@ def answer(turn: Turn, device: Device, session: Session, sample: Telemetry) -> N
                 sample.boot_n,
                 session.session_id,
                 sample.seq,
-                session.authorisation.lease_ttl_ms,
+                min(session.authorisation.lease_ttl_ms, turn.state.durable.registry.clinic.lease_ttl_ms),
             ),
         )
     )
@@ -112,7 +112,12 @@ def _leave_out(turn: Turn, device: Device, reason: str) -> None:
 
 
 def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry) -> Bounds | None:
-    """What the sample is compared with, remembered while settings and pulse stay the same. None: no such settings."""
+    """What the sample is compared with, remembered while settings and pulse stay the same. None: no such settings.
+
+    Newer settings that are looser change nothing for the session that is on (contract.md, rule 7): the device keeps the
+    strictest that it had, and so does what is remembered. A late sample that names older ones is judged by those, and
+    remembered as nothing.
+    """
     remembered = turn.state.fleeting.bounds.get(device.device)
     if (
         remembered is not None
@@ -126,8 +131,12 @@ def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry) -> 
     if settings is None:
         return None
     limits = session.authorisation.limits.tightened(settings.limits)
-    bounds = _worked_out(turn, session, limits, sample)
-    if remembered is not None and remembered.session_id == session.session_id:
+    if remembered is None or remembered.session_id != session.session_id:
+        bounds = _worked_out(turn, session, limits, sample)
+    elif sample.settings_version < remembered.settings_version:
+        return _worked_out(turn, session, limits, sample)
+    else:
+        bounds = _worked_out(turn, session, remembered.limits.tightened(limits), sample)
         # The peak is measured over up to a second, so the first samples under tighter settings still show the past.
         over_ma = max(bounds.peak_over_ma, remembered.peak_over_ma)
         bounds = replace(bounds, settled_s=turn.now_s + SETTLING_S, settling_over_ma=over_ma)
@@ -152,6 +161,7 @@ def _worked_out(turn: Turn, session: Session, limits: Limits, sample: Telemetry)
     return Bounds(
         session_id=session.session_id,
         settings_version=sample.settings_version,
+        limits=limits,
         pulse_width_us=sample.pulse_width_us,
         frequency_hz=sample.frequency_hz,
         setting=setting,
@@ -188,21 +198,27 @@ def _pulse_too_low(limits: Limits, sample: Telemetry) -> Breach | None:
 
 
 def _violation(turn: Turn, bounds: Bounds, sample: Telemetry) -> Breach | None:
-    """The worst that a sample shows: measured output first."""
+    """The worst that a sample shows: measured output first.
+
+    A session that newer settings forbid ends by itself: on the way to zero its setting and its pulse are those that
+    were allowed before.
+    """
     amplitude_ma = sample.amplitude_ma
+    settling = turn.now_s < bounds.settled_s
+    gives_way = sample.phase is Phase.STOPPING and turn.now_s < bounds.settled_s - SETTLING_S + ZERO_AFTER_S
     if amplitude_ma is not None:
-        over_ma = bounds.peak_over_ma if turn.now_s >= bounds.settled_s else bounds.settling_over_ma
+        over_ma = bounds.settling_over_ma if settling else bounds.peak_over_ma
         if amplitude_ma > over_ma:
             return Breach("amplitude_ma", amplitude_ma, Limit(over_ma, bounds.peak.layer))
         if amplitude_ma >= ZERO_MA and sample.phase is Phase.ARMED:
             return Breach("amplitude_ma", amplitude_ma, _ZERO)  # test pulses, and noise, are below it
-        if amplitude_ma >= ZERO_MA and bounds.too_low is not None:
+        if amplitude_ma >= ZERO_MA and bounds.too_low is not None and not gives_way:
             return bounds.too_low
-    if sample.setting_ma > bounds.setting_over_ma:
+    if sample.setting_ma > bounds.setting_over_ma and not gives_way:
         return Breach("setting_ma", sample.setting_ma, bounds.setting)
     if sample.temperature_c is not None and sample.temperature_c > OVER_TEMPERATURE_C:
         return Breach("temperature_c", sample.temperature_c, Limit(OVER_TEMPERATURE_C, Layer.ENVELOPE))
-    return bounds.too_high
+    return None if gives_way else bounds.too_high
 
 
 def _output_after_end(turn: Turn, session: Session, sample: Telemetry) -> Breach | None:

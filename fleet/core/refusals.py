@@ -1,6 +1,7 @@
 """Refusals are values: which rule, which layer, which limit, which number (style.md)."""
 
 from dataclasses import dataclass
+from datetime import date
 from enum import StrEnum
 
 from broker.contract.shapes import Strict
@@ -17,6 +18,10 @@ class Rule(StrEnum):
     PLACEMENT = "placement"
     DURATION = "duration"
     LIMIT = "limit"
+    DOSE_WEEK = "dose_week"  # as many sessions as a week may have
+    DOSE_REST = "dose_rest"  # too soon after the last one
+    DOSE_FIRST = "dose_first"  # too long for a novice
+    DOSE_CONDITIONING = "dose_conditioning"  # too long for somebody who is still being conditioned
     OPERATOR_UNKNOWN = "operator_unknown"
     OPERATOR_INSTRUCTION = "operator_instruction"
     DEVICE_UNKNOWN = "device_unknown"
@@ -59,7 +64,7 @@ class RuleLayer(StrEnum):
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Refusal(Strict):
     """One rule that refused. `quantity` carries its unit (`peak_ma`) or names what was found; numbers where there are
-    any.
+    any. `again_on` is the first local date on which no calendar rule would refuse, where waiting is of use.
     """
 
     rule: Rule
@@ -67,3 +72,4 @@ class Refusal(Strict):
     quantity: str | None = None
     value: float | None = None
     limit: float | None = None
+    again_on: date | None = None

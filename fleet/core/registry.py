@@ -6,7 +6,9 @@ Unix seconds.
 
 from dataclasses import dataclass, field
 
+from broker.contract.dose import DOSE_RULES, DoseRules
 from broker.contract.limits import ENVELOPE, Limits
+from broker.contract.plan import Modality
 from broker.contract.shapes import Strict
 
 
@@ -41,7 +43,7 @@ class Operator(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Clinic(Strict):
-    """What one site has chosen, within contract.md's bounds."""
+    """What one site has chosen, within contract.md's bounds. Calendar rules go by `time_zone` (IANA)."""
 
     limits: Limits = ENVELOPE
     lease_ttl_ms: int = 5_000
@@ -49,6 +51,8 @@ class Clinic(Strict):
     live_period_s: float = 0.5
     start_within_s: float = 120.0
     pause_total_s: float = 600.0
+    time_zone: str = "UTC"
+    dose: dict[Modality, DoseRules] = field(default_factory=lambda: dict(DOSE_RULES))
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

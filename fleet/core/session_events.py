@@ -44,6 +44,7 @@ class WithheldFor(StrEnum):
 class SessionRefused(Happened):
     """The fleet refused a request. Screening appears by its outcome only."""
 
+    version = 2
     request_id: str
     client: str
     device: str

@@ -9,7 +9,7 @@ from broker.contract.causes import CONSEQUENCES, Cause, Ending
 from broker.contract.limits import ZERO_MA
 from broker.contract.messages import LIVE_PHASES, AckStatus, CommandRefusal, EventKind, Phase, Telemetry
 from broker.contract.topics import Channel
-from fleet.core import stops
+from fleet.core import stops, zero
 from fleet.core.effects import Answer, Ordered, Refused, SendAuthorisation, SendCancel
 from fleet.core.events import (
     AuthorisationAccepted,
@@ -105,10 +105,17 @@ def follow(turn: Turn, device: Device, sample: Telemetry) -> Session | None:
             return None
         _advance(turn, session, to, sample)
         session = turn.state.durable.sessions[session.session_id]
-    if sample.elapsed_s < session.elapsed_s:
+    if sample.elapsed_s < _elapsed_s(turn, session):
         turn.refused(device.device, Channel.TELEMETRY, "elapsed_decreased")
         return None
+    turn.state.fleeting.elapsed_s[device.device] = (session.session_id, sample.elapsed_s)
     return session if session.live else None
+
+
+def _elapsed_s(turn: Turn, session: Session) -> float:
+    """The most that the device has said: the journal has it of changes only."""
+    session_id, elapsed_s = turn.state.fleeting.elapsed_s.get(session.device, ("", 0.0))
+    return max(elapsed_s, session.elapsed_s) if session_id == session.session_id else session.elapsed_s
 
 
 def _advance(turn: Turn, session: Session, to: SessionState, sample: Telemetry) -> None:
@@ -229,6 +236,8 @@ def reported(turn: Turn, name: str, event: messages.Event) -> None:
         turn.refused(name, Channel.EVENT, "foreign_session")
         return
     numbers = event.detail if isinstance(event.detail, messages.SessionEnded) else None
+    if numbers is not None and numbers.elapsed_s >= _planned_s(session) + TIMER_SLACK_S:
+        turn.refused(name, Channel.EVENT, "session_overran")  # out of the fleet's sight, whose own timer would have
     if session.open:
         _end(turn, session, _ending(session, event.cause), event.cause, numbers)
     elif session.ended is None:
@@ -292,14 +301,21 @@ def keep_time(turn: Turn, session: Session, elapsed_s: float) -> None:
         stops.order(turn, session.device, Cause.SESSION_CAP, "stopping_s")
 
 
+def _planned_s(session: Session) -> float:
+    """How long it may last, as it was authorised."""
+    return min(session.plan.duration_s, session.authorisation.limits.session_s_max.value)
+
+
 def _length_limits(turn: Turn, session: Session) -> tuple[float, float]:
     """How long the session, and one pause of it, may last, in seconds."""
-    limits = session.authorisation.limits
-    session_s_max = min(session.plan.duration_s, limits.session_s_max.value)
+    limits, session_s_max = session.authorisation.limits, _planned_s(session)
     device = turn.state.device(session.device)
     if device.settings is None or turn.now_s - device.settings_since_s < SETTINGS_AFTER_S:
         return session_s_max, limits.pause_s_max.value
     tighter = device.settings.limits
+    known = turn.state.fleeting.bounds.get(session.device)
+    if known is not None and known.session_id == session.session_id:  # the device keeps the strictest that it had
+        tighter = tighter.tightened(known.limits)
     return min(session_s_max, tighter.session_s_max.value), min(limits.pause_s_max.value, tighter.pause_s_max.value)
 
 
@@ -345,6 +361,8 @@ def confirm_off(turn: Turn, heard: ConfirmOff) -> None:
     confirmed = stops.confirmed_off(turn, heard.device)
     if session is not None and (session.live or session.state is S.LOST):
         _end(turn, session, S.ABORTED, None, None)
+        confirmed = True
+    if zero.seen_by_person(turn, heard.device):
         confirmed = True
     if confirmed:
         turn.after_commit(Answer(heard.request_id, Ordered(turn.new_id("off"))))

@@ -12,13 +12,16 @@ decided on it is decided for the safe side when it is empty.
 from collections.abc import Iterator
 from copy import copy
 from dataclasses import dataclass, field, fields
+from datetime import date
 
 from broker.contract import messages
 from broker.contract.causes import Cause
-from broker.contract.limits import Breach, Limit
+from broker.contract.limits import Breach, Limit, Limits
 from broker.contract.messages import Scope
 from broker.contract.plan import Plan
 from broker.contract.shapes import Strict
+from fleet.core.alarm_state import Alarm, PastAlarm, Signs
+from fleet.core.dose import ClientDoses
 from fleet.core.events import SessionState, StopTarget, WithheldFor
 from fleet.core.registry import RegisteredDevice, Registry
 from fleet.core.screening import Screened
@@ -169,6 +172,12 @@ class Durable(Strict):
     pursued: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by device: the stops that follow it
     holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)  # by device or topics.ALL, newest last
     clearing: dict[str, str] = field(default_factory=dict)  # by the same: the release whose clearing is not reported
+    alarms: dict[str, Alarm] = field(default_factory=dict)  # those that are open, by `alarm_state.key`
+    past_alarms: tuple[PastAlarm, ...] = ()  # newest last
+    signs: dict[str, Signs] = field(default_factory=dict)  # by device: what it last said of itself
+    moments: dict[str, float] = field(default_factory=dict)  # by an alarm's key: what lasts for a while only, last when
+    doses: dict[str, ClientDoses] = field(default_factory=dict)  # by client token
+    doses_day: date | None = None  # the day on which they were last gone through
 
 
 # --- fleeting -------------------------------------------------------------------------------------------------------
@@ -199,6 +208,7 @@ class Bounds:
 
     session_id: str
     settings_version: int
+    limits: Limits  # the session's: its authorisation's and the strictest of all settings that its samples named
     pulse_width_us: float
     frequency_hz: float
     setting: Limit  # the highest setting
@@ -220,8 +230,11 @@ class Fleeting:
     bounds: dict[str, Bounds] = field(default_factory=dict)
     sent_s: dict[str, float] = field(default_factory=dict)  # when something repeated was last sent, by a name for it
     noticed_s: dict[str, float] = field(default_factory=dict)  # security events: when the burst was last recorded
+    elapsed_s: dict[str, tuple[str, float]] = field(default_factory=dict)  # by device: session, newest elapsed
     unpermitted_s: dict[str, float] = field(default_factory=dict)  # live without a session: first seen when
     looked_s: float = float("-inf")  # when presence was last looked at
+    alarms_looked_s: float = float("-inf")  # when alarms were
+    gone_s: dict[str, float] = field(default_factory=dict)  # by an open alarm's key: since when its condition is gone
 
     def note_sent(self, what: str, now_s: float) -> None:
         """Remember a sending. Bounded: what was forgotten is sent again a little early."""

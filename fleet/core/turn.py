@@ -48,6 +48,11 @@ class Turn:
     def at(self) -> At:
         return {"now_s": self.now_s, "wall_s": self.wall_s}
 
+    @property
+    def events(self) -> list[Event]:
+        """What has been decided so far."""
+        return self._events
+
     def happened(self, event: Event) -> None:
         """An event is decided: the rest of the turn sees it."""
         evolve(self.state, event)

@@ -6,6 +6,7 @@ The devices here have no stimulator: they speak the wire, with real certificates
 import asyncio
 import itertools
 import time
+from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, timedelta
@@ -61,6 +62,7 @@ class Clinic:
     devices: tuple[str, ...] = ("stim-01", "stim-02")
     mosquitto: LocalMosquitto = field(init=False)
     data_folder: str = "data"
+    http_port: int = 0  # off
 
     def __post_init__(self) -> None:
         provision_site(self.site_dir, self.folder / "ca", SITE, now=NOW)
@@ -113,8 +115,12 @@ class WireDevice:
         self.session_id: str | None = None
         self.boot_n = 1
         self.settings_version = 0
+        self.takes_settings = True
+        self.talks = True
         self.elapsed_s = 0.0
         self.n = itertools.count(1)
+        self.births = itertools.count(1_000)
+        self.said: Counter[type[Message]] = Counter()  # what it has published as it should be
         self.acknowledged = 0  # publishes at QoS 1 that the broker has answered
         self._clinic = clinic
         self._papers = clinic.papers(name)
@@ -135,7 +141,7 @@ class WireDevice:
     def _hear(self, arrived: Arrived) -> None:
         opened = self._opener.open(arrived.topic, arrived.payload, arrived.user_properties)
         self.heard.append((time.clock_gettime(time.CLOCK_BOOTTIME), opened))
-        if isinstance(opened, sealed.Received) and isinstance(opened.message, Settings):
+        if self.takes_settings and isinstance(opened, sealed.Received) and isinstance(opened.message, Settings):
             self.settings_version = opened.message.version
             self.say(self.birth())
 
@@ -162,6 +168,7 @@ class WireDevice:
         """Publish a message as it should be."""
         packet = sealed.pack(SITE, self.name, message, next(iter(self._links.values())))
         self.publish(packet)
+        self.said[type(message)] += 1
         return packet
 
     def publish(self, packet: sealed.Packet) -> None:
@@ -185,7 +192,7 @@ class WireDevice:
         return replace(
             Birth(
                 boot_n=self.boot_n,
-                seq=next(self.seq),
+                seq=next(self.births),
                 fleet_n=0,
                 spool_id="5" * 32,
                 oldest_n=1,
@@ -239,11 +246,12 @@ class WireDevice:
         )
 
     async def live(self, period_s: float = 0.1) -> None:
-        """Send samples until cancelled."""
+        """Send samples until cancelled, while it `talks`."""
         while True:
             if self.phase is Phase.RUNNING:
                 self.elapsed_s += period_s
-            self.say(self.sample())
+            if self.talks:
+                self.say(self.sample())
             await asyncio.sleep(period_s)  # a device has a period
 
     async def accept(self) -> Authorisation:

@@ -24,7 +24,8 @@ from fleet.settings import load_settings
 from fleet.supervisor import supervise
 
 logging.basicConfig(level=logging.INFO, filename=sys.argv[2] + ".log")
-sys.exit(supervise(load_settings(Path(sys.argv[1]), Path(sys.argv[2]), broker_port=int(sys.argv[3]))))
+ports = {"broker_port": int(sys.argv[3]), "http_port": int(sys.argv[4])}
+sys.exit(supervise(load_settings(Path(sys.argv[1]), Path(sys.argv[2]), **ports)))
 """
 PLAN = {
     "modality": "nmes",
@@ -90,7 +91,8 @@ class Fleet:
 @asynccontextmanager
 async def fleet_started(clinic: Clinic, bug: str = "") -> AsyncIterator[Fleet]:
     """A fleet service from its first moment, with a `bug` put into it; ended in order."""
-    command = [sys.executable, "-c", bug + MAIN, str(clinic.site_dir), str(clinic.data_dir), str(clinic.mosquitto.port)]
+    where = [str(clinic.site_dir), str(clinic.data_dir), str(clinic.mosquitto.port), str(clinic.http_port)]
+    command = [sys.executable, "-c", bug + MAIN, *where]
     with subprocess.Popen(command) as process:  # noqa: ASYNC220 # forks at once; asyncio's own would add a thread
         try:
             yield Fleet(clinic, process)
@@ -117,10 +119,20 @@ async def live(clinic: Clinic, name: str) -> AsyncIterator[WireDevice]:
     samples = asyncio.ensure_future(device.live())
     try:
         await eventually(lambda: device.messages(Settings))
-        await asyncio.sleep(0.3)  # a few samples with the new settings
+        await _heard_with_its_settings(clinic, name)
         yield device
     finally:
         samples.cancel()
         with contextlib.suppress(asyncio.CancelledError, NoConnection):  # a killed broker ended its samples
             await samples
         await device.connection.close()
+
+
+async def _heard_with_its_settings(clinic: Clinic, name: str) -> None:
+    async with asyncio.timeout(20):
+        while True:
+            with contextlib.suppress(FleetUnreachable):
+                rows = (await asyncio.to_thread(ask, clinic.data_dir / "control.sock", {"op": "devices"}))["devices"]
+                if any(row["device"] == name and row["has_its_settings"] for row in rows):
+                    return
+            await asyncio.sleep(0.02)  # polls another process

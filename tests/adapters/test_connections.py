@@ -19,6 +19,7 @@ from fleet.adapters.intake import Intake, Item
 from fleet.connections import Connections
 from fleet.keyring import Keyring
 from tests.adapters.clinic import SITE, Clinic, WireDevice, eventually
+from tests.adapters.scripted_broker import CONNACK, TAKEN_OVER, server
 
 LEASE = Lease(1, 1, "a" * 32, 5, 5000)
 
@@ -131,6 +132,10 @@ class Proxy:
         self._mute: set[int] = set()
         self.made = 0
 
+    def lead_to(self, port: int) -> None:
+        """Connections made from now on go there."""
+        self._to = port
+
     def swallow(self) -> None:
         self._mute = set(range(self.made + 1))
 
@@ -209,6 +214,23 @@ async def test_a_younger_one_that_comes_first_is_not_disturbed(clinic: Clinic) -
             with pytest.raises(TakenOver, match="number 8"):
                 await asyncio.wait_for(asyncio.shield(second), 15)
             assert not first.done()
+
+
+async def test_told_that_it_was_taken_over_with_nobody_there_it_goes_on(clinic: Clinic) -> None:
+    """The broker's word alone ends nobody: it is told to the younger of two as well."""
+
+    async def take_over(writer: asyncio.StreamWriter) -> None:
+        writer.write(CONNACK + TAKEN_OVER)
+
+    async with server(clinic, take_over) as saying_so:
+        proxy = Proxy(saying_so)
+        async with proxy.listening() as port:
+            instance = Instance(clinic, 1, port)
+            async with instance.running() as keeping:
+                await eventually(lambda: proxy.made >= 2)
+                proxy.lead_to(clinic.mosquitto.port)
+                await asyncio.wait_for(instance.up.wait(), 10)
+                assert not keeping.done()
 
 
 async def test_a_certificate_that_does_not_fit_is_tried_again(clinic: Clinic) -> None:

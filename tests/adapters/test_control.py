@@ -15,6 +15,7 @@ import pytest
 from broker.contract.messages import Scope
 from fleet.adapters.control.client import FleetUnreachable, ask
 from fleet.adapters.control.requests import (
+    AskAlarms,
     AskRelease,
     AskSession,
     AskStop,
@@ -62,6 +63,7 @@ def test_requests_are_what_they_say() -> None:
     assert (session.plan.duration_s, session.screening.override_by, session.request_id) == (1200.0, "anna", None)
     assert parse(line({"op": "undrain", "issued_by": "anna"})) == AskUndrain(op="undrain", issued_by="anna")
     assert parse(line({**STOP, "device": "all"})) == AskStop(op="stop", device="all", issued_by="anna")
+    assert parse(line({"op": "alarms"})) == AskAlarms(op="alarms", past=False)
     release = {"op": "release", "device": "all", "issued_by": "anna", "scope": "service"}
     assert parse(line(release)) == AskRelease(op="release", device="all", issued_by="anna", scope=Scope.SERVICE)
 

@@ -21,6 +21,7 @@ from fleet.core.decide import Decision, decide
 from fleet.core.effects import Answer, ClearRetained, Count
 from fleet.core.events import Event
 from fleet.core.state import Durable
+from fleet.tally import Tally
 from tests.contract.any_message import message
 from tests.core.clinic import Clinic
 
@@ -76,10 +77,13 @@ def test_whatever_a_device_says_the_fleet_decides_and_can_journal_and_answer_it(
 ) -> None:
     clinic = Clinic()
     story(clinic)
+    tally = Tally(clinic.state)
     for extreme, familiar in extremes:
         clinic.now_s += 0.5
         heard = inputs.Received("stim-12", said(clinic, extreme, familiar=familiar), clinic.now_s, clinic.wall_s)
-        holds_together(clinic, decide(clinic.state, heard))
+        decision = decide(clinic.state, heard)
+        holds_together(clinic, decision)
+        tally.turned(heard, decision)
     for later in (
         clinic.push("stim-12"),
         clinic.request(request_id="request-2"),
@@ -87,7 +91,9 @@ def test_whatever_a_device_says_the_fleet_decides_and_can_journal_and_answer_it(
         clinic.request(device="stim-7", room="room-1", client="c-4712", request_id="request-3"),
         inputs.Tick(clinic.now_s + 40.0, clinic.wall_s + 40.0),
     ):
-        holds_together(clinic, decide(clinic.state, later))
+        decision = decide(clinic.state, later)
+        holds_together(clinic, decision)
+        tally.turned(later, decision)
 
 
 @settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.too_slow])

@@ -1,10 +1,6 @@
 """The fleet's MQTT connection against a real Mosquitto, and against servers that misbehave."""
 
 import asyncio
-import contextlib
-import ssl
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
 from dataclasses import replace
 
 import pytest
@@ -13,11 +9,11 @@ from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY, Channel, topic_fo
 from fleet.frames import Arrived
 from fleet.mqtt import Connection, NoConnection
 from tests.adapters.clinic import SITE, Clinic, eventually
+from tests.adapters.scripted_broker import CONNACK, REFUSED, TAKEN_OVER, server
 
 STOP = topic_for(SITE, "stim-01", Channel.STOP)
 EVENT = topic_for(SITE, "stim-01", Channel.EVENT)
 DENIED, NOBODY_LISTENS = 0x87, 0x10
-CONNACK = bytes([0x20, 3, 0, 0, 0])
 NONSENSE = bytes([0x30, 3, 0, 9, 0x73])  # PUBLISH with a topic of nine bytes, of which one is there
 
 
@@ -158,34 +154,6 @@ async def test_a_stranger_is_no_connection(clinic: Clinic) -> None:
         await Connection.open(replace(endpoint, ca=endpoint.ca.with_name("missing.crt")))
 
 
-@asynccontextmanager
-async def server(clinic: Clinic, behave: Callable[[asyncio.StreamWriter], Awaitable[None]]) -> AsyncIterator[int]:
-    """A TLS server with the broker's certificate that reads CONNECT and then does as told; its port."""
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    folder = clinic.site_dir / "broker"
-    context.load_cert_chain(folder / "server.crt", folder / "server.key")
-    done = asyncio.Event()
-    writers: list[asyncio.StreamWriter] = []
-
-    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        writers.append(writer)
-        with contextlib.suppress(ConnectionError):
-            await reader.read(1)
-            await behave(writer)
-            await done.wait()
-        writer.close()
-
-    listening = await asyncio.start_server(serve, "127.0.0.1", 0, ssl=context)
-    try:
-        yield listening.sockets[0].getsockname()[1]
-    finally:
-        done.set()
-        listening.close()
-        for writer in writers:
-            writer.transport.abort()
-        await asyncio.gather(*(writer.wait_closed() for writer in writers), return_exceptions=True)
-
-
 async def test_a_server_that_says_nothing_is_no_connection(clinic: Clinic, monkeypatch: pytest.MonkeyPatch) -> None:
     async def silence(_: asyncio.StreamWriter) -> None:
         pass
@@ -198,7 +166,7 @@ async def test_a_server_that_says_nothing_is_no_connection(clinic: Clinic, monke
 
 async def test_a_refused_connect_is_no_connection(clinic: Clinic) -> None:
     async def refuse(writer: asyncio.StreamWriter) -> None:
-        writer.write(bytes([0x20, 3, 0, 0x87, 0]))  # CONNACK, not authorized
+        writer.write(REFUSED)
 
     async with server(clinic, refuse) as port:
         with pytest.raises(NoConnection, match="135"):
@@ -258,8 +226,7 @@ async def test_what_one_turn_says_goes_out_together_and_in_order_and_a_stop_take
 
 async def test_session_taken_over_is_heard_from_a_broker_that_says_so(clinic: Clinic) -> None:
     async def take_over(writer: asyncio.StreamWriter) -> None:
-        writer.write(CONNACK)
-        writer.write(bytes([0xE0, 2, 0x8E, 0]))  # DISCONNECT, session taken over
+        writer.write(CONNACK + TAKEN_OVER)
 
     async with server(clinic, take_over) as port:
         connection = await Connection.open(replace(clinic.endpoint(FLEET_SAFETY), port=port))

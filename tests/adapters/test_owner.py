@@ -18,8 +18,9 @@ from fleet.core import effects, inputs
 from fleet.core.screening import Screening
 from fleet.core.turn import Decision
 from fleet.inbox import Inbox
-from fleet.owner import FOLD, Owner
+from fleet.owner import Owner
 from fleet.roster import core_registry
+from fleet.stored import FOLD
 from tests.adapters.clinic import eventually
 from tests.adapters.test_downlink import DEVICE, Office, retained
 from tests.core.clinic import PLAN

@@ -5,7 +5,10 @@ from datetime import UTC, date, datetime
 
 import pytest
 
+from broker.contract.dose import dose_rules
 from broker.contract.limits import Layer, Limit
+from broker.contract.plan import Modality
+from broker.pki.clinic import ClinicSettings
 from broker.pki.registry import Device, Operator, Registry
 from fleet.roster import core_registry
 
@@ -24,6 +27,7 @@ def site(time_zone: str) -> Registry:
             "stim-02": Device("stim-02", "room-2", "s-2", "model-b", (POINT,), date(2027, 3, 27), struck_off=True),
         },
         operators={"anna": Operator("anna", {"model-a": date(2027, 3, 27)})},
+        dose_rules={"wb_ems": {"rest_days_min": 6}},
     )
 
 
@@ -48,6 +52,37 @@ def test_devices_operators_and_limits_are_all_there() -> None:
     first, second = registry.devices["stim-01"], registry.devices["stim-02"]
     assert (first.room, first.model, first.serial, first.struck_off) == ("room-1", "model-a", "s-1", False)
     assert second.struck_off
+
+
+def test_settings_of_clinic_model_and_device_are_layers_of_their_own() -> None:
+    registry = site("UTC")
+    with_own = replace(registry.devices["stim-01"], limits={"peak_ma_max": 60.0}, service_hold=True)
+    registry = replace(
+        registry,
+        devices={**registry.devices, "stim-01": with_own},
+        models={"model-a": {"pulse_width_us_max": 400.0}},
+        clinic=ClinicSettings(2.0, 0.25, 60.0, 300.0, 7_000),
+    )
+    core = core_registry(registry, None)
+    clinic = core.clinic
+    assert (clinic.idle_period_s, clinic.live_period_s, clinic.start_within_s) == (2.0, 0.25, 60.0)
+    assert (clinic.pause_total_s, clinic.lease_ttl_ms) == (300.0, 7_000)
+    assert core_registry(registry, 6_000).clinic.lease_ttl_ms == 6_000, "fleet.toml goes before the registry"
+    first, second = core.devices["stim-01"], core.devices["stim-02"]
+    assert first.limits is not None
+    assert first.profile is not None
+    assert (first.limits.peak_ma_max, first.service_hold) == (Limit(60.0, Layer.SETTINGS), True)
+    assert first.profile.pulse_width_us_max == Limit(400.0, Layer.MODEL)
+    assert (second.limits, second.profile, second.service_hold) == (None, None, False)
+
+
+def test_the_clinic_s_zone_and_its_dose_rules_are_there() -> None:
+    clinic = core_registry(site("Europe/Berlin"), 5_000).clinic
+    assert clinic.time_zone == "Europe/Berlin"
+    assert clinic.dose == {
+        Modality.NMES: dose_rules(Modality.NMES),
+        Modality.WB_EMS: dose_rules(Modality.WB_EMS, rest_days_min=6),
+    }
 
 
 def test_a_renewed_key_is_no_new_enrolment_but_another_stimulator_or_a_persons_word_is() -> None:

@@ -2,8 +2,6 @@
 
 import asyncio
 import signal
-import sqlite3
-from contextlib import closing
 
 import pytest
 
@@ -118,14 +116,3 @@ async def test_a_site_that_cannot_be_used_is_said_in_a_sentence(clinic: Clinic, 
         assert await asyncio.to_thread(fleet.process.wait, 20) == 78
     assert missing in fleet.log()
     assert "Traceback" not in fleet.log()
-
-
-async def test_a_journal_that_was_tampered_with_is_not_led_from(clinic: Clinic) -> None:
-    async with fleet_running(clinic):
-        pass
-    with closing(sqlite3.connect(clinic.data_dir / "journal.db")) as database, database:
-        database.execute("DELETE FROM snapshot")
-        database.execute("DELETE FROM event WHERE position = 1")
-    async with fleet_started(clinic) as fleet:
-        await eventually(lambda: "journal row 1: is missing" in fleet.log())
-        assert not (clinic.data_dir / "control.sock").exists()

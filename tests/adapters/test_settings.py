@@ -16,9 +16,27 @@ def site(tmp_path: Path) -> Path:
 
 def test_nothing_said_is_the_contracts_defaults(site: Path, tmp_path: Path) -> None:
     settings = load_settings(site, tmp_path)
-    assert settings.lease_ttl_ms == 5_000
+    assert settings.lease_ttl_ms is None, "the registry says it"
     assert settings.broker_port is None
     assert (settings.journal_path, settings.lock_path) == (tmp_path / "journal.db", tmp_path / "fleet.lock")
+
+
+def test_health_and_metrics_are_for_this_machine_unless_somebody_says_otherwise(site: Path, tmp_path: Path) -> None:
+    settings = load_settings(site, tmp_path)
+    assert (settings.http_host, settings.http_port) == ("127.0.0.1", 9_883)
+    (site / "fleet.toml").write_text("http_host = '0.0.0.0'\nhttp_port = 0\n")
+    settings = load_settings(site, tmp_path)
+    assert (settings.http_host, settings.http_port) == ("0.0.0.0", 0)  # noqa: S104 # what a clinic may choose
+    assert load_settings(site, tmp_path, http_host="::1").http_host == "::1"
+
+
+def test_an_address_that_is_none_is_refused_with_what_it_should_be(site: Path, tmp_path: Path) -> None:
+    with pytest.raises(SettingsRefused) as refused:
+        load_settings(site, tmp_path, http_host="fleet.clinic")
+    assert str(refused.value) == (
+        "http_host cannot be 'fleet.clinic': it must be an address of this machine, like 127.0.0.1, "
+        "or 0.0.0.0 for all of them."
+    )
 
 
 def test_the_command_line_beats_the_environment_beats_the_file(
@@ -49,6 +67,12 @@ def test_the_bounds_of_the_lease_are_allowed(site: Path, tmp_path: Path, ttl_ms:
         ({"tick_period_s": 5}, "tick_period_s"),
         ({"inbox_items_max": 1}, "inbox_items_max"),
         ({"colour": "red"}, "colour"),
+        ({"http_port": -1}, "http_port"),
+        ({"http_port": 65_536}, "http_port"),
+        ({"http_port": "web"}, "http_port"),
+        ({"http_host": "fleet.clinic"}, "http_host"),
+        ({"http_host": ""}, "http_host"),
+        ({"http_host": "300.1.1.1"}, "http_host"),
     ],
 )
 def test_what_cannot_be_is_refused_by_name(site: Path, tmp_path: Path, given: dict[str, Any], named: str) -> None:

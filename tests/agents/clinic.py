@@ -6,13 +6,14 @@ says, as long as the link is there.
 
 from dataclasses import dataclass, field, replace
 
-from agents.control import TICK_S, DurableStore, Stepper
+from agents.control import TICK_S, DurableStore
 from agents.drivers.in_process import InProcessStimulator
 from agents.session import begin
 from agents.simulation.faults import FaultKind, fault
 from agents.simulation.skin import Skin
 from agents.simulation.stimulator import SimulatedStimulator
 from agents.state import State
+from agents.stepper import Stepper
 from agents.steps import (
     Acknowledge,
     Durable,

@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable
 from dataclasses import replace
 
-from agents.control import Control
+from agents.control import Control, Round
 from agents.drivers.in_process import InProcessStimulator
 from agents.drivers.port import Drive, Identity, Reading
 from agents.simulation.stimulator import SimulatedStimulator
@@ -77,10 +77,11 @@ class Memory:
 class Room:
     """A control loop in real time, with a fleet that leases and a record of what was told."""
 
-    def __init__(self) -> None:
+    def __init__(self, round_: Round | None = None) -> None:
         self.stimulator = Watched()
         self.memory = Memory()
         self.told: list[Output] = []
+        self.margins_s: list[float | None] = []
         self.deaths: list[BaseException] = []
         self.died = threading.Event()
         self.delivers = threading.Event()
@@ -89,7 +90,15 @@ class Room:
         self.leasing = True
         self._presses = 0
         self.control = Control(
-            self.stimulator, self.memory, self._deliver, boottime_s, time.time, first_seq=100, die=self._die
+            self.stimulator,
+            self.memory,
+            self._deliver,
+            boottime_s,
+            time.time,
+            first_seq=100,
+            die=self._die,
+            on_lease=self.margins_s.append,
+            round_=round_,
         )
 
     def _die(self, error: BaseException) -> None:

@@ -282,3 +282,18 @@ def test_what_cannot_be_told_at_the_end_is_not_swallowed() -> None:
     threading.Timer(0.3, room.delivers.set).start()
     with pytest.raises(RuntimeError, match="the spool is gone"):
         room.control.stop()
+
+
+def test_the_margin_that_was_left_is_told_of_every_lease_but_the_first(room: Room) -> None:
+    """A lease of 4 s in answer to a sample every half second: 3.5 s, less what telling and hearing take."""
+    room.control.start()
+    room.until_running(2.0)
+    await_true(lambda: len(room.margins_s) > 3)
+    assert room.margins_s[0] is None
+    left_s = [margin_s for margin_s in room.margins_s[1:] if margin_s is not None]
+    assert len(left_s) == len(room.margins_s) - 1
+    assert 2.0 < min(left_s) <= max(left_s) <= 4.0
+    room.control.hear(messages.Lease(1, 9, SESSION, 1, 4000))  # answers no sample: it allows nothing
+    told = len(room.margins_s)
+    await_true(lambda: room.control.snapshot().leases_refused == 1)
+    assert len(room.margins_s) - told <= 1, "at most a good one has come meanwhile"

@@ -301,3 +301,36 @@ def test_a_slow_pulse_train_is_not_called_frozen_or_stuck() -> None:
     clinic.run(3.0)
     assert clinic.phase() is Phase.IDLE
     assert clinic.kinds().count(EventKind.SESSION_ENDED) == 1
+
+
+def test_a_loop_held_up_while_it_ramps_down_does_not_take_what_it_ordered_for_too_much() -> None:
+    """Half way down it stands still for 0.35 s, and so does the output; then both go on down, to idle."""
+    clinic = Clinic()
+    clinic.until_running(20.0)
+    clinic.until_on_phase()
+    clinic.press(Press.STOP)
+    clinic.run(0.4)
+    stood_still_at_ma = clinic.true_ma()
+    assert 5.0 < stood_still_at_ma < 15.0
+    clinic.now_s += 0.35
+    clinic.forget()
+    clinic.run(2.0)
+    assert clinic.kinds() == [EventKind.SESSION_ENDED]
+    assert clinic.ended()[0] is Cause.THERAPIST_STOP
+    assert clinic.phase() is Phase.IDLE
+
+
+def test_what_stays_up_when_it_is_lowered_is_still_too_much() -> None:
+    """0.2 s after the setting was lowered nothing of what flowed before shows any more: an output that does not follow
+    is over the limit."""
+    clinic = Clinic()
+    clinic.until_running(20.0)
+    clinic.until_on_phase()
+    clinic.suffer(FaultKind.OUTPUT_STUCK)
+    clinic.press(Press.LOWER, 10.0)
+    clinic.run(0.15)
+    assert clinic.phase() is Phase.RUNNING
+    clinic.run(0.15)
+    assert clinic.phase() is not Phase.RUNNING
+    clinic.run(0.5)
+    assert clinic.true_ma() == 0.0

@@ -88,6 +88,14 @@ async def test_without_a_terminal_a_pin_comes_from_a_file(tmp_path: Path) -> Non
     assert "is not UTF-8" in (await run_without_terminal(*change, "--old-pin-file", str(first)))[1]
 
 
+async def test_counters_that_cannot_be_kept_are_refused_in_one_sentence(clinic: Clinic, tmp_path: Path) -> None:
+    papers = ("--device-dir", str(clinic.device_dir("stim-01")), "--data-dir", str(tmp_path / "data"))
+    counters = tmp_path / "nowhere" / "counters"
+    status, said = await run("agent", *papers, "--stimulator", "no.sock", "--counters", str(counters))
+    assert status == 1
+    assert said.splitlines()[-1] == f"The counters cannot be kept in {counters}: No such file or directory."
+
+
 async def test_a_folder_too_deep_for_a_socket_is_refused_in_one_sentence(clinic: Clinic, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100)
     given = ("--device-dir", str(clinic.device_dir("stim-01")), "--stimulator", str(tmp_path / "stim-01.sock"))

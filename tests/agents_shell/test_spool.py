@@ -279,6 +279,7 @@ def test_a_corrupt_file_is_set_aside_and_a_new_spool_begins(tmp_path: Path, wrec
     assert fresh.spool_id != old_id
     assert numbers(fresh.append(happened())) == [1]
     assert "spool.db.corrupt-1" in corrupt_spool(aside).check
+    fresh.close()
 
 
 def test_a_second_corrupt_file_does_not_replace_the_first(tmp_path: Path) -> None:

@@ -25,7 +25,7 @@ from fleet.core.state import snapshot
 from fleet.frames import publish_frame, published
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
-from fleet.owner import FOLD
+from fleet.stored import FOLD
 from tests.bench.figures import Figure
 from tests.core.clinic import Clinic, Stimulator
 from tests.core.sample_cost import clinic_running

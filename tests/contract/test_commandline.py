@@ -106,6 +106,36 @@ def test_a_device_moves_into_another_room(site: Shell) -> None:
     assert (device.room, device.enrolled_n) == ("room-2", 1)
 
 
+def test_a_clinic_tightens_its_dose_rules_and_sees_what_holds(site: Shell) -> None:
+    assert site("provision dose --modality wb_ems") == (
+        0,
+        (
+            "wb_ems: at most 1 in any 7 days, at least 4 whole days between two sessions,\n"
+            "at most 1200 s, the first 720 s; for 70 days from the first 1200 s. Nothing is changed.\n"
+        ),
+        "",
+    )
+    assert load_registry(site.folder / "site").dose_rules == {}
+    assert site("provision dose --modality nmes --sessions-per-7-days 2")[0] == 0
+    status, out, _ = site("provision dose --modality nmes --rest-days 2 --duration-s 900")
+    assert (status, out.splitlines()) == (
+        0,
+        [
+            "nmes: at most 2 in any 7 days, at least 2 whole days between two sessions,",
+            "at most 900 s, the first 900 s; for 0 days from the first 900 s. The fleet reads this by itself.",
+        ],
+    )
+    assert load_registry(site.folder / "site").dose_rules == {
+        "nmes": {"sessions_per_7_days_max": 2, "rest_days_min": 2, "duration_s_max": 900.0}
+    }
+    # Back to the domain's own: no looser than that.
+    assert site("provision dose --modality nmes --sessions-per-7-days 3")[0] == 0
+    status, out, err = site("provision dose --modality nmes --sessions-per-7-days 4")
+    assert (status, out) == (1, "")
+    assert err == ("The dose rules of nmes cannot be set: sessions_per_7_days_max is 4, looser than the domain's 3.\n")
+    assert load_registry(site.folder / "site").dose_rules["nmes"]["sessions_per_7_days_max"] == 3
+
+
 @pytest.mark.parametrize("identity", ["fleet-intake", "fleet-safety", "server"])
 def test_renewing_a_service(site: Shell, identity: str) -> None:
     status, out, _ = site(f"provision renew {identity}")
@@ -141,6 +171,9 @@ def test_rotating_the_site_key(site: Shell) -> None:
         ("provision revoke stim-9", "has no device stim-9"),
         ("provision enrol stim-9", "has no device stim-9"),
         ("provision move stim-9 --room r", "has no device stim-9"),
+        ("provision dose --modality nmes --rest-days 0", "rest_days_min is 0, looser than the domain's 1"),
+        ("provision dose --modality nmes --duration-s 20", "is 20.0, which is no number from 300 to 1800"),
+        ("provision dose --modality nmes --site-dir nowhere", "holds no site"),
         ("provision move stim-1 --room Room", "The room 'Room' must be"),
         ("asyncapi --out nowhere/x", "nowhere/x cannot be used: No such file or directory."),
         ("vectors --out nowhere/x", "nowhere/x cannot be used: No such file or directory."),

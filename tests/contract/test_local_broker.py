@@ -72,6 +72,13 @@ async def test_it_serves_an_async_with_too(site_dir: Path) -> None:
             assert client.publish(ACK) != NOT_AUTHORISED
 
 
+def test_the_setting_that_makes_mosquitto_2_0_21_end_connections_is_not_there(mosquitto: LocalMosquitto) -> None:
+    """With `max_keepalive` one handshake in some hundred is cut off, and connections of any age now and then."""
+    configuration = (mosquitto.log.parent / "mosquitto.conf").read_text()
+    assert "set_tcp_nodelay true" in configuration
+    assert "max_keepalive" not in configuration
+
+
 def test_it_comes_back_on_its_port_after_a_crash(mosquitto: LocalMosquitto) -> None:
     port, pid = mosquitto.port, mosquitto.pid
     mosquitto.restart()

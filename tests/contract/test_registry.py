@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broker.pki.clinic import ClinicSettings
 from broker.pki.registry import BadRegistry, Device, Operator, Registry, load_registry, save_registry
 
 POINT = "04" + "ab" * 64
@@ -22,8 +23,21 @@ REGISTRY = Registry(
     devices={
         "stim-1": Device("stim-1", "room-1", "s1", "generic", (POINT,), date(2028, 1, 31)),
         "stim-2": Device("stim-2", "room-1", "s2", "generic", (POINT, POINT), date(2028, 1, 31), struck_off=True),
+        "stim-3": Device(
+            "stim-3",
+            "room-2",
+            "s3",
+            "generic",
+            (POINT,),
+            date(2028, 1, 31),
+            limits={"peak_ma_max": 60.0},
+            service_hold=True,
+        ),
     },
     operators={"ana": Operator("ana", {"generic": date(2027, 1, 31)})},
+    clinic=ClinicSettings(idle_period_s=2.0, live_period_s=0.25, lease_ttl_ms=6_000),
+    models={"generic": {"pulse_width_us_max": 400.0}},
+    dose_rules={"nmes": {"sessions_per_7_days_max": 2, "duration_s_max": 1500.0}},
 )
 
 
@@ -50,6 +64,28 @@ def test_a_registry_from_before_enrolments_were_counted_is_read(tmp_path: Path, 
     assert loaded(tmp_path, document) == REGISTRY
 
 
+def test_a_registry_from_before_there_were_settings_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
+    for name in ("clinic", "models"):
+        del document[name]
+    for device in document["devices"]:
+        del device["limits"], device["service_hold"]
+    before = loaded(tmp_path, document)
+    assert before.clinic == ClinicSettings(5.0, 0.5, 120.0, 600.0, 5_000)
+    assert before.models == {}
+    assert {(str(device.limits), device.service_hold) for device in before.devices.values()} == {("{}", False)}
+    assert before.clinic_limits == REGISTRY.clinic_limits
+
+
+def test_what_the_clinic_does_not_say_is_as_the_contract_has_it(tmp_path: Path, document: dict[str, Any]) -> None:
+    document["clinic"] = {"live_period_s": 0.05, "lease_ttl_ms": 10_000}
+    assert loaded(tmp_path, document).clinic == ClinicSettings(5.0, 0.05, 120.0, 600.0, 10_000)
+
+
+def test_a_registry_from_before_there_were_dose_rules_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
+    del document["dose_rules"]
+    assert loaded(tmp_path, document) == replace(REGISTRY, dose_rules={})
+
+
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
     save_registry(tmp_path, REGISTRY)
     with pytest.raises(BadRegistry, match=r"cannot be written: the registry\.broker_port is 0"):
@@ -58,7 +94,7 @@ def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
 
 
 def test_active_are_those_that_are_not_struck_off() -> None:
-    assert [device.id for device in REGISTRY.active_devices] == ["stim-1"]
+    assert [device.id for device in REGISTRY.active_devices] == ["stim-1", "stim-3"]
 
 
 @pytest.mark.parametrize(
@@ -95,6 +131,34 @@ def test_active_are_those_that_are_not_struck_off() -> None:
         (("clinic_limits", "peak_ma_max"), -1, "no number"),
         (("clinic_limits", "peak_ma_max"), 130.1, "looser than the envelope's 130.0"),
         (("clinic_limits", "ramp_up_s_min"), 0.4, "looser than the envelope's 0.5"),
+        (("devices", 2, "limits"), [], r"devices\[2\].limits is no object"),
+        (("devices", 2, "limits", "peak_ma_max"), "60", r"devices\[2\].limits.peak_ma_max is '60', which is no number"),
+        (("devices", 2, "limits", "peak_ma_max"), 131, "looser than the envelope's 130.0"),
+        (("devices", 2, "limits", "loudness"), 1, "names 'loudness', which is no limit"),
+        (("devices", 2, "service_hold"), "on", "neither true nor false"),
+        (("clinic",), [], "clinic is no object"),
+        (("clinic", "idle_period_s"), 0.9, "clinic.idle_period_s is 0.9, which is not from 1 to 10"),
+        (("clinic", "idle_period_s"), 10.1, "which is not from 1 to 10"),
+        (("clinic", "live_period_s"), 0.04, "which is not from 0.05 to 0.5"),
+        (("clinic", "live_period_s"), 0.51, "which is not from 0.05 to 0.5"),
+        (("clinic", "live_period_s"), True, "which is no number"),
+        (("clinic", "start_within_s"), 9, "which is not from 10 to 3600"),
+        (("clinic", "pause_total_s"), 601, "which is not from 0 to 600"),
+        (("clinic", "lease_ttl_ms"), 3_999, "which is not from 4000 to 10000"),
+        (("clinic", "lease_ttl_ms"), 10_001, "which is not from 4000 to 10000"),
+        (("clinic", "lease_ttl_ms"), 5_000.0, "which is no whole number"),
+        (("clinic", "colour"), "red", "clinic has 'colour', which is unknown"),
+        (("models",), [], "models is no object"),
+        (("models", "generic"), 7, "models.generic is no object"),
+        (("models", "a\nb"), {}, "which does not match"),
+        (("models", "generic", "pulse_width_us_max"), 501, "models.generic.pulse_width_us_max is 501, looser than"),
+        (("dose_rules",), [], "dose_rules is no object"),
+        (("dose_rules", "ems"), {}, "dose_rules names 'ems', which is no modality"),
+        (("dose_rules", "nmes"), 3, "dose_rules.nmes is no object"),
+        (("dose_rules", "nmes", "volume_max"), 3, "dose_rules.nmes: 'volume_max' is no dose rule"),
+        (("dose_rules", "nmes", "modality"), 3, "dose_rules.nmes: 'modality' is no dose rule"),
+        (("dose_rules", "nmes", "rest_days_min"), "1", "rest_days_min is '1', which is no whole number"),
+        (("dose_rules", "nmes", "sessions_per_7_days_max"), 4, "is 4, looser than the domain's 3"),
         (("operators", 0, "instructed_until"), [], "instructed_until is no object"),
         (("operators", 0, "instructed_until", "generic"), "soon", "instructed_until.generic"),
         (("operators", 0, "id"), "Ana", r"operators\[0\].id"),

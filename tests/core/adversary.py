@@ -5,7 +5,7 @@ Devices obey leases as the contract says; people ask, stop and release as they l
 are checked against records that the test keeps by itself. What it may do at all stands in `moves.py`.
 """
 
-from collections import deque
+from collections import Counter, deque
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -49,6 +49,7 @@ class World:
     retained: set[str] = field(default_factory=set)  # where the broker retains a stop
     to_clear: deque[tuple[str, str]] = field(default_factory=deque)  # asked for, and not performed yet
     requests: int = 0
+    visits: Counter[str] = field(default_factory=Counter)  # by chair: who sits there is somebody new each time
 
     def __post_init__(self) -> None:
         self.clinic.ready(*NAMES)
@@ -68,6 +69,7 @@ class World:
             if was is not None and was.state is not session.state:
                 self._moved_along_the_table(was.state, session.state, decision)
         self._check(decision)
+        self.clinic.rules.check(self.state, decision)
         for effect in decision.at_once:
             if isinstance(effect, SendStop) and effect.message.hold:
                 self.retained.add(effect.device)
@@ -91,13 +93,20 @@ class World:
     def asks(self, name: str, client: str) -> None:
         self.requests += 1
         room = self.clinic.registry.devices[name].room
-        asked = self.clinic.request(device=name, room=room, client=client, request_id=f"r-{self.requests}")
+        token = self._sits_in(client)
+        asked = self.clinic.request(device=name, room=room, client=token, request_id=f"r-{self.requests}")
         for effect in self.heard(asked).after_commit:
             if isinstance(effect, SendAuthorisation):
                 stim = self.clinic.stims[effect.device]
                 done = messages.Ack(stim.boot_n, effect.message.command_id, AckStatus.DONE, None, None, WALL)
                 stim.phase, stim.session_id, stim.shown = Phase.AUTHORISED, effect.message.session_id, {}
                 self.receive(effect.device, done)
+
+    def _sits_in(self, chair: str) -> str:
+        """The client in a chair; the next one when the session is over, for whom the dose rules have nothing to say."""
+        if not any(session.client == f"{chair}-{self.visits[chair]}" for session in self.state.open_sessions()):
+            self.visits[chair] += 1
+        return f"{chair}-{self.visits[chair]}"
 
     def shows(self, name: str) -> None:
         sample = self.clinic.stims[name].sample()

@@ -21,6 +21,7 @@ from fleet.core.registry import Clinic as ClinicSettings
 from fleet.core.registry import Operator, RegisteredDevice, Registry
 from fleet.core.screening import Screening
 from fleet.core.state import Session, State
+from tests.core.alarm_rules import AlarmRules
 from tests.core.in_words import in_words
 
 HOUR_S = 3600.0
@@ -143,8 +144,10 @@ class Stimulator:
 class Clinic:
     """Two rooms, two stimulators, two therapists and a clinician; a fleet that has just taken over."""
 
-    def __init__(self, *, settings: ClinicSettings | None = None) -> None:
+    def __init__(self, *, settings: ClinicSettings | None = None, alarms: bool = False) -> None:
         self.state = State()
+        self.alarms = alarms  # whether the lines tell of them
+        self.rules = AlarmRules()
         self.journal: list[events.Event] = []
         self.now_s = 10_000.0
         self.wall_s = SUNDAY_NOON_WALL_S
@@ -169,6 +172,7 @@ class Clinic:
         """One input, as it is; checks that the state is the fold of the journal."""
         decision = decide(self.state, heard)
         self.journal += decision.events
+        self.rules.check(self.state, decision)
         folded = State()
         for event in self.journal:
             evolve(folded, event)
@@ -176,7 +180,7 @@ class Clinic:
         return decision
 
     def hears(self, heard: Input) -> list[str]:
-        return in_words(self.decides(heard))
+        return in_words(self.decides(heard), alarms=self.alarms)
 
     def after(self, seconds: float) -> list[str]:
         """Time passes, and the clock ticks once."""
@@ -336,7 +340,7 @@ class Clinic:
         stim = self.stims[name]
         stim.phase, stim.session_id, stim.latched, stim.shown = Phase.LATCHED, None, cause, {}
 
-    def restarts(self) -> None:
+    def restarts(self, host_boot: str = "host-boot-1") -> None:
         """The fleet is killed and comes back with its journal: nothing fleeting is left."""
         self.state = State(durable=deepcopy(self.state.durable))
-        self.hears(inputs.TookOver("host-boot-1", self.now_s, self.wall_s))
+        self.hears(inputs.TookOver(host_boot, self.now_s, self.wall_s))

@@ -5,11 +5,13 @@ from typing import assert_never
 from fleet.core import effects, events
 from fleet.core.decide import Decision
 
+ALARMS = (events.AlarmRaised, events.AlarmChanged, events.AlarmCleared, events.ZeroConfirmed)
 
-def in_words(decision: Decision) -> list[str]:
-    """A decision as lines, in order."""
+
+def in_words(decision: Decision, *, alarms: bool = True) -> list[str]:
+    """A decision as lines, in order; without what it says of alarms in stories that are about something else."""
     return [
-        *(_event(event) for event in decision.events),
+        *(_event(event) for event in decision.events if alarms or not isinstance(event, ALARMS)),
         *(f"! {_effect(effect)}" for effect in decision.at_once),
         *(f"> {_effect(effect)}" for effect in decision.after_commit),
     ]
@@ -18,6 +20,10 @@ def in_words(decision: Decision) -> list[str]:
 def _event(event: events.Event) -> str:
     name = type(event).__name__
     match event:
+        case events.AlarmRaised() | events.AlarmChanged() | events.AlarmCleared():
+            return _alarm(event)
+        case events.ZeroConfirmed(device=device, by=by):
+            return f"{name} {device} {by}"
         case events.SessionAdvanced(to=to):
             return f"{name} {to}"
         case events.SessionEnded(to=to, cause=cause):
@@ -38,6 +44,21 @@ def _event(event: events.Event) -> str:
             return f"{name} {said.kind}"
         case _:
             return name
+
+
+def _alarm(event: events.AlarmRaised | events.AlarmChanged | events.AlarmCleared) -> str:
+    """`AlarmRaised A03 medium room-4/stim-12 on`; a group lists its devices, and who joined or left."""
+    place = f"{event.room}/{event.device}" if event.device is not None else event.room or "site"
+    words = f"{type(event).__name__} {event.code} {event.priority} {place} {event.signal}"
+    match event:
+        case events.AlarmRaised(members=members) if members:
+            return f"{words}: {' '.join(members)}"
+        case events.AlarmChanged(joined=joined, left=left) if joined or left:
+            return f"{words}: {' '.join([f'+{name}' for name in joined] + [f'-{name}' for name in left])}"
+        case events.AlarmCleared(grouped_into=into) if into is not None:
+            return f"{words} grouped"
+        case _:
+            return words
 
 
 def _effect(effect: effects.Effect) -> str:

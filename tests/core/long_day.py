@@ -34,11 +34,11 @@ def a_long_day() -> Clinic:
     stim.holds, stim.latched, stim.phase, stim.oldest_n, stim.fleet_n = Holds.of(), None, Phase.IDLE, 9, 30
     clinic.says("stim-12", stim.birth())
     clinic.shows("stim-12")
-    clinic.authorised(request_id="r3")
+    clinic.authorised(client="c-4713", request_id="r3")
     clinic.cancels()
     stim.phase, stim.session_id = Phase.IDLE, None
     clinic.shows("stim-12")
-    clinic.armed(request_id="r10")  # started just before it was cancelled
+    clinic.armed(client="c-4713", request_id="r10")  # started just before it was cancelled
     clinic.cancels()
     overtaken = clinic.session_on().cancel_id
     assert overtaken is not None
@@ -48,15 +48,18 @@ def a_long_day() -> Clinic:
     clinic.says("stim-12", stim.ended(Cause.COMPLETED))
     stim.phase, stim.session_id = Phase.IDLE, None
     clinic.shows("stim-12")
-    clinic.asks(request_id="r5")
+    clinic.asks(client="c-4714", request_id="r5")
     declined = clinic.session_on().authorisation.command_id
     clinic.says("stim-12", AckMessage(7, declined, AckStatus.REFUSED, None, None, WALL))
     clinic.shows("stim-12")
-    clinic.asks(request_id="r6")
+    clinic.asks(client="c-4714", request_id="r6")
     clinic.now_s += 200.0
     clinic.after(0.0)
     clinic.now_s += 5.0
     clinic.running("stim-7", client="c-4712", request_id="r7")
+    for battery_pct in (15.0, 9.0):
+        clinic.shows("stim-7", battery_pct=battery_pct)
+        clinic.after(1.0)
     for _ in range(10):
         clinic.shows("stim-7", amplitude_ma=20.0, impedance_ohm=700.0)
     clinic.after(40.0)
@@ -74,4 +77,9 @@ def a_long_day() -> Clinic:
     clinic.shows("stim-12")
     clinic.pushes_stop("stim-12")
     clinic.shows("stim-12", amplitude_ma=9.0)
+    clinic.latches(cause=Cause.OVER_LIMIT)
+    clinic.says("stim-12", stim.birth())
+    clinic.after(1.0)
+    clinic.shows("stim-12")
+    clinic.after(1.0)
     return clinic

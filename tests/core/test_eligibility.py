@@ -162,8 +162,9 @@ def test_h09_forbidden_sites_have_no_override(clinic: Clinic, body_site: BodySit
         (Modality.NMES, 30.0, []),
         (Modality.NMES, 30.01, [("limit", "envelope", 1800.0), ("duration", "domain", 1800.0)]),
         (Modality.WB_EMS, 4.99, [("limit", "envelope", 300.0)]),
-        (Modality.WB_EMS, 20.0, []),
-        (Modality.WB_EMS, 20.01, [("duration", "domain", 1200.0)]),
+        (Modality.WB_EMS, 12.0, []),
+        (Modality.WB_EMS, 20.0, [("dose_first", "domain", 720.0)]),
+        (Modality.WB_EMS, 20.01, [("duration", "domain", 1200.0), ("dose_first", "domain", 720.0)]),
     ],
 )
 def test_a_session_is_as_long_as_its_modality_allows(
@@ -345,7 +346,7 @@ def test_h14_the_room_is_the_one_where_the_device_stands(clinic: Clinic) -> None
 def test_h14_one_live_session_a_device_and_a_client(clinic: Clinic) -> None:
     assert rules(clinic) == []
     assert rules(clinic, request_id="r2", client="c-4712") == ["device_in_session"]
-    assert rules(clinic, request_id="r3", device="stim-7", room="room-1") == ["client_in_session"]
+    assert rules(clinic, request_id="r3", device="stim-7", room="room-1") == ["client_in_session", "dose_rest"]
 
 
 def test_a_refusal_names_every_rule_at_once(clinic: Clinic) -> None:

@@ -90,7 +90,8 @@ def test_an_unreadable_event_is_named_in_the_receipt_until_it_is_quarantined() -
     clinic = Clinic()
     clinic.ready("stim-12")
     decision = clinic.decides(unreadable(clinic, 1))
-    assert [type(happened).__name__ for happened in decision.events] == ["SecurityNoticed", "EventUnreadable"]
+    names = [type(happened).__name__ for happened in decision.events]
+    assert names == ["SecurityNoticed", "EventUnreadable", "AlarmRaised"]
     (receipt,) = decision.after_commit
     spool_id = clinic.stims["stim-12"].spool_id
     assert receipt == SendReceipt("stim-12", Receipt(spool_id, 1, (Listed(1, SHA),)))

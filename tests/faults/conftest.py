@@ -96,6 +96,12 @@ class Ward:
     def await_connected(self, device: str) -> None:
         await_that(f"{device} is connected", lambda: "not connected" not in self.clinic.press(device, "status"), 15.0)
 
+    def end_to_end(self, device: str) -> None:
+        """A session from its request to its end in the record."""
+        session = self.treat(device, to_ma=2)
+        self.end(device)
+        self.await_record(session, ("aborted", "therapist_stop"))
+
     def end(self, device: str) -> None:
         """The therapist ends the session; the device is idle afterwards."""
         self.insist(device, "stop")
@@ -117,7 +123,7 @@ def free_port() -> int:
 @pytest.fixture(scope="package")
 def ward(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
     folder: Path = tmp_path_factory.mktemp("clinic")
-    clinic = Clinic(folder, DEVICES, port=free_port(), seed=1)
+    clinic = Clinic(folder, DEVICES, port=free_port(), http_port=free_port(), seed=1)
     clinic.provision()
     with clinic:
         clinic.open()

@@ -96,11 +96,16 @@ def test_a_stop_that_nobody_can_confirm_says_so_everywhere(ward: Ward) -> None:
     seen = next(line for line in desk(ward, "devices").out.splitlines() if "stim-01" in line)
     assert "silent for" in seen
     assert "STOP NOT confirmed: switch it off at the wall" in seen
+    gravest = desk(ward, "alarms").out.splitlines()[0]
+    assert gravest.startswith("A01  ")
+    assert gravest.endswith("HIGH Room room-1, stim-01: output not confirmed zero. Switch it off at the wall.")
 
     agent.send(signal.SIGCONT)
     await_that("the stop is confirmed", lambda: not ward.clinic.device("stim-01")["stop_unconfirmed"], 15.0)
     await_that("released", lambda: desk(ward, "release", "stim-01").status == 0, 15.0)
     ward.reset("stim-01")
+    assert "A01" not in desk(ward, "alarms").out
+    assert any("A01" in line and "Over since" in line for line in desk(ward, "alarms", "--all").out.splitlines())
 
 
 def test_a_stop_for_no_device_says_that_nobody_is_stopped(ward: Ward) -> None:
@@ -117,7 +122,10 @@ def test_without_a_fleet_a_stop_still_says_what_to_do(tmp_path: Path) -> None:
     assert stopped.err.splitlines()[-1] == f"NOT confirmed: stim-01: {DO_IT_BY_HAND}"
 
 
-@pytest.mark.parametrize("words", [("devices",), ("session", "list"), ("journal", "tail"), ("journal", "verify")])
+@pytest.mark.parametrize(
+    "words",
+    [("devices",), ("status",), ("alarms",), ("session", "list"), ("journal", "tail"), ("journal", "verify")],
+)
 def test_without_a_fleet_every_command_fails_in_a_sentence(tmp_path: Path, words: tuple[str, ...]) -> None:
     said = types(tmp_path, *words)
     assert said.status == 1
@@ -129,3 +137,12 @@ def test_a_screening_that_nobody_made_is_no_screening(ward: Ward) -> None:
     said = desk(ward, *asks_for("stim-01"))
     assert said.status == 2
     assert "one of the arguments --no-findings --finding is required" in said.err
+
+
+def test_the_fleet_s_own_state_is_told_in_words(ward: Ward) -> None:
+    told = desk(ward, "status")
+    assert told.status == 0
+    lines = told.out.splitlines()
+    assert lines[0].startswith("site north, fleet instance ")
+    assert lines[1] == "broker          connected"
+    assert f"http            http://127.0.0.1:{ward.clinic.http_port}" in lines

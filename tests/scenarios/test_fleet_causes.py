@@ -57,10 +57,11 @@ def test_it_ends_softly_and_the_device_may_be_asked_for_again(cause: Cause, stat
         "> receipt stim-12 1",
     ]
 
-    # No latch: the device is idle, and free for the same client.
+    # No latch: the device is idle, and free for the next client.
     stim.phase, stim.session_id, stim.shown = Phase.IDLE, None, {}
     assert clinic.shows("stim-12") == []
-    assert clinic.asks(request_id="request-2") == ["SessionAuthorised", "> authorisation stim-12", "> granted"]
+    asked = clinic.asks(client="c-4712", request_id="request-2")
+    assert asked == ["SessionAuthorised", "> authorisation stim-12", "> granted"]
 
 
 @pytest.mark.parametrize("cause", LATCHES_AT_THE_DEVICE)
@@ -79,7 +80,7 @@ def test_it_latches_at_the_device_until_a_person_resets_it_there(cause: Cause) -
     ]
 
     # While it is latched, nothing is authorised there.
-    assert clinic.asks(request_id="request-2") == [
+    assert clinic.asks(client="c-4712", request_id="request-2") == [
         "SessionRefused",
         "> refused device_latched, device_not_idle",
     ]

@@ -154,7 +154,7 @@ def test_taken_out_of_service_and_put_back() -> None:
     ]
     stim.settings_version, stim.holds = 2, Holds.of(service=True)
     clinic.says("stim-12", stim.birth())
-    assert clinic.asks()[-1] == "> refused device_held, device_settings"
+    assert clinic.asks()[-1] == "> refused in_service_hold, device_held, device_settings"
     assert clinic.releases(scope=Scope.SERVICE) == ["> refused in_service_hold"]
     clinic.changes_device("stim-12", service_hold=False)
     assert clinic.releases(scope=Scope.SERVICE) == [

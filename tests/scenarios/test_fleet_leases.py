@@ -325,7 +325,7 @@ def test_each_session_is_judged_by_its_own_plan(clinic: Clinic) -> None:
     stim = clinic.stims["stim-12"]
     clinic.says("stim-12", stim.ended(Cause.COMPLETED))
     stim.phase, stim.session_id, stim.shown = Phase.IDLE, None, {}
-    clinic.running(plan=replace(PLAN, setting_ma_max=30.0), request_id="r2")
+    clinic.running(client="c-4712", plan=replace(PLAN, setting_ma_max=30.0), request_id="r2")
     clinic.now_s += 2.0
     assert clinic.shows("stim-12", amplitude_ma=34.0) == [lease(clinic)]
     assert clinic.shows("stim-12", amplitude_ma=34.01) == ["LimitExceeded amplitude_ma", *STOPPED]

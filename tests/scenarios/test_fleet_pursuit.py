@@ -11,7 +11,7 @@ from broker.contract import messages
 from broker.contract.causes import Cause
 from broker.contract.messages import AckStatus, Phase, Scope
 from fleet.core import inputs
-from fleet.core.events import StopFoundLive, StopOrdered, StopPushedAgain, StopUnconfirmed
+from fleet.core.events import AlarmRaised, StopFoundLive, StopOrdered, StopPushedAgain, StopUnconfirmed
 from fleet.core.fold_stops import UNKNOWN_KEPT
 from fleet.core.state import State
 from tests.core.clinic import ONE, TWO, WALL, Clinic
@@ -41,9 +41,10 @@ def test_h12_output_that_is_seen_after_the_stop_opens_a01() -> None:
     clinic.now_s = found_s
     assert "StopUnconfirmed room-4 stim-12" not in clinic.after(1.024)
     decision = clinic.decides(inputs.Tick(found_s + 1.026, clinic.wall_s))
-    (event,) = decision.events
+    event, alarm = decision.events
     assert isinstance(event, StopUnconfirmed)
     assert event.waited_s == pytest.approx(1.026)
+    assert isinstance(alarm, AlarmRaised)
     # Found once; and nobody releases what has output.
     assert clinic.shows("stim-12") == []
     assert clinic.releases() == ["> refused stop_unconfirmed"]

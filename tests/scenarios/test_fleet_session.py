@@ -116,7 +116,10 @@ def test_the_same_request_again_is_the_same_session() -> None:
     clinic.ready()
     clinic.asks()
     assert clinic.asks() == ["> granted"]
-    assert clinic.asks(request_id="another") == ["SessionRefused", "> refused client_in_session, device_in_session"]
+    assert clinic.asks(request_id="another") == [
+        "SessionRefused",
+        "> refused client_in_session, dose_rest, device_in_session",
+    ]
 
 
 def test_a_request_that_had_its_session_gets_no_second_one() -> None:
@@ -130,7 +133,7 @@ def test_a_request_that_had_its_session_gets_no_second_one() -> None:
     decision = clinic.decides(clinic.request())
     assert decision.events == ()
     assert decision.after_commit == (Answer("request-1", Granted(session.session_id)),)
-    assert clinic.asks(request_id="request-2")[0] == "SessionAuthorised"
+    assert clinic.asks(client="c-4712", request_id="request-2")[0] == "SessionAuthorised"
 
 
 def test_an_authorisation_is_sent_again_until_the_device_answers() -> None:

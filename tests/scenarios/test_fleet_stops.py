@@ -10,7 +10,7 @@ from broker.contract.messages import AckStatus, Phase, Scope
 from broker.contract.topics import ALL
 from fleet.core import inputs
 from fleet.core.effects import SendStop
-from fleet.core.events import StopConfirmed, StopPublished, StopReceived, StopUnconfirmed
+from fleet.core.events import AlarmRaised, StopConfirmed, StopPublished, StopReceived, StopUnconfirmed
 from fleet.core.state import LIVE_STATES
 from tests.core.clinic import ONE, TWO, WALL, Clinic
 
@@ -106,8 +106,10 @@ def test_h12_a_stop_is_sent_again_until_zero_is_measured_and_a01_names_room_and_
     clinic.now_s = ordered_s
     assert "StopUnconfirmed room-4 stim-12" not in clinic.after(PULSE_PERIOD_S + 0.999)
     decision = clinic.decides(inputs.Tick(ordered_s + PULSE_PERIOD_S + 1.001, clinic.wall_s))
-    (event,) = decision.events
+    event, alarm = decision.events
     assert isinstance(event, StopUnconfirmed)
+    assert isinstance(alarm, AlarmRaised)
+    assert (alarm.code, alarm.priority, alarm.room, alarm.device) == ("A01", "high", "room-4", "stim-12")
     assert (event.room, event.device, event.cause) == ("room-4", "stim-12", Cause.EMERGENCY_STOP)
     assert event.waited_s == pytest.approx(PULSE_PERIOD_S + 1.001)
     # From now on a person is on the way, and it is told every 5 s.

@@ -117,16 +117,32 @@ class AskDevices(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskAlarms(Strict):
+    """Those that are open, gravest first; `past` adds the newest of those that are over."""
+
+    op: Literal["alarms"]
+    past: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskClient(Strict):
+    """What the dose ledger holds of a client."""
+
+    op: Literal["client_show"]
+    client: ClientToken
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskStatus(Strict):
     op: Literal["status"]
 
 
 # What the core decides, and what is only read.
 Decided = AskSession | AskCancel | AskStop | AskConfirmOff | AskRelease | AskDrain | AskUndrain
-Request = Decided | AskList | AskShow | AskDevices | AskStatus
+Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus
 OPS = (
     "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, undrain, devices, "
-    "status"
+    "alarms, client_show, status"
 )
 
 

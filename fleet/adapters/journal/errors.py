@@ -15,11 +15,21 @@ class JournalCorrupt(JournalError):
     def __init__(self, position: int, text: str) -> None:
         super().__init__(f"journal row {position}: {text}")
         self.position = position
+        self.text = text
 
 
 class UnknownStored(JournalError):
     """A name or version that this program does not know: it is older than what wrote the journal."""
 
+    def __init__(self, position: int, text: str) -> None:
+        super().__init__(f"journal row {position}: {text}")
+        self.position = position
+        self.text = text
+
 
 class Unstorable(JournalError):
     """An event that would not read back as itself: a bug of its maker, so it is not written."""
+
+
+class CopyRefused(JournalError):
+    """A backup or a restore that cannot be made as it was asked for. Nothing was changed; the text says what to do."""

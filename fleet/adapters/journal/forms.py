@@ -13,7 +13,7 @@ from functools import cached_property
 from typing import Any
 
 from pydantic import TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, from_json
+from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from fleet.adapters.journal.errors import JournalCorrupt, UnknownStored, Unstorable
 
@@ -32,6 +32,16 @@ class Form:
     @cached_property
     def adapter(self) -> TypeAdapter[Any]:
         return TypeAdapter(self.type)
+
+
+def grown(event: type[Any], version: int) -> Form:
+    """An old version that differs from the present one in nothing but keys that it lacks and that have defaults."""
+    present = Form(event, event.__name__)
+
+    def upgrade(body: Any) -> Any:
+        return present.adapter.validate_json(to_json(body), strict=True)
+
+    return Form(event, event.__name__, version, upgrade)
 
 
 class Forms:
@@ -82,13 +92,13 @@ class Forms:
         """
         form = self._by_key.get((name, version))
         if form is None:
-            raise UnknownStored(f"journal row {position} is a {name} version {version}, unknown to this program")
+            raise UnknownStored(position, f"is a {name} version {version}, unknown to this program")
         try:
             if form.upgrade is not None:
                 return form.upgrade(from_json(body))
             return form.adapter.validate_json(body, strict=True)
-        except ValueError as error:
-            raise JournalCorrupt(position, f"no {name} version {version} ({type(error).__name__})") from None
+        except (ValueError, TypeError, LookupError) as error:  # an `upgrade` meets what no version ever held
+            raise JournalCorrupt(position, f"holds no {name} version {version} ({type(error).__name__})") from None
 
 
 def dump_exactly(adapter: TypeAdapter[Any], value: object) -> bytes:

@@ -1,8 +1,8 @@
 """State out of the journal: the newest snapshot that holds, and the fold of the rows after it. And the whole proof."""
 
 import hashlib
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property, reduce
 from pathlib import Path
 from typing import Any, Generic, TypeVar
@@ -13,11 +13,15 @@ from pydantic import TypeAdapter, ValidationError
 from fleet.adapters.journal.errors import JournalCorrupt
 from fleet.adapters.journal.forms import Forms, fingerprint
 from fleet.adapters.journal.pieces import InPieces, in_pieces
-from fleet.adapters.journal.rows import SNAPSHOTS, Row, Tip, checked, open_database, rows_after
+from fleet.adapters.journal.rows import SNAPSHOTS, Row, Tip, checked, open_database, rows_after, unreadable
 
 State = TypeVar("State")
 Stored = TypeVar("Stored")  # of a state, what a snapshot holds
 ROWS_A_SIGN = 1_000  # how many rows are folded between two signs of life: a small part of a second
+
+
+def ignored(_position: int) -> None:
+    """For whoever does not want to know how far it is."""
 
 
 @dataclass(frozen=True)
@@ -56,12 +60,16 @@ class Fold(Generic[State, Stored]):
 
 @dataclass(frozen=True, slots=True)
 class Restored(Generic[State]):
-    """What the journal says. `folded`: events since the snapshot; `snapshot`: its position, None if none held."""
+    """What the journal says. `folded`: events since the snapshot; `snapshot`: its position, None if none held.
+
+    `passed_over`: the snapshots that were not used, each with its reason, in words.
+    """
 
     state: State
     tip: Tip
     folded: int
     snapshot: int | None
+    passed_over: tuple[str, ...] = ()
 
 
 def restore(
@@ -72,38 +80,70 @@ def restore(
     A long journal takes minutes without a snapshot: `alive` is called all the while.
 
     Raises:
-        JournalCorrupt: a row after the snapshot is not what was written.
+        JournalCorrupt: a row after the snapshot is not what was written, or the row that it was made of is not there.
         UnknownStored: a newer program wrote a row.
+        JournalUnwritable: the disk refuses.
     """
-    for stored in connection.execute(sa.select(SNAPSHOTS).order_by(SNAPSHOTS.c.position.desc())).all():
-        if stored.shape != fold.shape or hashlib.sha256(stored.body).digest() != stored.checksum:
+    passed_over: list[str] = []
+    for stored in snapshots(connection):
+        if not _is_whole(stored):
+            passed_over.append(f"snapshot {stored.position} is damaged")
+            continue
+        tip = _tip_of(connection, stored)
+        if stored.shape != fold.shape:
+            passed_over.append(f"snapshot {stored.position} is of another version of this program")
             continue
         try:
             state = fold.revive(fold.adapter.validate_json(stored.body, strict=True))
-        except ValidationError:  # the shape's name does not say everything, e.g. a narrower bound: fold instead
+        except ValidationError:  # the shape's name does not say everything, e.g. a narrower bound
+            passed_over.append(f"snapshot {stored.position} holds what this version of the program does not take")
             continue
-        return _folded(connection, fold, state, Tip(stored.position, stored.hash), stored.position, alive)
-    return _folded(connection, fold, fold.initial(), Tip(), None, alive)
+        return _folded(connection, fold, Restored(state, tip, 0, stored.position, tuple(passed_over)), alive)
+    return _folded(connection, fold, Restored(fold.initial(), Tip(), 0, None, tuple(passed_over)), alive)
+
+
+def snapshots(connection: sa.Connection) -> Sequence[Any]:
+    """The stored snapshots, newest first.
+
+    Raises:
+        JournalCorrupt, JournalUnwritable
+    """
+    try:
+        return connection.execute(sa.select(SNAPSHOTS).order_by(SNAPSHOTS.c.position.desc())).all()
+    except sa.exc.DatabaseError as error:
+        raise unreadable(error, 1) from error
+
+
+def _is_whole(stored: Any) -> bool:
+    return isinstance(stored.body, bytes) and hashlib.sha256(stored.body).digest() == stored.checksum
+
+
+def _tip_of(connection: sa.Connection, stored: Any) -> Tip:
+    """The row that a snapshot was made of: without it the journal's end was cut, or is another one.
+
+    Raises:
+        JournalCorrupt
+    """
+    row = next(rows_after(connection, stored.position - 1), None) if stored.position else None
+    if stored.position and (row is None or row.position != stored.position):
+        raise JournalCorrupt(stored.position, "is missing, and there is a snapshot that was made of it")
+    if row is not None and row.hash != stored.hash:
+        raise JournalCorrupt(stored.position, "is not the one that its snapshot was made of")
+    return Tip(stored.position, stored.hash)
 
 
 def _folded(
-    connection: sa.Connection,
-    fold: Fold[State, Stored],
-    state: State,
-    tip: Tip,
-    snapshot: int | None,
-    alive: Callable[[], None],
+    connection: sa.Connection, fold: Fold[State, Stored], begun: Restored[State], alive: Callable[[], None]
 ) -> Restored[State]:
-    start = tip.position
-
     def step(so_far: tuple[State, Tip], row: Row) -> tuple[State, Tip]:
         if row.position % ROWS_A_SIGN == 0:
             alive()
         event = fold.forms.load(row.position, row.name, row.version, row.body)
         return fold.evolve(so_far[0], event), Tip(row.position, row.hash)
 
-    state, tip = reduce(step, checked(rows_after(connection, start), tip), (state, tip))
-    return Restored(state, tip, tip.position - start, snapshot)
+    start = begun.tip
+    state, tip = reduce(step, checked(rows_after(connection, start.position), start), (begun.state, start))
+    return replace(begun, state=state, tip=tip, folded=tip.position - start.position)
 
 
 @dataclass(frozen=True, slots=True)
@@ -114,11 +154,17 @@ class Verified:
     tip_hash: str
 
 
-def verify_journal(path: Path, expected: str | None = None) -> Verified:
+def verify_journal(
+    path: Path, expected: str | None = None, *, forms: Forms | None = None, looked: Callable[[int], None] = ignored
+) -> Verified:
     """Check the whole chain, and that the row with the hash `expected` is in it. A service may be writing meanwhile.
+
+    With `forms` also that this program can read every row. `looked` is told the position, every thousand rows.
 
     Raises:
         JournalCorrupt: names the first bad row.
+        UnknownStored: names the first row that only a newer program can read.
+        JournalUnwritable: the disk refuses.
         FileNotFoundError: there is no journal.
     """
     if not path.exists():
@@ -127,11 +173,16 @@ def verify_journal(path: Path, expected: str | None = None) -> Verified:
     engine = open_database(path, create=False)
     try:
         with engine.connect() as connection:
+            made_of = [stored for stored in snapshots(connection) if _is_whole(stored)]
             for row in checked(rows_after(connection, 0), tip):
+                if forms is not None:
+                    forms.load(row.position, row.name, row.version, row.body)
                 tip = Tip(row.position, row.hash)
                 found = found or row.hash.hex() == expected
-    except sa.exc.DatabaseError as error:
-        raise JournalCorrupt(tip.position + 1, f"the file cannot be read ({error.orig})") from error
+                if row.position % ROWS_A_SIGN == 0:
+                    looked(row.position)
+            for stored in made_of:
+                _tip_of(connection, stored)
     finally:
         engine.dispose()
     if not found:

@@ -6,18 +6,24 @@ whole and on disk through kill -9 and power cuts.
 """
 
 import hashlib
-from collections.abc import Iterable, Iterator
+import os
+import sqlite3
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
 
-from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable
+from fleet.adapters.journal.errors import JournalCorrupt, JournalError, JournalUnwritable
 
 GENESIS = bytes(32)  # the hash before the first row
 FILE_MODE = 0o600
 BUSY_TIMEOUT_S = 1.0  # readers of a WAL never block the writer; this bounds a foreign tool that locks the file
+PAGE_ROWS = 1_000  # read in one transaction: a reader that stays in one keeps the WAL from being reset
+PARTS = ("", "-wal", "-shm", "-journal")  # what SQLite may keep beside the file that has the name
+# SQLITE_ERROR: a database, but without these tables and columns.
+_DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
 _tables = sa.MetaData()
 EVENTS = sa.Table(
@@ -64,6 +70,9 @@ class Row:
         }
 
 
+TYPES: list[type] = [int, str, str, int, bytes, bytes]  # of a row's columns
+
+
 @dataclass(frozen=True, slots=True)
 class Tip:
     """Where the chain ends."""
@@ -103,6 +112,7 @@ def open_database(path: Path, *, create: bool) -> sa.Engine:
 
     Raises:
         JournalUnwritable: the file cannot be opened or made.
+        JournalCorrupt: it is no database, or its write-ahead log is there without it.
     """
     if create:
         try:
@@ -119,17 +129,41 @@ def open_database(path: Path, *, create: bool) -> sa.Engine:
         try:
             _tables.create_all(engine)
         except sa.exc.DBAPIError as error:
-            raise JournalUnwritable(f"the journal cannot be opened: {error.orig}") from error
+            engine.dispose()
+            raise unreadable(error, 1) from error
     return engine
+
+
+def unreadable(error: sa.exc.DBAPIError, position: int) -> JournalError:
+    """What it means that SQLite could not read the row at `position`: damage, or a disk that refuses for now."""
+    code = getattr(error.orig, "sqlite_errorcode", None)
+    # Python's own refusal of a text that is not UTF-8 has no code.
+    if code is None or code & 0xFF in _DAMAGED:
+        return JournalCorrupt(position, f"cannot be read ({error.orig})")
+    return JournalUnwritable(f"the journal cannot be read: {error.orig}")
 
 
 def _keep_private(path: Path) -> None:
     """SQLite gives its WAL and shared memory the mode of the database."""
     if not path.exists():
+        log = path.with_name(f"{path.name}-wal")
+        if log.exists() and log.stat().st_size:  # SQLite would throw away what was committed there
+            raise JournalCorrupt(1, f"{path.name} is missing, and {log.name} is there without it")
         path.touch(FILE_MODE)
-    for part in (path, path.with_name(f"{path.name}-wal"), path.with_name(f"{path.name}-shm")):
+        sync_folder(path.parent)
+    for suffix in PARTS:
+        part = path.with_name(f"{path.name}{suffix}")
         if part.exists():
             part.chmod(FILE_MODE)
+
+
+def sync_folder(folder: Path) -> None:
+    """Have the names in a folder on the disk: a file whose name is lost is lost."""
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _durable(connection: Any, _record: object) -> None:
@@ -142,9 +176,26 @@ def _read_only(connection: Any, _record: object) -> None:
 
 
 def rows_after(connection: sa.Connection, position: int) -> Iterator[Row]:
-    """Every row after `position`, in order, a few at a time."""
-    chosen = sa.select(EVENTS).where(EVENTS.c.position > position).order_by(EVENTS.c.position)
-    for row in connection.execution_options(yield_per=1000).execute(chosen):
-        if [type(value) for value in row] != [int, str, str, int, bytes, bytes]:  # SQLite stores any type anywhere
-            raise JournalCorrupt(row.position, "is not what was written")
-        yield Row(*row)
+    """Every row after `position`, in order, a page at a time.
+
+    Raises:
+        JournalCorrupt: at the first row that cannot be read, or holds what no row holds.
+        JournalUnwritable: the disk refuses.
+    """
+    while page := _page(connection, position):
+        for row in page:
+            if [type(value) for value in row] != TYPES:  # SQLite stores any type anywhere
+                raise JournalCorrupt(row.position, "is not what was written")
+            yield Row(*row)
+        position = page[-1].position
+
+
+def _page(connection: sa.Connection, position: int, rows: int = PAGE_ROWS) -> Sequence[Any]:
+    try:
+        return connection.execute(
+            sa.select(EVENTS).where(EVENTS.c.position > position).order_by(EVENTS.c.position).limit(rows)
+        ).all()
+    except sa.exc.DatabaseError as error:
+        if rows > 1:  # one by one: the first bad row is named, not the page that it is in
+            return _page(connection, position, 1)
+        raise unreadable(error, position + 1) from error

@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from fleet.adapters.journal.errors import JournalUnwritable
+from fleet.adapters.journal.errors import JournalError, JournalUnwritable
 from fleet.adapters.journal.restore import Fold, Restored, restore
 from fleet.adapters.journal.rows import EVENTS, SNAPSHOTS, Row, Tip, next_row, open_database
 
@@ -69,8 +69,9 @@ class Journal(Generic[State, Stored]):
         try:
             with self._engine.connect() as connection:
                 self.restored: Restored[State] = restore(connection, fold, alive)
-        except sa.exc.DBAPIError as error:
-            raise JournalUnwritable(f"the journal cannot be read: {error.orig}") from error
+        except JournalError:
+            self._engine.dispose()
+            raise
         self._tip = self.restored.tip
         self._waiting: list[_Batch] = []
         self._waiting_rows = 0
@@ -87,6 +88,12 @@ class Journal(Generic[State, Stored]):
     def position(self) -> int:
         """Of the last row appended; it may not be durable yet."""
         return self._tip.position
+
+    @property
+    def waiting(self) -> tuple[int, str | None]:
+        """How many rows are not durable yet, and `at` of the oldest of them."""
+        with self._changed:
+            return self._waiting_rows, next((row.at for batch in self._waiting for row in batch.rows), None)
 
     @property
     def refusing(self) -> bool:

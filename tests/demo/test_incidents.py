@@ -1,0 +1,91 @@
+"""What a demo shows: everything, where there are devices and time enough; else it says what did not fit."""
+
+import pytest
+
+from demo.day import Button
+from demo.incidents import LEAD_S, OWN_PROCESS, TARGET_MA, Demo, Kind, a_demo
+from demo.papers import names
+
+SEEDS = range(30)
+AT_DEVICES = set(Kind) - {Kind.CONTRAINDICATION, Kind.EXCESS_DENSITY, Kind.TOO_EARLY}
+
+
+def kinds(demo: Demo) -> set[Kind]:
+    return {incident.kind for incident in demo.incidents}
+
+
+def test_the_same_seed_gives_the_same_demo_and_another_one_another() -> None:
+    assert a_demo(names(12), 60.0, 3) == a_demo(names(12), 60.0, 3)
+    assert a_demo(names(12), 60.0, 3) != a_demo(names(12), 60.0, 4)
+
+
+@pytest.mark.parametrize("seconds", [30.0, 60.0, 75.0])
+def test_twelve_devices_show_everything_once_on_devices_of_their_own(seconds: float) -> None:
+    for seed in SEEDS:
+        demo = a_demo(names(12), seconds, seed)
+        assert sorted(incident.kind for incident in demo.incidents) == sorted(Kind)
+        assert demo.left_out == ()
+        befallen = [incident.device for incident in demo.incidents if incident.kind in AT_DEVICES]
+        assert len(set(befallen)) == len(befallen)
+        assert demo.alone == {incident.device for incident in demo.incidents if incident.kind in OWN_PROCESS}
+        assert len({visit.client for visit in demo.visits}) == len(demo.visits), "each session has a client of its own"
+
+
+def test_where_something_happens_a_session_was_begun_in_time_and_it_comes_to_rest() -> None:
+    for seed in SEEDS:
+        demo = a_demo(names(12), 45.0, seed)
+        for incident in demo.incidents:
+            if incident.kind in AT_DEVICES:
+                first = demo.of(incident.device)[0]
+                assert first.at_s == pytest.approx(max(0.0, incident.at_s - LEAD_S), abs=0.11)
+                assert incident.at_s <= 45.0 - 2.0 - 4.0
+
+
+def test_at_least_six_sessions_overlap_and_every_plan_is_of_five_minutes_and_longer() -> None:
+    for seed in SEEDS:
+        demo = a_demo(names(12), 60.0, seed)
+        firsts = [demo.of(device)[0] for device in names(12)]
+        assert sum(1 for visit in firsts if visit.at_s <= 6.0) >= 6
+        assert min(visit.plan.duration_s for visit in demo.visits) >= 300.0
+        for visit in demo.visits:
+            raises = [step.by_ma for step in visit.steps if step.press is Button.RAISE]
+            assert sum(raises) == TARGET_MA
+
+
+def test_the_client_who_comes_again_is_being_treated_somewhere_else() -> None:
+    for seed in SEEDS:
+        demo = a_demo(names(12), 60.0, seed)
+        (again,) = (incident for incident in demo.incidents if incident.kind is Kind.TOO_EARLY)
+        (first,) = (visit for visit in demo.visits if visit.client == again.client)
+        assert first.device != again.device
+        assert first.at_s + 3.0 < again.at_s
+
+
+def test_five_devices_are_enough_for_everything_an_electrode_lifts_where_a_stop_is_pushed_later() -> None:
+    for seed in SEEDS:
+        demo = a_demo(names(5), 60.0, seed)
+        assert kinds(demo) == set(Kind)
+        lifts, stop = ({i.kind: i for i in demo.incidents}[kind] for kind in (Kind.ELECTRODE_LIFTS, Kind.STOP_PUSHED))
+        assert lifts.device == stop.device
+        assert lifts.at_s + 8.0 <= stop.at_s
+
+
+def test_fewer_devices_show_less_and_say_what_is_left_out() -> None:
+    demo = a_demo(names(1), 60.0, 0)
+    assert kinds(demo) == {Kind.CONTRAINDICATION, Kind.EXCESS_DENSITY, Kind.ELECTRODE_LIFTS, Kind.STOP_PUSHED}
+    assert demo.alone == frozenset()
+    assert demo.left_out == (
+        "Not in this demo: a link that is cut; that takes one more device (--devices).",
+        "Not in this demo: an agent that is killed; that takes one more device (--devices).",
+        "Not in this demo: an output above its limit; that takes one more device (--devices).",
+        "Not in this demo: an output that sticks; that takes one more device (--devices).",
+        "Not in this demo: a client who comes again too early; that takes two devices (--devices).",
+    )
+
+
+def test_a_short_demo_shows_less_and_says_how_long_it_would_take() -> None:
+    demo = a_demo(names(12), 16.0, 0)
+    assert kinds(demo) & AT_DEVICES == {Kind.OUTPUT_STUCK}
+    assert "Not in this demo: a link that is cut; that takes 24 s (--for)." in demo.left_out
+    assert "Not in this demo: a pushed stop; that takes 19 s (--for)." in demo.left_out
+    assert len(demo.left_out) == 5
