@@ -3,6 +3,7 @@
 from dataclasses import replace
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -252,11 +253,12 @@ class DoseMachine(RuleBasedStateMachine):
         agrees_with_the_journal(self.clinic.journal)
 
 
+@pytest.mark.timeout(600)  # seconds, but for a failure, which Hypothesis makes smaller for some minutes
 def test_h06_the_ledger_agrees_with_brute_force_whatever_happens() -> None:
     run_state_machine_as_test(
         DoseMachine,
         settings=settings(
-            max_examples=200,
+            max_examples=120,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,

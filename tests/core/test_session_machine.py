@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import pytest
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
 from hypothesis.stateful import (
@@ -311,11 +312,12 @@ class SessionMachine(RuleBasedStateMachine):
             assert session.paused_s == self.spent_s.get((session_id, S.PAUSED), 0.0)
 
 
+@pytest.mark.timeout(600)  # seconds, but for a failure, which Hypothesis makes smaller for some minutes
 def test_h05_every_session_keeps_to_the_table_and_to_its_time() -> None:
     run_state_machine_as_test(
         SessionMachine,
         settings=settings(
-            max_examples=500,
+            max_examples=250,
             stateful_step_count=40,
             deadline=None,
             derandomize=True,
