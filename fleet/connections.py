@@ -73,8 +73,7 @@ class Connections:
         finally:
             self.up.clear()
             self.downlink.detach()
-            for connection in opened:
-                await connection.close()
+            await asyncio.gather(*(connection.close() for connection in opened))
 
     async def _open_intake(self) -> Connection:
         connection = await Connection.open(
@@ -107,6 +106,8 @@ class Connections:
             for connection in (intake, safety):
                 if connection.lost in done:
                     _end(connection)
+        for connection in (intake, safety):
+            connection.abort()  # a farewell to nobody would cost a second of every session's lease
         raise _Lost(f"{MISSES_MAX} echoes in a row did not come back", by_broker=False)
 
     async def _tell_whoever_took_it(self, safety: Connection, topic: str) -> None:

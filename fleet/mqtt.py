@@ -71,6 +71,7 @@ class Connection:
         self._subscribed: asyncio.Future[Sequence[int]] | None = None
         self._unwritten: list[bytes] = []
         self._unwritten_bytes = 0
+        self._aborted = False
         self._client = gmqtt.Client(identity, receive_maximum=unacknowledged_max)
         self._client.set_config({"reconnect_retries": NEVER_RECONNECT})
         self._client.on_disconnect = self._on_disconnect
@@ -176,8 +177,14 @@ class Connection:
         """How many QoS 1 messages the broker takes unacknowledged; gmqtt itself uses one fewer."""
         return int(self._packet_ids._max) - 1
 
+    def abort(self) -> None:
+        """End at once: nobody is there to say goodbye to."""
+        self._abort()
+
     async def close(self) -> None:
         """Say goodbye if it still can be said, and end."""
+        if self._aborted:
+            return
         self._write_out()
         if not self.lost.done():
             self.lost.set_result(None)
@@ -213,8 +220,13 @@ class Connection:
     def _on_puback(self, _first: int, body: bytes) -> None:
         packet_id = int.from_bytes(body[:2], "big")
         self._packet_ids.free_id(packet_id)
-        if self._acknowledged is not None:
+        if self._acknowledged is None:
+            return
+        try:
             self._acknowledged(packet_id, body[2] if len(body) > 2 else 0)
+        except Exception as error:  # noqa: BLE001 # as above: gmqtt would go on, and a stop's report be lost
+            if not self.lost.done():
+                self.lost.set_exception(error)
 
     def _write(self, frame: bytes) -> None:
         if not self._unwritten:
@@ -246,6 +258,7 @@ class Connection:
         connected.setsockopt(socket.IPPROTO_TCP, TCP_THIN_LINEAR_TIMEOUTS, 1)
 
     def _abort(self) -> None:
+        self._aborted = True
         if not self.lost.done():
             self.lost.set_result(None)
         if self._client._connection is not None:

@@ -37,6 +37,7 @@ from fleet.adapters.journal.writer import Journal
 from fleet.adapters.lock import one_instance
 from fleet.connections import Connections
 from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
+from fleet.core.registry import Registry as CoreRegistry
 from fleet.desk import Desk
 from fleet.figures import Parts
 from fleet.inbox import Inbox
@@ -117,8 +118,7 @@ def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
     try:
         stamps = _stamps(settings.site_dir)  # before it is read: what changes meanwhile is found
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        registry = load_registry(settings.site_dir)
-        keyring = Keyring(_links(settings.site_dir, registry))
+        site = _read_site(settings)
     except (BadRegistry, OSError, ValueError) as bad:
         log.error("the site cannot be used: %s", bad)
         return EXIT_REFUSED
@@ -127,7 +127,26 @@ def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
         lambda: log.warning("another fleet instance runs here: waiting"),
         lambda: alive(Life.STARTS),
     ):
-        return asyncio.run(_Service(settings, registry, keyring, stamps, alive).run())
+        return asyncio.run(_Service(settings, site, stamps, alive).run())
+
+
+@dataclass(frozen=True, slots=True)
+class _Site:
+    """What is read of the site's folder: its list, its keys, and the list as the core wants it."""
+
+    registry: Registry
+    links: Links
+    adopted: CoreRegistry
+
+
+def _read_site(settings: Settings) -> _Site:
+    """All of it, or nothing: what cannot be used must be found before anything is changed.
+
+    Raises:
+        BadRegistry, OSError, ValueError: it cannot be used.
+    """
+    registry = load_registry(settings.site_dir)
+    return _Site(registry, _links(settings.site_dir, registry), core_registry(registry, settings.lease_ttl_ms))
 
 
 @dataclass(slots=True)
@@ -158,12 +177,9 @@ class _Ended(Exception):
 class _Service:
     """The parts of one running service."""
 
-    def __init__(
-        self, settings: Settings, registry: Registry, keyring: Keyring, stamps: "_Stamps", alive: Alive
-    ) -> None:
+    def __init__(self, settings: Settings, site: _Site, stamps: "_Stamps", alive: Alive) -> None:
         self._settings = settings
-        self._registry = registry
-        self._keyring = keyring
+        self._site = site
         self._stamps = stamps
         self._alive = alive
         self._surface: Surface
@@ -204,9 +220,9 @@ class _Service:
         return status
 
     async def _serve(self, journal: FleetJournal) -> None:
-        settings, registry = self._settings, self._registry
+        settings, registry = self._settings, self._site.registry
         inbox = Inbox(settings.inbox_items_max)
-        keyring = self._keyring
+        keyring = Keyring(self._site.links)
         clocks: dict[str, Any] = {"boottime": boottime_s, "walltime": walltime_s}
         downlink = Downlink(
             registry.site, keyring, _Reports(inbox), boottime=boottime_s, items_max=settings.outbox_items_max
@@ -216,7 +232,7 @@ class _Service:
         tally = Tally(state)
         owner = Owner(journal, inbox, downlink, answered=desk.answered, turned=tally.turned, **clocks)
         owner.turn(TookOver(host_boot(), boottime_s(), walltime_s()))
-        self._adopt(owner, registry)
+        self._adopt(owner, self._site)
         echo = Echo(secrets.token_hex(8), lambda: owner.state.fleet_n)
         intake = Intake(registry.site, keyring, inbox, heard_echo=echo.heard, **clocks)
         connections = Connections(
@@ -243,36 +259,37 @@ class _Service:
     def _endpoint(self, identity: str) -> Endpoint:
         settings, services = self._settings, self._settings.site_dir / SERVICES_FOLDER
         return Endpoint(
-            settings.broker_host or self._registry.broker_host,
-            settings.broker_port or self._registry.broker_port,
+            settings.broker_host or self._site.registry.broker_host,
+            settings.broker_port or self._site.registry.broker_port,
             identity,
             settings.site_dir / "ca.crt",
             services / f"{identity}.crt",
             services / f"{identity}.key",
         )
 
-    def _adopt(self, owner: Owner, registry: Registry) -> None:
-        owner.turn(RegistryChanged(core_registry(registry, self._settings.lease_ttl_ms), boottime_s(), walltime_s()))
+    def _adopt(self, owner: Owner, site: _Site) -> None:
+        owner.turn(RegistryChanged(site.adopted, boottime_s(), walltime_s()))
 
     async def _watch_registry(self, owner: Owner, keyring: Keyring) -> None:
-        """Adopt registry and keys whenever one of their files is another. What cannot be used changes nothing."""
-        site_dir = self._settings.site_dir
+        """Adopt registry and keys whenever one of their files is another. What cannot be used changes nothing.
+
+        They are read beside the loop: 1,000 devices' keys take a tenth of a second to derive.
+        """
         known, failed = self._stamps, None
         while True:
             await asyncio.sleep(REGISTRY_LOOK_S)
             try:
-                stamps = _stamps(site_dir)
+                stamps = _stamps(self._settings.site_dir)
                 if stamps == known:
                     continue
-                registry = load_registry(site_dir)
-                links = _links(site_dir, registry)
+                site = await asyncio.to_thread(_read_site, self._settings)
             except (BadRegistry, OSError, ValueError) as error:  # tried again until it succeeds, told once
                 if str(error) != failed:
                     failed = str(error)
                     log.error("the registry stays as it was: %s", error)
                 continue
-            keyring.exchange(links)
-            self._adopt(owner, registry)
+            keyring.exchange(site.links)
+            self._adopt(owner, site)
             known, failed = stamps, None
 
     async def _take_snapshots(self, owner: Owner) -> None:
@@ -330,7 +347,7 @@ class _Service:
         return {
             "pid": os.getpid(),
             "fleet_n": owner.state.fleet_n,
-            "site": self._registry.site,
+            "site": self._site.registry.site,
             "connected": self._up.is_set(),
             "journal_position": journal.position,
             "journal_refusing": journal.refusing,

@@ -166,9 +166,12 @@ def _device_id(where: str, value: Any) -> str:
 
 def _day(where: str, value: Any) -> date:
     try:
-        return date.fromisoformat(_string(r"\d{4}-\d\d-\d\d", where, value))
+        day = date.fromisoformat(_string(r"\d{4}-\d\d-\d\d", where, value))
     except ValueError as error:
         raise _Wrong(f"{where} is {value!r}, which is no day like 2027-01-31") from error
+    if not 2000 <= day.year <= 2999:  # the day after 9999-12-31 is none, and would end whoever reckons with it
+        raise _Wrong(f"{where} is {value!r}, which is not from 2000 to 2999")
+    return day
 
 
 def _time_zone(where: str, value: Any) -> str:

@@ -162,7 +162,8 @@ def _newest(turn: Turn, device: Device, sample: Telemetry) -> None:
         sessions.unpermitted(turn, device, sample)
     if device.releases:
         releases.remind(turn, device)
-    if device.settings is not None and device.settings.version != sample.settings_version:
+    # None: its birth came before it was on the list, and was not believed. Its settings bring about another.
+    if device.settings is None or device.settings.version != sample.settings_version:
         configuration.agree(turn, name, sample.settings_version)
 
 

@@ -69,10 +69,9 @@ class Dose(Strict):
         return self.on_time_s >= COUNTS_FROM_S
 
     def told(self, on_time_s: float, gaps: int) -> "Dose":
-        """With a record of the device's. The first whole one stands; until then the longest."""
-        if self.whole or (gaps and on_time_s <= self.on_time_s):
-            return replace(self, settled=True)
-        return replace(self, settled=True, on_time_s=on_time_s, whole=not gaps)
+        """With a record of the device's: of several the longest, so that no later word makes less of it."""
+        longest_s = max(self.on_time_s, on_time_s)
+        return replace(self, settled=True, on_time_s=longest_s, whole=self.whole or not gaps)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -215,7 +215,8 @@ def _after(causes: tuple[Cause, ...], said: messages.Event) -> tuple[Cause, ...]
 
 def confirmed(durable: Durable, event: e.StopConfirmed | e.ZeroConfirmed) -> None:
     """Zero, measured or seen by a person: nothing flows any more, whatever was at fault."""
-    _change(durable, event.device, unzeroed_s=None, stuck_s=None)
+    if event.device in durable.signs:  # a name that nobody registered leaves nothing behind
+        _change(durable, event.device, unzeroed_s=None, stuck_s=None)
 
 
 # --- what lasts for a moment ------------------------------------------------------------------------------------------

@@ -106,7 +106,12 @@ def _reported(durable: Durable, event: e.DeviceReported) -> None:
         return
     client, dose = _find(durable, said.session_id) or _given_back(durable, said.session_id, said.detail)
     if dose is not None and dose.device == event.device:
-        _put(durable, client, dose.told(said.detail.on_time_s, said.detail.gaps))
+        _put(durable, client, dose.told(said.detail.on_time_s, said.detail.gaps + _contradicted(said.detail)))
+
+
+def _contradicted(numbers: messages.SessionEnded) -> bool:
+    """Charge, and no time in which it flowed: no whole record, and no word against the fleet's own time."""
+    return numbers.on_time_s == 0.0 and numbers.charge_uc > 0.0
 
 
 def _given_back(durable: Durable, session_id: str, numbers: messages.SessionEnded) -> tuple[str, Dose | None]:

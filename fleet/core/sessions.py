@@ -165,8 +165,8 @@ def first_sent(turn: Turn, session: Session) -> None:
 def unpermitted(turn: Turn, device: Device, sample: Telemetry) -> None:
     """A newest sample that speaks for no live session of this fleet's.
 
-    A withdrawn session that is still waiting at the device is withdrawn again. A device that is live, or has current,
-    without a session that this fleet leads on that boot (A02) is stopped when it lasts.
+    A withdrawn session that is still waiting at the device, at measured zero, is withdrawn again. A device that is
+    live, or has current, without a session that this fleet leads on that boot (A02) is stopped when it lasts.
     """
     name = device.device
     session = turn.state.session_on(device)
@@ -175,7 +175,9 @@ def unpermitted(turn: Turn, device: Device, sample: Telemetry) -> None:
         if sample.session_id == session.session_id and turn.due(f"cancel/{name}", COMMAND_REPEAT_S):
             command_id = derived_id(f"cancel/{session.session_id}/{sample.seq}")
             turn.at_once(SendCancel(name, messages.Cancel(sample.boot_n, command_id, session.session_id)))
-        return
+        if sample.amplitude_ma is not None and sample.amplitude_ma < ZERO_MA:
+            turn.state.fleeting.unpermitted_s.pop(name, None)
+            return
     if sample.phase not in LIVE_PHASES and (sample.amplitude_ma is None or sample.amplitude_ma < ZERO_MA):
         turn.state.fleeting.unpermitted_s.pop(name, None)
         return
@@ -357,7 +359,9 @@ def _give_up_struck_off(turn: Turn, session: Session) -> None:
 def confirm_off(turn: Turn, heard: ConfirmOff) -> None:
     """What a person at a silent device says ends its stops and its lost session. One that speaks says it itself."""
     seen = turn.state.newest(heard.device)
-    if seen is not None and turn.now_s - seen.received_s < SILENT_AFTER_S:
+    # A fleet that has just taken over cannot know yet that nobody speaks.
+    heard_s = turn.state.durable.took_over_s if seen is None else seen.received_s
+    if turn.now_s - heard_s < SILENT_AFTER_S:
         _refuse(turn, heard.request_id, Rule.DEVICE_SPEAKS)
         return
     session = turn.state.session_on(turn.state.device(heard.device))

@@ -188,6 +188,7 @@ async def test_a_half_open_link_is_made_anew_after_two_missed_echoes(clinic: Cli
             await asyncio.wait_for(instance.up.wait(), 5)
             assert proxy.made == 4  # both, twice
             assert PERIOD_S < noticed_s < 4 * PERIOD_S
+            assert time.monotonic() - cut_s < 2.9, "a lease of 4 s, less a second of sampling, bridges it"
 
 
 async def test_the_older_instance_ends_and_the_younger_stays(clinic: Clinic) -> None:

@@ -224,6 +224,17 @@ async def test_what_one_turn_says_goes_out_together_and_in_order_and_a_stop_take
     await device.close()
 
 
+async def test_what_hearing_an_acknowledgement_raises_ends_the_connection(clinic: Clinic) -> None:
+    def broken(_packet_id: int, _reason: int) -> None:
+        raise ZeroDivisionError
+
+    safety = await Connection.open(clinic.endpoint(FLEET_SAFETY), acknowledged=broken)
+    safety.publish(STOP, b"x", qos=1)
+    with pytest.raises(ZeroDivisionError):
+        await asyncio.wait_for(asyncio.shield(safety.lost), 5)
+    await safety.close()
+
+
 async def test_session_taken_over_is_heard_from_a_broker_that_says_so(clinic: Clinic) -> None:
     async def take_over(writer: asyncio.StreamWriter) -> None:
         writer.write(CONNACK + TAKEN_OVER)

@@ -161,6 +161,8 @@ def test_active_are_those_that_are_not_struck_off() -> None:
         (("dose_rules", "nmes", "sessions_per_7_days_max"), 4, "is 4, looser than the domain's 3"),
         (("operators", 0, "instructed_until"), [], "instructed_until is no object"),
         (("operators", 0, "instructed_until", "generic"), "soon", "instructed_until.generic"),
+        (("operators", 0, "instructed_until", "generic"), "9999-12-31", "which is not from 2000 to 2999"),
+        (("operators", 0, "instructed_until", "generic"), "1999-12-31", "which is not from 2000 to 2999"),
         (("operators", 0, "id"), "Ana", r"operators\[0\].id"),
     ],
 )

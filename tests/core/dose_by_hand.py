@@ -102,10 +102,9 @@ class _Story:
         """What it comes to; nothing where it was given back."""
         if self.is_given_back:
             return []
-        whole = [on_time_s for on_time_s, gaps in self.reports if gaps == 0]
-        longest_s = max((on_time_s for on_time_s, _ in self.reports), default=0.0)
-        known_s = whole[0] if whole else longest_s
-        at_most_s = known_s if whole else max(self.ran_s + 11.0, longest_s) if self.is_timed else float("inf")
+        is_whole = any(gaps == 0 for _, gaps in self.reports)
+        known_s = max((on_time_s for on_time_s, _ in self.reports), default=0.0)
+        at_most_s = known_s if is_whole else max(self.ran_s + 11.0, known_s) if self.is_timed else float("inf")
         counts = not self.is_settled or at_most_s >= 60.0
         day = self.started or day_of(self.authorised, self.zone)
         return [Had(self.authorised.authorisation.plan.modality.value, day, counts, known_s >= 60.0)]

@@ -99,11 +99,13 @@ class Practice(Clinic):
         elapsed_s: float | None = None,
         cause: Cause = Cause.COMPLETED,
         name: str = "stim-12",
+        charge_uc: float | None = None,
     ) -> list[str]:
         """The device reports the end of a session."""
         elapsed_s = min(on_time_s * 3, 1200.0) if elapsed_s is None else elapsed_s
+        charge_uc = (9e4 if on_time_s else 0.0) if charge_uc is None else charge_uc
         numbers = messages.SessionEnded(
-            elapsed_s=elapsed_s, on_time_s=on_time_s, peak_ma=31.0, charge_uc=9e4, gaps=gaps
+            elapsed_s=elapsed_s, on_time_s=on_time_s, peak_ma=31.0, charge_uc=charge_uc, gaps=gaps
         )
         return self.says(name, self.stims[name].event(EventKind.SESSION_ENDED, cause, numbers, session_id))
 

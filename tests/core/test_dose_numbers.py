@@ -65,9 +65,9 @@ def test_a_report_after_a_person_s_word_corrects_it_once(on_time_s: float, stand
         "> receipt stim-12 1",
     ]
     assert clinic.standing() == [standing]
-    # The same under another number: it stands as it was first told.
+    # A second word changes the session no more; the dose is the longest that was told.
     assert clinic.ran(session_id, 500.0) == ["DeviceReported session_ended", "> receipt stim-12 2"]
-    assert clinic.standing() == [standing]
+    assert clinic.standing() == ["counts"]
     assert clinic.session_on().ended is not None
     assert clinic.session_on().ended.on_time_s == on_time_s  # type: ignore[union-attr] # asserted above
 
@@ -162,14 +162,14 @@ def test_a_record_with_gaps_says_no_less_than_it_says(on_time_s: float, own_s: f
     assert clinic.standing() == [standing]
 
 
-def test_the_first_whole_record_stands_and_until_then_the_longest() -> None:
+def test_the_longest_record_stands() -> None:
     clinic = Practice()
     session_id = running_for(clinic, 20.0)
     on_times_s = []
     for on_time_s, gaps in ((10.0, 1), (15.0, 3), (12.0, 1), (11.0, 0), (99.0, 0), (99.0, 1)):
         clinic.ran(session_id, on_time_s, gaps)
         on_times_s.append(clinic.held()[0].on_time_s)
-    assert on_times_s == [10.0, 15.0, 15.0, 11.0, 11.0, 11.0]
+    assert on_times_s == [10.0, 15.0, 15.0, 15.0, 99.0, 99.0]
 
 
 # --- the fleet's own time -------------------------------------------------------------------------------------------
@@ -243,8 +243,10 @@ def test_a_session_that_was_given_back_and_had_current_after_all_counts() -> Non
     assert clinic.standing() == []
     clinic.ran(session.session_id, 59.0)
     assert clinic.standing() == ["no"]
-    clinic.ran(session.session_id, 400.0)  # the first whole record stands
-    assert clinic.standing() == ["no"]
+    clinic.ran(session.session_id, 400.0)  # of several records the longest
+    assert clinic.standing() == ["counts"]
+    clinic.ran(session.session_id, 5.0)
+    assert clinic.standing() == ["counts"]
     other = Practice()
     other.asked()
     session = other.session_on()
@@ -252,6 +254,27 @@ def test_a_session_that_was_given_back_and_had_current_after_all_counts() -> Non
     other.ran(session.session_id, 60.0)
     assert other.standing() == ["counts"]
     assert other.state.durable.sessions[session.session_id].state is SessionState.EXPIRED
+
+
+def test_no_later_word_of_a_device_makes_less_of_a_dose() -> None:
+    """One agent with a fault must not give a client another session the same day."""
+    clinic = Practice()
+    session_id = running_for(clinic, 600.0)
+    clinic.ran(session_id, 200.0, gaps=1)
+    assert clinic.standing() == ["counts"]
+    clinic.ran(session_id, 5.0)
+    assert clinic.standing() == ["counts"]
+
+
+def test_a_record_with_charge_and_no_time_says_nothing_against_the_fleet_s_own_time() -> None:
+    clinic = Practice()
+    session_id = running_for(clinic, 600.0)
+    clinic.ran(session_id, 0.0, charge_uc=9e4)
+    assert clinic.standing() == ["counts"]
+    honest = Practice()
+    session_id = running_for(honest, 600.0)
+    honest.ran(session_id, 0.0)  # nobody ever raised it
+    assert honest.standing() == ["no"]
 
 
 def test_reports_that_are_about_nothing_change_nothing() -> None:

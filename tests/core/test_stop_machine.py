@@ -44,6 +44,7 @@ class StopMachine(RuleBasedStateMachine):
         self.withheld: set[str] = set()
         self.samples: list[tuple[str, Telemetry]] = []
         self.heard_s: dict[str, float] = {}  # by this instance of the fleet
+        self.took_over_s = 0.0
         self.last_sent_s: dict[tuple[str, str], float] = {}
         self.visits = 0
 
@@ -51,6 +52,7 @@ class StopMachine(RuleBasedStateMachine):
     def opens(self) -> None:
         self.clinic.ready(*NAMES)
         self.heard_s = dict.fromkeys(NAMES, self.clinic.now_s)
+        self.took_over_s = self.clinic.now_s
 
     # --- hearing ------------------------------------------------------------------------------------------------------
 
@@ -116,7 +118,8 @@ class StopMachine(RuleBasedStateMachine):
 
     @rule(name=names)
     def sees_that_it_is_off(self, name: str) -> None:
-        speaks = name in self.heard_s and self.clinic.now_s - self.heard_s[name] < SILENT_S
+        # Whoever has led for less than that cannot know that nobody speaks.
+        speaks = self.clinic.now_s - self.heard_s.get(name, self.took_over_s) < SILENT_S
         at = {"now_s": self.clinic.now_s, "wall_s": self.clinic.wall_s}
         self.heard(inputs.ConfirmOff(request_id="off", device=name, issued_by="ada", **at))
         if not speaks:
@@ -257,6 +260,7 @@ class StopMachine(RuleBasedStateMachine):
         self.clinic.state = State(durable=self.clinic.state.durable)
         self.heard(inputs.TookOver("host-boot-1", self.clinic.now_s, self.clinic.wall_s))
         self.heard_s.clear()
+        self.took_over_s = self.clinic.now_s
         self.agrees()
 
     # --- what always holds ------------------------------------------------------------------------------------------

@@ -1,5 +1,7 @@
 """A session is withdrawn before it starts; and what happens where it has started already."""
 
+import pytest
+
 from broker.contract import messages
 from broker.contract.causes import Cause
 from broker.contract.messages import AckStatus, CommandRefusal, Phase
@@ -19,6 +21,24 @@ def test_a_therapist_withdraws_a_session_before_it_starts() -> None:
         "DeviceReported session_ended",
         "SessionEnded cancelled cancelled",
         "> receipt stim-12 1",
+    ]
+
+
+@pytest.mark.parametrize("amplitude_ma", [100.0, None])
+def test_h01_a_withdrawn_session_under_current_is_stopped(amplitude_ma: float | None) -> None:
+    """It says that it is only armed: what counts is what is measured, and what is not measured is not zero."""
+    clinic = Clinic()
+    clinic.armed()
+    clinic.cancels()
+    clinic.shows("stim-12", amplitude_ma=0.0)
+    clinic.now_s += 1.0
+    clinic.shows("stim-12", amplitude_ma=amplitude_ma)
+    clinic.now_s += 2.0
+    assert clinic.shows("stim-12", amplitude_ma=amplitude_ma) == [
+        "OutputUnpermitted",
+        "StopOrdered stim-12 rule_stop",
+        "! cancel stim-12",
+        "! stop stim-12 rule_stop hold",
     ]
 
 

@@ -169,3 +169,14 @@ def test_out_of_service_is_told_by_the_clinic_s_list_before_the_device_knows(cli
     clinic.changes_device("stim-7", service_hold=True)
     refused = clinic.asks(device="stim-7", room="room-1", client="c-4713", request_id="request-3")
     assert refused[-1] == "> refused in_service_hold, device_settings"
+
+
+def test_a_device_whose_birth_came_before_it_was_on_the_list_gets_its_settings_by_its_sample() -> None:
+    """Put on the list and switched on within half a second: the fleet has not believed its birth, and gets no other."""
+    clinic = Clinic()
+    stim = clinic.stims["stim-12"]
+    assert "> settings stim-12 1" in clinic.shows("stim-12")
+    stim.settings_version = 1
+    assert clinic.says("stim-12", stim.birth()) == ["DeviceBorn"]  # the settings bring about another birth
+    clinic.shows("stim-12")
+    assert clinic.asks()[0] == "SessionAuthorised"

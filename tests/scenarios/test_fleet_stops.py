@@ -349,6 +349,17 @@ def off(clinic: Clinic, device: str = "stim-12") -> list[str]:
     )
 
 
+def test_a_fleet_that_has_just_taken_over_does_not_know_yet_that_nobody_speaks() -> None:
+    clinic = Clinic()
+    clinic.running()
+    clinic.pushes_stop(None)
+    clinic.sent(clinic.open_stop(), ONE)
+    clinic.restarts()
+    assert off(clinic) == ["> refused device_speaks"]
+    clinic.now_s += 12.0
+    assert off(clinic)[-1] == "> ordered"
+
+
 def test_h22_a_person_at_the_wall_ends_what_cannot_be_measured_any_more() -> None:
     clinic = Clinic()
     clinic.running()
