@@ -308,15 +308,18 @@ def _planned_s(session: Session) -> float:
 
 def _length_limits(turn: Turn, session: Session) -> tuple[float, float]:
     """How long the session, and one pause of it, may last, in seconds."""
-    limits, session_s_max = session.authorisation.limits, _planned_s(session)
+    session_s_max, pause_s_max = _planned_s(session), session.authorisation.limits.pause_s_max.value
     device = turn.state.device(session.device)
     if device.settings is None or turn.now_s - device.settings_since_s < SETTINGS_AFTER_S:
-        return session_s_max, limits.pause_s_max.value
-    tighter = device.settings.limits
+        return session_s_max, pause_s_max
+    tighter = [device.settings.limits]
     known = turn.state.fleeting.bounds.get(session.device)
     if known is not None and known.session_id == session.session_id:  # the device keeps the strictest that it had
-        tighter = tighter.tightened(known.limits)
-    return min(session_s_max, tighter.session_s_max.value), min(limits.pause_s_max.value, tighter.pause_s_max.value)
+        tighter.append(known.limits)
+    for limits in tighter:
+        session_s_max = min(session_s_max, limits.session_s_max.value)
+        pause_s_max = min(pause_s_max, limits.pause_s_max.value)
+    return session_s_max, pause_s_max
 
 
 def pass_time(turn: Turn) -> None:

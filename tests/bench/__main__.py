@@ -6,6 +6,7 @@ status is 1 where a figure misses its target.
 
 import argparse
 import json
+import signal
 import sys
 import tempfile
 import time
@@ -33,6 +34,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Measure one thing. 1: a figure misses its target."""
     arguments = vars(_parser().parse_args(argv))
     kind, report, folder = arguments.pop("kind"), arguments.pop("report"), arguments.pop("folder")
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the broker and the fleet end with us, however asked
     _, options, measure = KINDS[kind]
     asked = options(**arguments)
     with tempfile.TemporaryDirectory(prefix="stimfleet-bench-", dir=folder) as own:
