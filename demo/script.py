@@ -30,8 +30,6 @@ def day_from(path: Path) -> Day:
         return _adapter.validate_json(path.read_bytes(), strict=True)
     except OSError as error:
         raise BadScript(f"The script {path} cannot be read: {error.strerror}.") from error
-    except RecursionError:
-        raise BadScript(f"The script {path} is nested too deeply.") from None
     except ValidationError as refused:
         first = refused.errors(include_url=False)[0]
     place = "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in first["loc"]).removeprefix(".")
