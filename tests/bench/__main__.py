@@ -32,20 +32,43 @@ KINDS: dict[str, tuple[str, type[Any], Measure]] = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Measure one thing. 1: a figure misses its target."""
-    arguments = vars(_parser().parse_args(argv))
+    parser = _parser()
+    arguments = vars(parser.parse_args(argv))
+    wrong = _wrong(arguments)
+    if wrong is not None:
+        parser.error(wrong)
     kind, report, folder = arguments.pop("kind"), arguments.pop("report"), arguments.pop("folder")
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # the broker and the fleet end with us, however asked
     _, options, measure = KINDS[kind]
     asked = options(**arguments)
-    with tempfile.TemporaryDirectory(prefix="stimfleet-bench-", dir=folder) as own:
-        found = {"kind": kind, "asked": asdict(asked), "machine": machine.facts(Path(own))}
-        found |= measure(Path(own), asked, _teller())
+    before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # broker and fleet end with us, however asked
+    try:
+        found = _found(kind, asked, measure, folder)
+    finally:
+        signal.signal(signal.SIGTERM, before)
     text = json.dumps(found, indent=2) + "\n"
     if report is None:
         sys.stdout.write(text)
     else:
         report.write_text(text)
     return 0 if all(figure["holds"] for figure in found["figures"]) else 1
+
+
+def _found(kind: str, asked: Any, measure: Measure, folder: Path | None) -> dict[str, Any]:
+    with tempfile.TemporaryDirectory(prefix="stimfleet-bench-", dir=folder) as own:
+        found = {"kind": kind, "asked": asdict(asked), "machine": machine.facts(Path(own))}
+        return found | measure(Path(own), asked, _teller())
+
+
+def _wrong(arguments: dict[str, Any]) -> str | None:
+    """What cannot be measured, as a sentence."""
+    for name in ("devices", "seconds", "rate", "session", "every", "rounds"):
+        if arguments.get(name, 1) <= 0:
+            return f"--{name} must be above 0, not {arguments[name]:g}."
+    if arguments.get("violations", 0) > arguments.get("devices", 0):
+        return (
+            f"--violations {arguments['violations']}: only {arguments['devices']} devices can break a limit, once each."
+        )
+    return None
 
 
 def _parser() -> argparse.ArgumentParser:

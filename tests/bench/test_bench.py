@@ -63,7 +63,7 @@ def test_an_idle_fleet_is_weighed(tmp_path: Path) -> None:
 
 
 def test_a_short_soak_goes_through_whole_sessions(tmp_path: Path) -> None:
-    asked = ["soak", "--devices=4", "--seconds=12", "--session=3", "--violating=0.5", "--every=1"]
+    asked = ["soak", "--devices=4", "--seconds=9", "--session=2", "--violating=0.5", "--every=1"]
     found = measured(tmp_path, *asked)
     assert found["samples_judged"]["holds"]
     assert found["leases_heard"]["holds"]
@@ -135,6 +135,22 @@ def test_a_figure_that_misses_its_target_is_no_success(tmp_path: Path, monkeypat
     assert main(["idle", "--devices=1", "--seconds=1", "--settle=0.1", f"--report={report}"]) == 1
     (missed,) = [figure for figure in json.loads(report.read_text())["figures"] if figure["name"] == "pss_mb"]
     assert (missed["at_most"], missed["holds"]) == (1.0, False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "words"),
+    [
+        (["load", "--devices=3", "--violations=4"], "only 3 devices can break a limit"),
+        (["soak", "--rate=0"], "--rate must be above 0"),
+        (["idle", "--seconds=-1"], "--seconds must be above 0"),
+        (["ride"], "invalid choice"),
+    ],
+)
+def test_what_cannot_be_measured_is_said(arguments: list[str], words: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert ended.value.code == 2
+    assert words in capsys.readouterr().err
 
 
 def test_leases_are_opened_as_devices_would(tmp_path: Path) -> None:
