@@ -217,6 +217,8 @@ class _Story:
             cut_off=tuple(record.cut_off),
             gone=tuple(record.gone),
             pushed=tuple(record.pushed),
+            released=tuple(record.released),
+            until_s=boottime_s(),
         )
         written = report(
             Sources(
