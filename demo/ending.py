@@ -57,6 +57,6 @@ def _violations(violations: list[Numbers], devices: int) -> Iterator[str]:
     if not violations:
         yield f"The observer read the true output of all {devices} stimulators: no violation."
         return
-    yield f"The observer found {len(violations)} VIOLATIONS in the true output:"
+    yield f"The observer found {len(violations)} VIOLATIONS, in the true output or in the books:"
     for each in violations:
         yield f"    {each['device']}: {each['what']} ({each['rule']}), {each['ma']:.1f} mA for {each['for_s']:.2f} s"

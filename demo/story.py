@@ -20,6 +20,7 @@ from typing import Any
 
 from demo import collecting, papers
 from demo.acts import Acts, Record
+from demo.bookkeeping import unexpected
 from demo.clinic import OPERATOR, Clinic, Refused, boottime_s
 from demo.ending import summary
 from demo.evidence import Evidence
@@ -228,7 +229,7 @@ class _Story:
                 counted=collecting.counted(clinic),
                 spooled=collecting.spooled(clinic),
                 heard=self._fleet_counts.all,
-                violations=observe(evidence),
+                violations=(*observe(evidence), *unexpected(evidence)),
             )
         )
         path: Path | None = self._arguments.report

@@ -1,6 +1,7 @@
 """The demo with one seed after the other, a line each: `make seeds`, or `python -m tools.seeds --for 60 --seeds 10`.
 
-Exit status 1 where any of them found a violation, missed an event, left an incident out or did not end cleanly.
+Exit status 1 where any of them found a violation (a stop without a measured zero, a session lost by lease and telemetry
+that was never sent are some, `demo.bookkeeping`), missed an event, left an incident out or did not end cleanly.
 """
 
 import argparse
