@@ -131,13 +131,16 @@ class Allowance:
             yield Span(press.sent_s, end, use.session)
 
     def _started(self, press: Pressed, used: set[str]) -> _Use | None:
-        """The newest session, if nobody has started it yet; a start without an answer may not have been taken."""
+        """The newest session, if nobody has started it yet; a start without an answer may not have been taken.
+
+        What ends sessions ends it from its authorisation on, started or not.
+        """
         session = self.session_at(press.sent_s)
         if session is None or session.session_id in used:
             return None
         if press.accepted:
             used.add(session.session_id)
-        over_s = (end.over_s for end in self.ends if end.concerns(session, press.sent_s))
+        over_s = (end.over_s for end in self.ends if end.concerns(session, session.at_s))
         return _Use(session, min(over_s, default=math.inf))
 
     def _in_vain(self, use: _Use | None, at_s: float, latched_until_s: float) -> str | None:

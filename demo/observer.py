@@ -119,11 +119,20 @@ class _Watch:
     # --- what breaks a rule -----------------------------------------------------------------------------------------
 
     def _late_answers(self) -> Iterator[Violation]:
+        """Also none at all, unless the agent was gone."""
         for press in self.allowed.presses:
             took_s = press.answered_s - press.sent_s
-            if press.accepted and press.button in _ANSWERED and took_s > TAKEN_S:
-                what = f"{press.button} was answered {1000.0 * took_s:.0f} ms after it was pressed"
-                yield Violation(self.device, press.sent_s, "answer", what, took_s, 0.0)
+            if press.button not in _ANSWERED or press.accepted is False or took_s <= TAKEN_S:
+                continue
+            if press.accepted is None and self._is_gone(press.answered_s):
+                continue
+            how = "not answered within" if press.accepted is None else "answered after"
+            yield Violation(
+                self.device, press.sent_s, "answer", f"{press.button} was {how} {took_s:.1f} s", took_s, 0.0
+            )
+
+    def _is_gone(self, at_s: float) -> bool:
+        return any(gone.device == self.device and gone.at_s <= at_s for gone in self.evidence.gone)
 
     def _outside(self, flows: tuple[_Flow, ...]) -> Iterator[Violation]:
         """Output where none may be."""

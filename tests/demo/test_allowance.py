@@ -89,6 +89,18 @@ def test_a_session_is_used_once_and_over_with_its_end(button: str) -> None:
     assert violation.for_s > 4.3
 
 
+def test_a_session_that_ended_before_it_was_started_is_over() -> None:
+    ended = reported("session_ended", 101.0, "cancelled")
+    assert [each.rule for each in seen(proper(), ended)] == ["start"]
+
+
+def test_a_start_without_an_answer_may_have_used_the_session_and_its_end_is_its_end() -> None:
+    unanswered = replace(pressed("start", 102.0), accepted=None)
+    stop, ended = STOPPED
+    presses = (unanswered, *by_hand(stop)[1:], *by_2_ma("start"))
+    assert [each.rule for each in seen(again(), ended, TO_2_MA, presses=presses)] == ["start"]
+
+
 def test_a_new_authorisation_is_another_session() -> None:
     stop, ended = STOPPED
     new = authorised(190.0, "6f" * 16)
@@ -200,9 +212,18 @@ def test_a_late_answer_puts_nothing_off_and_is_a_breach_itself(button: str, by_s
     late = replace(pressed(button, 120.0), answered_s=123.0)
     answer, output = seen(proper(), presses=by_hand(late))
     assert (answer.rule, answer.at_s, answer.for_s) == ("answer", 120.0, 3.0)
-    assert answer.what == f"{button} was answered 3000 ms after it was pressed"
+    assert answer.what == f"{button} was answered after 3.0 s"
     assert output.rule == ("end" if button == "stop" else "pause")
     assert output.at_s == pytest.approx(by_s)
+
+
+def test_no_answer_is_a_breach_as_well_unless_the_agent_was_gone() -> None:
+    unanswered = replace(pressed("stop", 129.0), accepted=None, answered_s=132.0)
+    presses = by_hand(unanswered, pressed("stop", 130.0))
+    (violation,) = seen(proper(), presses=presses)
+    assert (violation.rule, violation.what) == ("answer", "stop was not answered within 3.0 s")
+    off = [row for row in proper() if row.at_s < 129.0] + [TrueOutput(129.0, 0.0)]
+    assert seen(off, presses=presses, gone=(Gone(DEVICE, 128.9),)) == []
 
 
 def test_a_late_answer_to_what_may_wait_is_none() -> None:
