@@ -14,6 +14,7 @@ from fleet.adapters.journal.reading import Told
 
 DEVICE = "stim-01"
 SESSION = "5e" * 16
+SPOOL = "ab" * 16
 PERIOD_S = 0.025  # 40 Hz
 PLAN: dict[str, Any] = {
     "modality": "nmes",
@@ -53,7 +54,7 @@ def told(name: str, **body: Any) -> Told:
 
 def reported(kind: str, at_s: float, cause: str | None = None, **detail: Any) -> Told:
     event = {"kind": kind, "boottime_s": at_s, "cause": cause, "detail": detail or None, "session_id": SESSION}
-    return told("DeviceReported", device=DEVICE, event=event)
+    return told("DeviceReported", device=DEVICE, event=event | {"spool_id": SPOOL, "n": 1})
 
 
 def pressed(button: str, at_s: float, *, accepted: bool = True, by_ma: float = 0.0) -> Pressed:
