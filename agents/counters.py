@@ -1,15 +1,16 @@
 """What an agent has sent and been granted, counted where no SIGKILL can take it back.
 
 A small file of counters, mapped into memory: what was counted before a kill is in the file, without a write for each
-count. For reports only, nothing is decided by it; it does not survive a power cut for certain, and a file that is none
-is begun anew. Control loop and event loop count, and neither may wait for a disk: the file belongs on a memory file
-system, or into a simulation, and an agent that is not told of one counts nothing.
+count. For reports only, nothing is decided by it; it does not survive a power cut for certain. Counters that are
+damaged are begun anew; a file of something else is left as it is, and refused. Control loop and event loop count, and
+neither may wait for a disk: the file belongs on a memory file system, or into a simulation, and an agent that is not
+told of one counts nothing.
 
     8 bytes MAGIC, then unsigned 64-bit numbers: telemetry_published, leases, and leases by the margin that was left
     when they arrived, in steps of 20 ms from 0 (what had run out counts as 0)
 """
 
-import contextlib
+import errno
 import mmap
 import struct
 from dataclasses import dataclass
@@ -51,8 +52,12 @@ class Counters(NotCounted):
     """One agent's counters. Each number is counted up in one thread only."""
 
     def __init__(self, path: Path) -> None:
-        path.touch(mode=0o600)
-        if _numbers(path.read_bytes()) is None:
+        """Raises: OSError: the file cannot be kept, or holds something else and is left as it is."""
+        raw = _head(path)
+        if raw and not raw.startswith(_MAGIC):
+            raise FileExistsError(errno.EEXIST, "it is a file of something else; name another one")
+        if _numbers(raw) is None:
+            path.touch(mode=0o600)
             path.write_bytes(_MAGIC.ljust(_SIZE, b"\0"))
         with path.open("r+b") as file:
             self._numbers = mmap.mmap(file.fileno(), _SIZE)
@@ -78,10 +83,19 @@ class Counters(NotCounted):
 
 def read_counters(path: Path) -> Counted:
     """What has been counted so far; nothing where there is no such file."""
-    with contextlib.suppress(FileNotFoundError):
-        if (numbers := _numbers(path.read_bytes())) is not None:
-            return Counted(numbers[_TELEMETRY], numbers[_LEASES], numbers[_FIRST_MARGIN:])
-    return Counted()
+    numbers = _numbers(_head(path))
+    if numbers is None:
+        return Counted()
+    return Counted(numbers[_TELEMETRY], numbers[_LEASES], numbers[_FIRST_MARGIN:])
+
+
+def _head(path: Path) -> bytes:
+    """As much as tells whether these are counters; nothing where there is no file."""
+    try:
+        with path.open("rb") as file:
+            return file.read(_SIZE + 1)
+    except FileNotFoundError:
+        return b""
 
 
 def _numbers(raw: bytes) -> tuple[int, ...] | None:

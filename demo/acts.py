@@ -10,7 +10,7 @@ from agents.simulation.trace import read_trace
 from demo.asking import Unanswered
 from demo.clinic import Clinic
 from demo.day import TOO_DENSE, Button, Visit
-from demo.evidence import CutOff, Gone, Pushed, Suffered
+from demo.evidence import CutOff, Gone, Pushed, Released, Suffered
 from demo.incidents import CLOSES_S, DEMO_PLAN, TARGET_MA, Incident, Kind
 from demo.people import House, Therapist
 from demo.telling import Narrator, Voice
@@ -36,6 +36,7 @@ class Record:
     cut_off: list[CutOff] = field(default_factory=list)
     gone: list[Gone] = field(default_factory=list)
     pushed: list[Pushed] = field(default_factory=list)
+    released: list[Released] = field(default_factory=list)
     happened: list[Kind] = field(default_factory=list)
     left_out: list[str] = field(default_factory=list)
 
@@ -115,6 +116,7 @@ class Acts:
         )
         await self.house.pause(A_MOMENT_S)
         self.voice.say(f"The hold on {device} is released. That starts nothing: the latch waits for a person there.")
+        self.record.released.append(Released(device, self.house.boottime_s()))
         await self._ask_fleet(op="release", device=device, issued_by="front-desk")
 
     async def _electrode_lifts(self, incident: Incident) -> None:

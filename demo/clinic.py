@@ -34,6 +34,7 @@ from fleet.adapters.control.client import FleetUnreachable, ask
 
 SITE = "north"
 OPERATOR = "anna.k"
+STEP_MA = 1.0  # of a raise or lower that names none, by the panel
 UP_WITHIN_S = 40.0  # twenty processes on two cores
 
 
@@ -170,7 +171,8 @@ class Clinic:
         step = {} if step_ma is None else {"step_ma": step_ma}
         sent_s = boottime_s()
         answer = ask_panel(self.data(device), {"do": button, **step})
-        self.presses.append(Pressed(device, button, sent_s, boottime_s(), bool(answer["accepted"])))
+        by_ma = (STEP_MA if step_ma is None else step_ma) if button in {"raise", "lower"} else 0.0
+        self.presses.append(Pressed(device, button, sent_s, boottime_s(), bool(answer["accepted"]), by_ma))
         if not answer["accepted"]:
             raise Refused(str(answer["words"]))
         return str(answer["words"])

@@ -1,6 +1,6 @@
 """The last lines of a demo, in plain words: what the report says, and how to look further."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -25,6 +25,11 @@ def summary(report: Numbers, record: Record, path: Path | None, data: Path | Non
     yield f"Look further: stimfleet journal tail --data-dir {data / 'fleet'}"
     yield f"              stimfleet journal verify --data-dir {data / 'fleet'}"
     yield f"              {data / 'true-output'} (seconds, mA), {data / 'logs'}"
+
+
+def status(report: Numbers, complaints: Sequence[str]) -> int:
+    """The exit status: 0 where everything ended cleanly, nothing is missing, and nothing was found."""
+    return 1 if complaints or report["violations"] or report["events"]["missing"] else 0
 
 
 def _sessions(counts: Numbers) -> str:
@@ -57,6 +62,6 @@ def _violations(violations: list[Numbers], devices: int) -> Iterator[str]:
     if not violations:
         yield f"The observer read the true output of all {devices} stimulators: no violation."
         return
-    yield f"The observer found {len(violations)} VIOLATIONS in the true output:"
+    yield f"The observer found {len(violations)} VIOLATIONS, in the true output or in the books:"
     for each in violations:
         yield f"    {each['device']}: {each['what']} ({each['rule']}), {each['ma']:.1f} mA for {each['for_s']:.2f} s"

@@ -1,12 +1,13 @@
 """What an observer is given: the true output, the people's own record, what was done to the clinic, the journal.
 
 True output comes from the stimulators themselves, presses from those who pressed, faults from whoever injected them.
-Of the agents' word only what ends a permission is used (a pause, a latch, an ending), never what begins one; of the
-fleet's, what it authorised and when it ordered stops.
+Of the agents' word only what ends or lessens a permission is used (a pause, a latch, an ending, a setting below what
+people raised it to), never what begins or raises one; of the fleet's, what it authorised and when it ordered stops.
 
 All times are boot time of the one machine on which everything runs.
 """
 
+import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -57,8 +58,19 @@ class Pushed:
 
 
 @dataclass(frozen=True, slots=True)
+class Released:
+    """Somebody released the holds of a device, or of all (None)."""
+
+    device: str | None
+    at_s: float
+
+
+@dataclass(frozen=True, slots=True)
 class Evidence:
-    """Everything that there is. A device without a trace was not observed, and that is a violation too."""
+    """Everything that there is. A device without a trace was not observed, and that is a violation too.
+
+    What flows in a trace's last row flows until `until_s`, when observation ended.
+    """
 
     devices: tuple[str, ...]
     traces: Mapping[str, Trace]
@@ -68,6 +80,8 @@ class Evidence:
     cut_off: tuple[CutOff, ...] = ()
     gone: tuple[Gone, ...] = ()
     pushed: tuple[Pushed, ...] = ()
+    released: tuple[Released, ...] = ()
+    until_s: float = math.inf
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,6 +108,7 @@ class Reported:
     kind: str
     cause: str | None
     detail: Mapping[str, Any]
+    session_id: str | None
 
 
 def authorised(journal: Iterable[Told], device: str) -> Iterator[Authorised]:
@@ -117,5 +132,10 @@ def reported(journal: Iterable[Told], device: str) -> Iterator[Reported]:
         if told.name == "DeviceReported" and told.body["device"] == device:
             event = told.body["event"]
             yield Reported(
-                device, float(event["boottime_s"]), event["kind"], event["cause"], dict(event["detail"] or {})
+                device,
+                float(event["boottime_s"]),
+                event["kind"],
+                event["cause"],
+                dict(event["detail"] or {}),
+                event["session_id"],
             )

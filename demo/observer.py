@@ -1,48 +1,43 @@
 """The observer: what the stimulators truly put out, held against the invariants of a session (domain.md "Session").
 
 It believes nobody who says that all is well. Output may begin when a person pressed start or resume, by that person's
-own record (and was not refused), and from then on it has to end by the earliest of everything that ends it, whoever
-says so:
+own record (and was not refused), in a session that is neither used up nor latched, and from then on it has to end by
+the earliest of everything that ends it, whoever says so (`demo.allowance`):
 
     rule          nothing may flow later than
-    start         (nobody pressed start, or nothing was authorised)
-    pause         the pause + one pulse period + 200 ms (by then the relay has opened) + two ticks
+    start         (nobody pressed start, nothing was authorised, or the device was latched or held)
+    pause         the press + one pulse period + 300 ms, or the device's own word + 200 ms for the relay + two ticks
     end           an ending's ramp and the same; a session that is told as ended is at zero
-    stop          a stop that was ordered or pushed: its ramp + one pulse period + 1 s (A01)
+    stop          a stop that was ordered or pushed: its ramp + one pulse period + 1 s (A01); one that cannot arrive:
+                  that long after the device is back, or when permission runs out, whichever is first
     permission    the last sample that could be answered + lease + tick + ramp (contract.md rule 1)
     watchdog      0.5 s and a tick after the agent was gone
     time          the plan's duration + the 5 s of the fleet's second timer + a ramp
     reset         a reset: it starts nothing
-    peak, setting (more than 1.1 times the allowed peak, or what was set, and 1 mA)
+    answer        (a panel that answers a pause or a stop later than 300 ms after it was pressed)
+    peak, setting (more than 1.1 times the allowed peak, or what people raised it to, and 1 mA)
     rise          (steeper than the ramp of the ON phase and 5 mA/s of the setting)
 
 An injected hardware fault is excused for the first 200 ms. Its own arithmetic, not that of agents or core.
 """
 
 import math
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Final
 
 from agents.simulation.trace import Trace
-from demo.evidence import Authorised, Evidence, Reported, authorised, reported
+from demo.allowance import TAKEN_S, TICK_S, Allowance, Span
+from demo.evidence import Authorised, Evidence
+from demo.people import Pressed
 
-TICK_S: Final = 0.05
-RAMP_S: Final = 1.0
-RELAY_S: Final = 0.2
-A01_S: Final = 1.0
-WATCHDOG_S: Final = 0.5
-SECOND_TIMER_S: Final = 5.0
 FAULT_EXCUSED_S: Final = 0.2
 LOWERED_S: Final = 0.2  # until a lower setting shows
 RISE_MA_PER_S: Final = 5.0
 LOAD_OHM: Final = 500.0
-SLOWEST_PULSE_S: Final = 1.0
-# By cause; what is not listed is zero at once.
-_RAMPS: Final = dict.fromkeys(
-    ("completed", "therapist_stop", "pause_timeout", "battery_empty", "cancelled", "session_cap", "lease_lost"), RAMP_S
-)
+_ANSWERED: Final = frozenset({"pause", "stop", "stop_button"})  # what may not wait
+_JUST_AFTER_S: Final = 1e-6
 _ONE_S: Final = 1.0  # breaches of one rule with no more than this between them are one
 
 
@@ -56,25 +51,6 @@ class Violation:
     what: str
     for_s: float
     ma: float
-
-
-@dataclass(frozen=True, slots=True)
-class _End:
-    """From `at_s` on there is a reason to end; from `by_s` on nothing may flow."""
-
-    at_s: float
-    by_s: float
-    rule: str
-    what: str
-
-
-@dataclass(frozen=True, slots=True)
-class _Span:
-    """Output may flow from `from_s` until `end`; `session` is what was allowed."""
-
-    from_s: float
-    end: _End
-    session: Authorised
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,152 +89,121 @@ class _Watch:
 
     evidence: Evidence
     device: str
-    sessions: tuple[Authorised, ...] = field(init=False)
-    told: tuple[Reported, ...] = field(init=False)
-    settings: list[tuple[float, float]] = field(init=False)
+    allowed: Allowance = field(init=False)
+    steps: tuple[Pressed, ...] = field(init=False)  # raise and lower, as far as they may have been taken
+    settings: tuple[tuple[float, float], ...] = field(init=False)  # as the device tells them: from when, mA
+    lowered_s: tuple[float, ...] = field(init=False)  # when a setting may have come down
 
     def __post_init__(self) -> None:
-        self.sessions = tuple(authorised(self.evidence.journal, self.device))
-        self.told = tuple(reported(self.evidence.journal, self.device))
-        changes = [each for each in self.told if each.kind == "setting_changed"]
-        self.settings = sorted((each.at_s, float(each.detail["setting_ma"])) for each in changes)
+        self.allowed = Allowance(self.evidence, self.device)
+        changes = (each for each in self.allowed.told if each.kind == "setting_changed")
+        self.settings = tuple(sorted((each.at_s, float(each.detail["setting_ma"])) for each in changes))
+        self.steps = tuple(
+            press
+            for press in self.allowed.presses
+            if (press.button == "raise" and press.accepted is not False) or (press.button == "lower" and press.accepted)
+        )
+        shown = [set_s + LOWERED_S for set_s, _ in self.settings]
+        shown += [press.sent_s + TAKEN_S for press in self.steps if press.button == "lower"]
+        self.lowered_s = tuple(sorted(at_s + _JUST_AFTER_S for at_s in shown))
 
     def violations(self) -> Iterator[Violation]:
+        yield from _merged(self._late_answers())
         trace = self.evidence.traces.get(self.device)
         if trace is None or not trace.rows:
             yield Violation(self.device, 0.0, "observed", "no true output was recorded", 0.0, 0.0)
             return
-        ends = sorted(self._ends(), key=lambda end: end.by_s)
-        spans = tuple(self._spans(ends))
-        found = [*self._outside(trace, spans, ends), *self._too_much(trace, spans), *self._too_steep(trace, spans)]
-        yield from _merged(found)
-
-    # --- from when until when something may flow --------------------------------------------------------------------
-
-    def _spans(self, ends: list[_End]) -> Iterator[_Span]:
-        flowed_s = 0.0
-        for press in self.evidence.presses:
-            if press.device != self.device or press.accepted is False or press.button not in {"start", "resume"}:
-                continue
-            session = self._session_at(press.sent_s)
-            if session is None:
-                continue  # whatever flows was never authorised
-            flowed_s = 0.0 if press.button == "start" else flowed_s
-            left_s = session.plan["duration_s"] - flowed_s + SECOND_TIMER_S + RAMP_S
-            out_of_time = _End(press.sent_s, press.answered_s + left_s, "time", "after the session's time was over")
-            end = min((out_of_time, *(end for end in ends if end.at_s > press.sent_s)), key=lambda end: end.by_s)
-            flowed_s += max(0.0, end.at_s - press.sent_s)
-            yield _Span(press.sent_s, end, session)
-
-    def _session_at(self, at_s: float) -> Authorised | None:
-        return next((session for session in reversed(self.sessions) if session.at_s <= at_s), None)
-
-    def _ends(self) -> Iterator[_End]:
-        yield from self._ends_by_people()
-        yield from self._ends_by_the_agent()
-        yield from self._ends_by_the_fleet()
-        for gone in self.evidence.gone:
-            if gone.device == self.device:
-                by_s = gone.at_s + WATCHDOG_S + 2.0 * TICK_S
-                yield _End(gone.at_s, by_s, "watchdog", "after the agent was gone")
-        for cut in self.evidence.cut_off:
-            ttl_s = self._ttl_s(cut.from_s)
-            if cut.device in {None, self.device} and cut.until_s > cut.from_s + ttl_s:
-                by_s = cut.from_s + ttl_s + TICK_S + RAMP_S
-                yield _End(cut.from_s, by_s, "permission", "after nothing could be answered any more")
-
-    def _ends_by_people(self) -> Iterator[_End]:
-        for press in self.evidence.presses:
-            if press.device != self.device or not press.accepted:
-                continue
-            if press.button in {"pause", "stop_button"}:
-                yield self._ended(press.answered_s, 0.0, "pause", f"after {press.button} was pressed")
-            elif press.button == "stop":
-                yield self._ended(press.answered_s, RAMP_S, "end", "after stop was pressed")
-            elif press.button == "reset":
-                yield _End(press.sent_s, press.sent_s, "reset", "after a reset, without a start")
-
-    def _ends_by_the_agent(self) -> Iterator[_End]:
-        for event in self.told:
-            if event.kind == "session_paused":
-                yield self._ended(event.at_s, 0.0, "pause", "in a pause")
-            elif event.kind == "latched":
-                yield self._ended(event.at_s, _RAMPS.get(event.cause or "", 0.0), "end", f"latched ({event.cause})")
-            elif event.kind == "session_ended":
-                yield _End(event.at_s, event.at_s + TICK_S, "end", f"after the session had ended ({event.cause})")
-
-    def _ends_by_the_fleet(self) -> Iterator[_End]:
-        for told in self.evidence.journal:
-            now_s = float(told.body.get("now_s", 0.0))
-            if told.name == "StopOrdered" and told.body["device"] in {self.device, "all"}:
-                yield from self._stopped(now_s, _RAMPS.get(told.body["stop"]["cause"], 0.0), "a stop was ordered")
-            elif told.name == "SessionWithheld" and self._is_mine(told.body["session_id"]):
-                by_s = now_s + self._ttl_s(now_s) + TICK_S + RAMP_S
-                yield _End(now_s, by_s, "permission", "after leases were withheld")
-        for pushed in self.evidence.pushed:
-            if pushed.device in {None, self.device}:
-                yield from self._stopped(pushed.at_s, 0.0, "a stop was pushed")
-
-    def _stopped(self, at_s: float, ramp_s: float, what: str) -> Iterator[_End]:
-        """A stop that cannot arrive ends nothing: then permission runs out."""
-        if not any(cut.concerns(self.device, at_s) for cut in self.evidence.cut_off):
-            yield _End(at_s, at_s + ramp_s + self._period_s(at_s) + A01_S, "stop", f"after {what}")
-
-    def _ended(self, at_s: float, ramp_s: float, rule: str, what: str) -> _End:
-        return _End(at_s, at_s + ramp_s + self._period_s(at_s) + RELAY_S + 2.0 * TICK_S, rule, what)
-
-    def _period_s(self, at_s: float) -> float:
-        session = self._session_at(at_s)
-        return SLOWEST_PULSE_S if session is None else session.pulse_period_s
-
-    def _ttl_s(self, at_s: float) -> float:
-        session = self._session_at(at_s)
-        return 0.0 if session is None else session.lease_ttl_s
-
-    def _is_mine(self, session_id: str) -> bool:
-        return any(session.session_id == session_id for session in self.sessions)
+        flows = tuple(_flows(trace, self.evidence.until_s))
+        yield from _merged([*self._outside(flows), *self._too_much(flows), *self._too_steep(trace, flows)])
 
     # --- what breaks a rule -----------------------------------------------------------------------------------------
 
-    def _outside(self, trace: Trace, spans: tuple[_Span, ...], ends: list[_End]) -> Iterator[Violation]:
+    def _late_answers(self) -> Iterator[Violation]:
+        """Also none at all, unless the agent was gone."""
+        for press in self.allowed.presses:
+            took_s = press.answered_s - press.sent_s
+            if press.button not in _ANSWERED or press.accepted is False or took_s <= TAKEN_S:
+                continue
+            if press.accepted is None and self._is_gone(press.answered_s):
+                continue
+            how = "not answered within" if press.accepted is None else "answered after"
+            yield Violation(
+                self.device, press.sent_s, "answer", f"{press.button} was {how} {took_s:.1f} s", took_s, 0.0
+            )
+
+    def _is_gone(self, at_s: float) -> bool:
+        return any(gone.device == self.device and gone.at_s <= at_s for gone in self.evidence.gone)
+
+    def _outside(self, flows: tuple[_Flow, ...]) -> Iterator[Violation]:
         """Output where none may be."""
-        allowed = [(span.from_s, span.end.by_s) for span in spans]
-        for flow in _flows(trace):
-            for from_s, to_s in _without(flow.from_s, flow.to_s, [*allowed, *self._excused()]):
-                last = max((span for span in spans if span.end.by_s <= from_s), key=_ended_by, default=None)
-                rule, what = ("start", "without a start") if last is None else (last.end.rule, last.end.what)
-                resets = [end for end in ends if end.rule == "reset" and last is not None and end.at_s <= from_s]
-                if resets and last is not None and resets[-1].at_s > last.end.by_s:
-                    rule, what = "reset", resets[-1].what
+        may = [(span.from_s, span.end.by_s) for span in self.allowed.spans if span.end.by_s > span.from_s]
+        for flow in flows:
+            for from_s, to_s in _without(flow.from_s, flow.to_s, [*may, *self._excused()]):
+                rule, what = self._forbidden_by(from_s)
                 yield Violation(self.device, from_s, rule, f"output {what}", to_s - from_s, flow.ma)
 
-    def _too_much(self, trace: Trace, spans: tuple[_Span, ...]) -> Iterator[Violation]:
-        """More than the limits allow, or than the therapist set."""
-        for flow in _flows(trace):
-            span = _span_at(spans, flow.from_s)
-            if span is None:
-                continue
-            peak_ma, set_ma = allowed_peak_ma(span.session), self._set_ma(span, flow.from_s)
-            for bound_ma, rule, what in (
-                (peak_ma, "peak", f"more than the allowed peak of {peak_ma:.1f} mA"),
-                (set_ma, "setting", f"more than the {set_ma:.1f} mA that were set"),
-            ):
-                if flow.ma > 1.1 * bound_ma + 1.0:
-                    for from_s, to_s in _without(flow.from_s, flow.to_s, self._excused()):
-                        yield Violation(self.device, from_s, rule, what, to_s - from_s, flow.ma)
+    def _forbidden_by(self, at_s: float) -> tuple[str, str]:
+        """Rule and words: by the last that happened of ends, presses in vain, and resets of what had run."""
+        allowed = self.allowed
+        happened = [(span.end.by_s, span.end.rule, span.end.what) for span in allowed.spans]
+        resets = (end for end in allowed.ends if end.rule == "reset")
+        first_s = min((by_s for by_s, _, _ in happened), default=math.inf)
+        happened += [(end.at_s, end.rule, end.what) for end in resets if end.at_s > first_s]
+        happened += [(vain.at_s, "start", vain.what) for vain in allowed.vain]
+        before = [each for each in happened if each[0] <= at_s]
+        return max(before)[1:] if before else ("start", "without a start")
 
-    def _set_ma(self, span: _Span, at_s: float) -> float:
-        """The strongest setting whose pulses may be seen at `at_s`: lowering takes a moment, as raising does."""
+    def _too_much(self, flows: tuple[_Flow, ...]) -> Iterator[Violation]:
+        """More than the limits allow, or than the therapist set."""
+        for flow in flows:
+            for from_s, to_s in self._by_setting(flow):
+                span = _span_at(self.allowed.spans, from_s)
+                if span is None:
+                    continue
+                peak_ma, set_ma = allowed_peak_ma(span.session), self._set_ma(span, from_s)
+                for bound_ma, rule, what in (
+                    (peak_ma, "peak", f"more than the allowed peak of {peak_ma:.1f} mA"),
+                    (set_ma, "setting", f"more than the {set_ma:.1f} mA that were set"),
+                ):
+                    if flow.ma > 1.1 * bound_ma + 1.0:
+                        for begins_s, ends_s in _without(from_s, to_s, self._excused()):
+                            yield Violation(self.device, begins_s, rule, what, ends_s - begins_s, flow.ma)
+
+    def _by_setting(self, flow: _Flow) -> Iterator[tuple[float, float]]:
+        """A stretch, cut where the setting was lowered: an output that never changes has only one beginning."""
+        first, beyond = bisect_right(self.lowered_s, flow.from_s), bisect_left(self.lowered_s, flow.to_s)
+        inside = self.lowered_s[first:beyond]
+        yield from zip((flow.from_s, *inside), (*inside, flow.to_s), strict=True)
+
+    def _set_ma(self, span: Span, at_s: float) -> float:
+        """The strongest setting whose pulses may be seen at `at_s`: what people raised it to since the start or resume,
+        and no more than the device itself says; lowering takes a moment, as raising does.
+        """
+        return min(self._pressed_ma(span, at_s), self._told_ma(span, at_s))
+
+    def _pressed_ma(self, span: Span, at_s: float) -> float:
+        """From 0. A raise without an answer may have been taken; a lower counts when it was."""
+        level_ma = 0.0
+        for press in self.steps[bisect_left(self.steps, span.from_s, key=_sent) :]:
+            if press.sent_s > at_s:
+                break
+            if press.button == "raise":
+                level_ma += press.by_ma
+            elif press.sent_s < at_s - TAKEN_S:
+                level_ma = max(0.0, level_ma - press.by_ma)
+        return level_ma
+
+    def _told_ma(self, span: Span, at_s: float) -> float:
         first = bisect_left(self.settings, (at_s - LOWERED_S,)) - 1
         beyond = bisect_left(self.settings, (at_s + TICK_S,))
         lately = self.settings[max(0, first) : beyond]
         return max((ma for set_s, ma in lately if set_s >= span.from_s), default=0.0)
 
-    def _too_steep(self, trace: Trace, spans: tuple[_Span, ...]) -> Iterator[Violation]:
+    def _too_steep(self, trace: Trace, flows: tuple[_Flow, ...]) -> Iterator[Violation]:
         """Seen over one pulse, and over 0.3 s: the ON phase's ramp, and the rise of the setting on top of it."""
         excused = self._excused()
-        for flow in _flows(trace):
-            span = _span_at(spans, flow.from_s)
+        for flow in flows:
+            span = _span_at(self.allowed.spans, flow.from_s)
             if span is None or any(from_s <= flow.from_s <= to_s + 0.3 for from_s, to_s in excused):
                 continue
             plan, period_s = span.session.plan, span.session.pulse_period_s
@@ -282,23 +227,23 @@ class _Watch:
 # --- arithmetic of spans --------------------------------------------------------------------------------------------
 
 
-def _ended_by(span: _Span) -> float:
-    return span.end.by_s
+def _sent(press: Pressed) -> float:
+    return press.sent_s
 
 
-def _span_at(spans: Iterable[_Span], at_s: float) -> _Span | None:
+def _span_at(spans: Iterable[Span], at_s: float) -> Span | None:
     """The newest span that covers a moment."""
     return max(
         (span for span in spans if span.from_s <= at_s <= span.end.by_s), key=lambda span: span.from_s, default=None
     )
 
 
-def _flows(trace: Trace) -> Iterator[_Flow]:
-    """The stretches in which something flowed; the last one has no end yet, and counts as a moment."""
+def _flows(trace: Trace, until_s: float) -> Iterator[_Flow]:
+    """The stretches in which something flowed; the last one lasts as long as anybody looked."""
     rows = trace.rows
     for row, following in zip(rows, [*rows[1:], None], strict=True):
         if row.true_ma > 0.0:
-            yield _Flow(row.at_s, row.at_s if following is None else following.at_s, row.true_ma)
+            yield _Flow(row.at_s, max(row.at_s, until_s) if following is None else following.at_s, row.true_ma)
 
 
 def _without(from_s: float, to_s: float, allowed: Iterable[tuple[float, float]]) -> Iterator[tuple[float, float]]:

@@ -35,7 +35,7 @@ Say = Callable[[str], None]
 class Pressed:
     """A press by a person, with boot times of before it and after the answer.
 
-    `accepted` None: there was no answer, and it may have been taken.
+    `accepted` None: there was no answer, and it may have been taken. `by_ma`: of a raise or lower, by how much.
     """
 
     device: str
@@ -43,6 +43,7 @@ class Pressed:
     sent_s: float
     answered_s: float
     accepted: bool | None
+    by_ma: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,22 +224,24 @@ class Therapist:
     async def press(self, button: str, by_ma: float = 1.0) -> tuple[bool, str]:
         """Press once: whether it was taken, and the panel's words."""
         request: dict[str, Any] = {"do": button}
-        if button in {Button.RAISE, Button.LOWER}:
-            request["step_ma"] = by_ma
-        sent_s = self._house.boottime_s()
-        try:
-            async with self._pressing:
+        step_ma = by_ma if button in {Button.RAISE, Button.LOWER} else 0.0
+        if step_ma:
+            request["step_ma"] = step_ma
+        async with self._pressing:
+            sent_s = self._house.boottime_s()
+            try:
                 answer = await self._panel.ask(**request)
-        except Unanswered as unanswered:
-            self._write_down(button, sent_s, None)
-            return False, str(unanswered)
-        accepted, words = bool(answer["accepted"]), str(answer["words"])
-        self._write_down(button, sent_s, None if NOT_ANSWERED in words else accepted)
+            except Unanswered as unanswered:
+                self._write_down(button, sent_s, None, step_ma)
+                return False, str(unanswered)
+            accepted, words = bool(answer["accepted"]), str(answer["words"])
+            self._write_down(button, sent_s, None if NOT_ANSWERED in words else accepted, step_ma)
         return accepted, words
 
-    def _write_down(self, button: str, sent_s: float, accepted: bool | None) -> None:
+    def _write_down(self, button: str, sent_s: float, accepted: bool | None, by_ma: float) -> None:
         if button != STATUS:
-            self._house.presses.append(Pressed(self.device, button, sent_s, self._house.boottime_s(), accepted))
+            answered_s = self._house.boottime_s()
+            self._house.presses.append(Pressed(self.device, button, sent_s, answered_s, accepted, by_ma))
 
     async def _look(self) -> Seen | None:
         """None: the panel does not answer."""

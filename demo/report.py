@@ -1,19 +1,18 @@
 """The report of a demo: what was counted by whom, how late stops were, and what an observer saw. Pure arithmetic.
 
 Published is what the agents counted and spooled themselves (also those that were killed), received and journaled what
-the fleet has: neither is derived from the other.
+the fleet has: neither is derived from the other. What does not add up is among the violations.
 """
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any
 
 from agents.counters import MARGIN_STEP_S, Counted
+from demo.bookkeeping import journaled, miscounted, stops_confirmed, stops_followed
 from demo.observer import Violation
 from fleet.adapters.journal.reading import Told
-
-BY_DEVICE: Final = frozenset({"ack", "telemetry"})  # what confirms measured zero; a person confirms what he sees
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +51,8 @@ def report(sources: Sources) -> dict[str, Any]:
     heard = tuple(sources.heard)
     published = sum(counted.telemetry_published for counted in sources.counted.values())
     received = sum(each.telemetry for each in heard)
+    newest_n = {(spool.device, spool.spool_id): spool.newest_n for spool in sources.spooled}
+    wrong = miscounted(journaled(sources.journal), newest_n, published - received)
     return {
         "seconds": round(sources.seconds, 1),
         "devices": sources.devices,
@@ -64,7 +65,7 @@ def report(sources: Sources) -> dict[str, Any]:
             "lost": sum(1 for _ in _reported(sources.journal, "lease_lost")),
             "margin_s": margins(sources.counted.values()),
         },
-        "violations": [_rounded(violation) for violation in sources.violations],
+        "violations": [_rounded(violation) for violation in (*sources.violations, *wrong)],
     }
 
 
@@ -95,16 +96,12 @@ def margins(counted: Iterable[Counted]) -> dict[str, float | None]:
 
 def missing(sources: Sources) -> list[tuple[str, int]]:
     """Events that an agent has spooled and the journal does not have: device and number."""
-    journaled = {
-        (told.body["device"], told.body["event"]["spool_id"], told.body["event"]["n"])
-        for told in sources.journal
-        if told.name == "DeviceReported"
-    }
+    rows = journaled(sources.journal)
     return [
         (spool.device, n)
         for spool in sources.spooled
         for n in range(1, spool.newest_n + 1)
-        if (spool.device, spool.spool_id, n) not in journaled
+        if (spool.device, spool.spool_id, n) not in rows
     ]
 
 
@@ -112,9 +109,12 @@ def missing(sources: Sources) -> list[tuple[str, int]]:
 
 
 def _events(sources: Sources) -> dict[str, int]:
-    published = sum(spool.newest_n for spool in sources.spooled)
-    lacking = len(missing(sources))
-    return {"published": published, "journaled": published - lacking, "missing": lacking}
+    """Three counts: numbers that spools have given, events in the journal, numbers that are not in it."""
+    return {
+        "published": sum(spool.newest_n for spool in sources.spooled),
+        "journaled": len(journaled(sources.journal)),
+        "missing": len(missing(sources)),
+    }
 
 
 def _sessions(journal: Sequence[Told]) -> dict[str, int]:
@@ -136,19 +136,8 @@ def _sessions(journal: Sequence[Told]) -> dict[str, int]:
 
 def _stops(journal: Sequence[Told]) -> dict[str, Any]:
     """Each stop once for every device on which it was followed."""
-    pushed = {
-        (told.body["stop"]["command_id"], target["device"])
-        for told in journal
-        if told.name == "StopOrdered"
-        for target in told.body["targets"]
-    }
-    confirmed = [
-        told.body
-        for told in journal
-        if told.name == "StopConfirmed"
-        and told.body["by"] in BY_DEVICE
-        and (told.body["command_id"], told.body["device"]) in pushed
-    ]
+    pushed, all_confirmed = stops_followed(journal), stops_confirmed(journal)
+    confirmed = [all_confirmed[stop].body for stop in pushed if stop in all_confirmed]
     to_sent = [body["cause_to_sent_s"] for body in confirmed]
     to_zero = [body["sent_to_zero_s"] for body in confirmed]
     whole = [sent_s + zero_s for sent_s, zero_s in zip(to_sent, to_zero, strict=True) if None not in {sent_s, zero_s}]

@@ -20,8 +20,9 @@ from typing import Any
 
 from demo import collecting, papers
 from demo.acts import Acts, Record
+from demo.bookkeeping import unexpected
 from demo.clinic import OPERATOR, Clinic, Refused, boottime_s
-from demo.ending import summary
+from demo.ending import status, summary
 from demo.evidence import Evidence
 from demo.incidents import Demo, a_demo
 from demo.observer import observe
@@ -125,8 +126,7 @@ class _Story:
         for complaint in complaints:
             say(complaint)
         say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
-        written = self._report(house, record)
-        return 1 if complaints or written["violations"] or written["events"]["missing"] else 0
+        return status(self._report(house, record), complaints)
 
     # --- while the clinic is open -----------------------------------------------------------------------------------
 
@@ -217,6 +217,8 @@ class _Story:
             cut_off=tuple(record.cut_off),
             gone=tuple(record.gone),
             pushed=tuple(record.pushed),
+            released=tuple(record.released),
+            until_s=boottime_s(),
         )
         written = report(
             Sources(
@@ -226,7 +228,7 @@ class _Story:
                 counted=collecting.counted(clinic),
                 spooled=collecting.spooled(clinic),
                 heard=self._fleet_counts.all,
-                violations=observe(evidence),
+                violations=(*observe(evidence), *unexpected(evidence)),
             )
         )
         path: Path | None = self._arguments.report

@@ -1,6 +1,7 @@
 """The demo with one seed after the other, a line each: `make seeds`, or `python -m tools.seeds --for 60 --seeds 10`.
 
-Exit status 1 where any of them found a violation, missed an event, left an incident out or did not end cleanly.
+Exit status 1 where any of them found a violation (a stop without a measured zero, a session lost by lease and telemetry
+that was never sent are some, `demo.bookkeeping`), missed an event, left an incident out or did not end cleanly.
 """
 
 import argparse
@@ -8,6 +9,7 @@ import json
 import subprocess
 import sys
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,13 +35,26 @@ def _is_fine(seed: int, asked: argparse.Namespace) -> bool:
         done = subprocess.run(command, capture_output=True, text=True, check=False)
         report = json.loads(path.read_text(encoding="utf-8") or "null") if path.exists() else None
     left_out = [line.split("Left out: ", 1)[1] for line in done.stdout.splitlines() if "Left out: " in line]
-    is_fine = done.returncode == 0 and report is not None and not left_out
+    is_fine = none_is_wrong(done.returncode, report, left_out)
     print(f"seed {seed}: {'fine' if is_fine else 'NOT FINE'}: {_words(report)}", flush=True)
     for line in (*left_out, *(map(json.dumps, report["violations"]) if report else ())):
         print(f"    {line}", flush=True)
     if done.returncode and (report is None or not report["violations"]):
         print(f"    exit status {done.returncode}; it said last: {(done.stdout + done.stderr)[-600:]}", flush=True)
     return is_fine
+
+
+def none_is_wrong(status: int, report: dict[str, Any] | None, left_out: Sequence[str]) -> bool:
+    """By the demo's exit status, and by its figures once more: they need not believe each other."""
+    return (
+        status == 0
+        and not left_out
+        and report is not None
+        and not report["violations"]
+        and report["events"]["missing"] == 0
+        and report["events"]["published"] == report["events"]["journaled"]
+        and report["telemetry"]["lost"] >= 0
+    )
 
 
 def _words(report: dict[str, Any] | None) -> str:

@@ -96,6 +96,16 @@ async def test_counters_that_cannot_be_kept_are_refused_in_one_sentence(clinic: 
     assert said.splitlines()[-1] == f"The counters cannot be kept in {counters}: No such file or directory."
 
 
+async def test_counters_never_overwrite_a_file_of_something_else(clinic: Clinic, tmp_path: Path) -> None:
+    papers = ("--device-dir", str(clinic.device_dir("stim-01")), "--data-dir", str(tmp_path / "data"))
+    latch = tmp_path / "latch"
+    latch.write_bytes(b"over_limit")
+    status, said = await run("agent", *papers, "--stimulator", "no.sock", "--counters", str(latch))
+    says = f"The counters cannot be kept in {latch}: it is a file of something else; name another one."
+    assert (status, said.splitlines()[-1]) == (1, says)
+    assert latch.read_bytes() == b"over_limit"
+
+
 async def test_a_folder_too_deep_for_a_socket_is_refused_in_one_sentence(clinic: Clinic, tmp_path: Path) -> None:
     deep = tmp_path / ("d" * 100)
     given = ("--device-dir", str(clinic.device_dir("stim-01")), "--stimulator", str(tmp_path / "stim-01.sock"))

@@ -38,8 +38,8 @@ def test_what_is_counted_can_be_read_at_once_and_goes_on_after_a_restart(tmp_pat
     counters.close()
 
 
-@pytest.mark.parametrize("damaged", [b"", b"STIMCNT1", b"x" * 4120, b"STIMCNT1" + b"\1" * 5000])
-def test_a_file_that_is_none_is_begun_anew(tmp_path: Path, damaged: bytes) -> None:
+@pytest.mark.parametrize("damaged", [b"", b"STIMCNT1", b"STIMCNT1" + b"\1" * 5000])
+def test_counters_that_are_damaged_are_begun_anew(tmp_path: Path, damaged: bytes) -> None:
     path = tmp_path / "counters"
     path.write_bytes(damaged)
     assert read_counters(path) == Counted()
@@ -47,6 +47,19 @@ def test_a_file_that_is_none_is_begun_anew(tmp_path: Path, damaged: bytes) -> No
     counters.published()
     assert read_counters(path).telemetry_published == 1
     counters.close()
+
+
+@pytest.mark.parametrize(
+    "foreign", [b"x" * 4120, b'{"latch": "over_limit"}', b"SQLite format 3\0" + b"\1" * 8000, b"STIM"]
+)
+def test_a_file_of_something_else_is_left_as_it_is(tmp_path: Path, foreign: bytes) -> None:
+    """Such as a latch or a spool that was named by mistake."""
+    path = tmp_path / "latch"
+    path.write_bytes(foreign)
+    with pytest.raises(FileExistsError, match="it is a file of something else; name another one"):
+        Counters(path)
+    assert path.read_bytes() == foreign
+    assert read_counters(path) == Counted()
 
 
 def test_a_kill_loses_no_count(tmp_path: Path) -> None:

@@ -14,6 +14,7 @@ from fleet.adapters.journal.reading import Told
 
 DEVICE = "stim-01"
 SESSION = "5e" * 16
+SPOOL = "ab" * 16
 PERIOD_S = 0.025  # 40 Hz
 PLAN: dict[str, Any] = {
     "modality": "nmes",
@@ -53,11 +54,17 @@ def told(name: str, **body: Any) -> Told:
 
 def reported(kind: str, at_s: float, cause: str | None = None, **detail: Any) -> Told:
     event = {"kind": kind, "boottime_s": at_s, "cause": cause, "detail": detail or None, "session_id": SESSION}
-    return told("DeviceReported", device=DEVICE, event=event)
+    return told("DeviceReported", device=DEVICE, event=event | {"spool_id": SPOOL, "n": 1})
 
 
-def pressed(button: str, at_s: float, *, accepted: bool = True) -> Pressed:
-    return Pressed(DEVICE, button, at_s, at_s + 0.02, accepted)
+def pressed(button: str, at_s: float, *, accepted: bool = True, by_ma: float = 0.0) -> Pressed:
+    return Pressed(DEVICE, button, at_s, at_s + 0.02, accepted, by_ma)
+
+
+def by_hand(*others: Pressed) -> tuple[Pressed, ...]:
+    """The start and the six raises of the session, and what was pressed instead of stop."""
+    ups = (pressed("raise", 102.39 + 0.4 * n, by_ma=2.0) for n in range(6))
+    return (pressed("start", 102.0), *ups, *others)
 
 
 def raised() -> tuple[Told, ...]:
@@ -90,6 +97,7 @@ def evidence(rows: list[TrueOutput], *journal: Told, **changes: Any) -> Evidence
         devices=(DEVICE,),
         traces={DEVICE: trace},
         journal=(authorised(), *raised(), *journal),
-        presses=(pressed("start", 102.0), pressed("stop", 130.0)),
+        presses=by_hand(pressed("stop", 130.0)),
+        until_s=500.0,
     )
     return replace(whole, **changes)

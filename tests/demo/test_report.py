@@ -84,9 +84,44 @@ def test_telemetry_is_what_the_agents_published_and_what_every_instance_of_the_f
 
 def test_an_event_that_was_spooled_and_not_journaled_is_missing_whatever_the_fleet_says() -> None:
     spool = Spooled("stim-01", SPOOL, newest_n=4, kept=(3,))
-    given = sources(spooled_event(1), spooled_event(2), spooled_event(2), spooled_event(4), spooled=(spool,))
+    given = sources(spooled_event(1), spooled_event(2), spooled_event(4), spooled=(spool,))
     assert report(given)["events"] == {"published": 4, "journaled": 3, "missing": 1}
     assert missing(given) == [("stim-01", 3)]
+    assert report(given)["violations"] == []
+
+
+def miscounts(found: dict[str, Any]) -> list[tuple[str, str, str]]:
+    return [(each["device"], each["rule"], each["what"]) for each in found["violations"]]
+
+
+def test_an_event_that_is_journaled_twice_is_one_event_and_a_violation() -> None:
+    spool = Spooled("stim-01", SPOOL, newest_n=2)
+    found = report(sources(spooled_event(1), spooled_event(2), spooled_event(2), spooled=(spool,)))
+    assert found["events"] == {"published": 2, "journaled": 2, "missing": 0}
+    assert miscounts(found) == [("stim-01", "count", "event 2 is in the journal 2 times")]
+
+
+def test_what_is_journaled_is_counted_in_the_journal_and_not_made_to_add_up() -> None:
+    """Three rows; of the two numbers that the spool has given one is missing: 2 is not 3 + 1."""
+    spool = Spooled("stim-01", SPOOL, newest_n=2)
+    found = report(sources(spooled_event(1), spooled_event(3), spooled_event(4), spooled=(spool,)))
+    assert found["events"] == {"published": 2, "journaled": 3, "missing": 1}
+    says = "event {} is in the journal, and its spool has never given that number"
+    assert miscounts(found) == [("stim-01", "count", says.format(n)) for n in (3, 4)]
+
+
+def test_more_heard_than_was_published_is_a_violation() -> None:
+    found = report(sources(counted={"stim-01": counted(70)}, heard=(Heard(72, 0),)))
+    assert found["telemetry"]["lost"] == -2
+    assert miscounts(found) == [("all", "count", "the fleet heard 2 samples more than were published")]
+
+
+@pytest.mark.parametrize("lost", [(), (1,), (2, 5), (1, 2, 3, 4, 5)])
+def test_published_is_journaled_and_missing(lost: tuple[int, ...]) -> None:
+    rows = [spooled_event(n) for n in range(1, 6) if n not in lost]
+    events = report(sources(*rows, spooled=(Spooled("stim-01", SPOOL, newest_n=5),)))["events"]
+    assert events == {"published": 5, "journaled": 5 - len(lost), "missing": len(lost)}
+    assert events["published"] == events["journaled"] + events["missing"]
 
 
 def test_the_same_number_of_another_spool_or_device_is_another_event() -> None:
@@ -163,7 +198,8 @@ def test_the_shape_of_a_report_in_which_nothing_happened() -> None:
 
 def test_violations_and_lost_leases_are_in_it() -> None:
     violation = Violation("stim-01", 1234.56789, "pause", "output in a pause", 0.12345, 12.0)
-    found = report(sources(spooled_event(1, "lease_lost"), violations=(violation,)))
+    spool = Spooled("stim-01", SPOOL, newest_n=1)
+    found = report(sources(spooled_event(1, "lease_lost"), spooled=(spool,), violations=(violation,)))
     assert found["leases"]["lost"] == 1
     assert found["violations"] == [
         {
