@@ -34,7 +34,7 @@ from broker.contract.limits import (
 from broker.contract.messages import Lease, Phase, Telemetry
 from broker.contract.plan import Plan
 from broker.contract.topics import Channel
-from fleet.core import configuration, sessions, stops
+from fleet.core import configuration, sessions, stops, withdrawals
 from fleet.core.effects import Count, SendLease
 from fleet.core.events import (
     BaselineMeasured,
@@ -58,7 +58,7 @@ _ZERO = Limit(ZERO_MA, Layer.ENVELOPE)
 
 def answer(turn: Turn, device: Device, session: Session, sample: Telemetry) -> None:
     """Lease, leave out, or stop."""
-    if session.withheld is not None:
+    if session.withheld is not None or withdrawals.stop_held(turn, session):
         return
     bounds = _bounds(turn, device, session, sample)
     if bounds is None:
