@@ -177,6 +177,7 @@ class Durable(Strict):
     signs: dict[str, Signs] = field(default_factory=dict)  # by device: what it last said of itself
     moments: dict[str, float] = field(default_factory=dict)  # by an alarm's key: what lasts for a while only, last when
     doses: dict[str, ClientDoses] = field(default_factory=dict)  # by client token
+    dosed: dict[str, str] = field(default_factory=dict)  # by session id: the client in whose ledger it is
     doses_day: date | None = None  # the day on which they were last gone through
 
 
