@@ -33,6 +33,7 @@ _CAUSES: dict[str, str] = {
     "patient_stop": "pressed at the device",
     "emergency_stop": "pushed",
     "session_lost": "its agent is gone",
+    "struck_off_unseen": "struck off, and nobody has seen it off",
     "reboot": "its agent has started again",
 }
 

@@ -65,6 +65,7 @@ def test_the_words_of_a01_name_room_and_device_and_say_to_switch_it_off() -> Non
         ("A03", {"cause": "patient_stop"}, "(pressed at the device)"),
         ("A03", {"cause": "emergency_stop"}, "(pushed)"),
         ("A04", {"quantity": "session_lost"}, "(its agent is gone)"),
+        ("A04", {"quantity": "struck_off_unseen"}, "(struck off, and nobody has seen it off)"),
         ("A04", {"cause": "lease_lost"}, "(lease lost)"),
         ("A05", {"cause": "electrode_open", "quantity": "impedance_ohm"}, "(electrode open)"),
         ("A07", {"quantity": "offline"}, "offline. Check"),
