@@ -93,6 +93,8 @@ class Session(Strict):
     answered_s: float  # when the sample was received that the authorisation answered
     authorised_wall_s: float
     screened: Screened
+    settings_version: int = 0  # of its device, when it was authorised: newer ones count for it (contract.md, rule 7)
+    outgrown: Limits | None = None  # the strictest of those newer ones that the device's record has dropped since
     accepted: bool = False
     since_s: float  # in this state since
     ran_s: float = 0.0
