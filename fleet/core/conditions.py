@@ -201,7 +201,7 @@ def _lately(look: Look, moment: str) -> Present | None:
 
 
 def due(look: Look, place: str, alarm: Alarm | None) -> Present | None:
-    """A11: calibration, safety check, certificate or firmware, from 30 days ahead; overdue refuses every request."""
+    """A11: from 30 days ahead; overdue refuses every request. Of a certificate: no other date is recorded yet."""
     registered = look.listed(place)
     if registered is None or registered.due_wall_s is None:
         return None
