@@ -24,7 +24,14 @@ _WORDS: dict[str, tuple[str, str]] = {
     "A07": ("offline", "Check its power and its network."),
     "A08": ("battery low", "Charge it after this session."),
     "A09": ("messages that are not this site's, or a clock that stepped", "Call an engineer."),
-    "A11": ("due for calibration, safety check, certificate or firmware", "Plan it: overdue, it is not started."),
+    "A11": ("certificate due for renewal", "Renew it: overdue, no session is started there."),
+}
+# Where the quantity that is to blame says something else than its code, and nothing more is known.
+_WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
+    ("A09", "session_overran"): (
+        "by its device's record, a session lasted longer than it was authorised for while nobody heard it",
+        "See to the patient; call an engineer.",
+    ),
 }
 # Whoever reads A01 is to go, not to read; and for A07 nothing more is known.
 _WITHOUT_WHY = frozenset({"A01", "A07"})
@@ -33,7 +40,9 @@ _CAUSES: dict[str, str] = {
     "patient_stop": "pressed at the device",
     "emergency_stop": "pushed",
     "session_lost": "its agent is gone",
+    "struck_off_unseen": "struck off, and nobody has seen it off",
     "reboot": "its agent has started again",
+    "amplitude_ma": "no reading of its current",
 }
 
 
@@ -64,10 +73,18 @@ def why_words(why: Body) -> str:
     return ", ".join(named)
 
 
+def _known(alarm: Body) -> tuple[str, str]:
+    return alarm["code"], alarm["why"]["quantity"]
+
+
+def _words(alarm: Body) -> tuple[str, str]:
+    return _WORDS_OF.get(_known(alarm)) or _WORDS[alarm["code"]]
+
+
 def alarm_words(alarm: Body) -> str:
     """`HIGH Room room-4, stim-12: output not confirmed zero. Switch it off at the wall.`"""
-    what, to_do = _WORDS[alarm["code"]]
-    why = "" if alarm["code"] in _WITHOUT_WHY else why_words(alarm["why"])
+    what, to_do = _words(alarm)
+    why = "" if alarm["code"] in _WITHOUT_WHY or _known(alarm) in _WORDS_OF else why_words(alarm["why"])
     because = f" ({why})" if why else ""
     return f"{alarm['priority'].upper()} {where_words(alarm)}: {what}{because}. {to_do}"
 
@@ -85,7 +102,7 @@ def changed_words(body: Body) -> str:
 
 def cleared_words(body: Body) -> str:
     over = "goes on as one alarm with others" if body["grouped_into"] else "over"
-    return f"alarm {body['code']} {where_words(body)}: {_WORDS[body['code']][0]}: {over}"
+    return f"alarm {body['code']} {where_words(body)}: {_words(body)[0]}: {over}"
 
 
 def zero_words(body: Body) -> str:

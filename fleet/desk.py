@@ -57,7 +57,7 @@ class Desk:
             case requests.AskDevices():
                 return _ok(devices=device_rows(self._state, self._boottime()))
             case requests.AskAlarms(past=past):
-                return _ok(alarms=alarm_rows(self._state, past=past))
+                return _ok(alarms=alarm_rows(self._state, past=past, wall_s=self._walltime()))
             case requests.AskClient(client=client):
                 return _ok(client=client_details(self._state, client, self._walltime()))
             case requests.AskStatus():

@@ -1,13 +1,15 @@
 """What people are shown of the state, as plain JSON: sessions, devices, clients' doses, the service itself."""
 
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
 
+from broker.contract.causes import AlarmCode
 from broker.contract.messages import LIVE_PHASES, Phase
 from broker.contract.plan import Modality
 from broker.contract.topics import ALL
 from fleet.core import dose
+from fleet.core.alarm_events import Why
 from fleet.core.alarm_state import Alarm
 from fleet.core.alarm_steps import RANK
 from fleet.core.alarm_table import ROWS
@@ -115,13 +117,14 @@ def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None) -> dict[str, An
     }
 
 
-def alarm_rows(state: State, *, past: bool) -> list[dict[str, Any]]:
-    """The open alarms, gravest first and then oldest first; after them, if asked for, those that are over, newest
-    first.
+def alarm_rows(state: State, *, past: bool, wall_s: float) -> list[dict[str, Any]]:
+    """The open alarms as of `wall_s`, gravest first and then oldest first; after them, if asked for, those that are
+    over, newest first.
     """
     durable = state.durable
     alarms = sorted(durable.alarms.values(), key=lambda alarm: (RANK[alarm.priority], alarm.since_wall_s))
-    rows = [{**alarm_row(alarm), "room": _stands_in(state, alarm)} for alarm in alarms]
+    now = [replace(alarm, room=_stands_in(state, alarm), why=_due_in(state, alarm, wall_s)) for alarm in alarms]
+    rows = [alarm_row(alarm) for alarm in now]
     over = [alarm_row(past.alarm, past.cleared_wall_s) for past in reversed(durable.past_alarms)] if past else []
     return rows + over
 
@@ -130,6 +133,14 @@ def _stands_in(state: State, alarm: Alarm) -> str | None:
     """A device that was moved since the alarm was raised is to be found where it is now."""
     registered = None if alarm.device is None else state.registered(alarm.device)
     return alarm.room if registered is None else registered.room
+
+
+def _due_in(state: State, alarm: Alarm, wall_s: float) -> Why:
+    """How long is left of a date, now: what was left when the alarm was raised is no news weeks later."""
+    registered = None if alarm.device is None else state.registered(alarm.device)
+    if alarm.code is not AlarmCode.A11 or registered is None or registered.due_wall_s is None:
+        return alarm.why
+    return replace(alarm.why, value=registered.due_wall_s - max(wall_s, state.durable.wall_s))
 
 
 def refusal_row(refusal: Refusal) -> dict[str, Any]:

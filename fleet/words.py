@@ -70,6 +70,10 @@ def _short(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
+def _measured(amplitude_ma: float | None) -> str:
+    return "no reading" if amplitude_ma is None else f"{_short(amplitude_ma)} mA"
+
+
 def _ended(body: Body) -> str:
     numbers = body["ended"]
     counted = "" if numbers is None else f", {numbers['elapsed_s']:.0f} s, peak {numbers['peak_ma']:.1f} mA"
@@ -124,7 +128,9 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     ),
     "SensorFlatlined": lambda body: f"{_who(body)}: the same current {body['readings']} times in a row",
     "SessionWithheld": lambda body: f"{_session(body)} gets no more leases: {body['reason']}",
-    "OutputUnpermitted": lambda body: f"{_who(body)}: output without permission ({_short(body['amplitude_ma'])} mA)",
+    "OutputUnpermitted": lambda body: (
+        f"{_who(body)}: output without permission ({body['phase']}, {_measured(body['amplitude_ma'])})"
+    ),
     "SessionEnded": _ended,
     "SessionLost": lambda body: f"{_session(body)} lost: its agent is gone",
     "SessionCleared": lambda body: f"{_session(body)} cleared: reset at the device",
@@ -134,10 +140,7 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
         f"{body['issued_by']} ({body['reason']})"
     ),
     "StopReceived": lambda body: f"{_who(body)}: stop received after {milliseconds(body['sent_to_received_s'])}",
-    "StopFoundLive": lambda body: (
-        f"{_who(body)}: {body['phase']} after a stop, "
-        f"{'no reading' if body['amplitude_ma'] is None else _short(body['amplitude_ma']) + ' mA'}"
-    ),
+    "StopFoundLive": lambda body: f"{_who(body)}: {body['phase']} after a stop, {_measured(body['amplitude_ma'])}",
     "StopConfirmed": _stop_confirmed,
     "StopUnconfirmed": lambda body: f"{body['room']}, {body['device']}: stop {SWITCH_OFF}",
     "HoldReleased": lambda body: f"{body['device'] or 'site'}: hold released by {body['issued_by']}",
@@ -189,7 +192,7 @@ _RULE_WORDS: dict[str, str] = {
     "operator_instruction": "the operator's instruction on this model has run out, or never was",
     "device_unknown": "there is no such device",
     "device_struck_off": "the device is struck off",
-    "device_due": "the device is due for its safety check, calibration or certificate",
+    "device_due": "the device's certificate has run out: renew it first",
     "device_identity": "serial or model of the device are not the registered ones",
     "device_not_fresh": "no fresh word from the device",
     "device_not_idle": "the device is not idle",

@@ -86,8 +86,11 @@ def _session_lost(durable: Durable, event: e.SessionLost) -> Grounds:
 
 
 def _session_ended(durable: Durable, event: e.SessionEnded) -> Grounds:
+    device = durable.sessions[event.session_id].device
     for code in _codes_of(event.cause):
-        yield Ground(code, durable.sessions[event.session_id].device, Why(cause=event.cause))
+        yield Ground(code, device, Why(cause=event.cause))
+    if durable.signs.get(device, NO_SIGNS).struck_off_s is not None:
+        yield Ground(A.A04, device)
 
 
 def _request_refused(durable: Durable, event: e.SessionRefused) -> Grounds:

@@ -71,7 +71,8 @@ class Signs(Strict):
 
     `causes`: what it is latched for, and its active conditions that are causes. `as_of`: the device's own time of that
     birth. `unzeroed_s`: since when it has said that its output is at fault while no zero was measured after it;
-    `stuck_s` the same, where it says that its output is stuck. `lost_s`: since when it is lost.
+    `stuck_s` the same, where it says that its output is stuck. `lost_s`: since when it is lost. `struck_off_s`: since
+    when it may not speak any more, where a session was live or lost then and nobody has seen it at zero since.
     """
 
     causes: tuple[Cause, ...] = ()
@@ -80,6 +81,7 @@ class Signs(Strict):
     unzeroed_s: float | None = None
     stuck_s: float | None = None
     lost_s: float | None = None
+    struck_off_s: float | None = None
 
 
 NO_SIGNS = Signs()

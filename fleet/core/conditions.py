@@ -108,10 +108,14 @@ def _site_stopped(look: Look) -> Present | None:
 
 
 def permission_lost(look: Look, place: str, alarm: Alarm | None) -> Present | None:
-    """A04: latched because permission ran out or the agent had gone; or a live session whose agent is gone now."""
+    """A04: latched because permission ran out or the agent had gone; or a live session whose agent is gone now, or
+    whose device was struck off: that the session is given up says nothing about the output.
+    """
     session = look.session(place)
     if session is not None and session.state is SessionState.LOST:
         return Present(Why(quantity="session_lost"))
+    if look.signs(place).struck_off_s is not None and not (session is not None and session.live):
+        return Present(Why(quantity="struck_off_unseen"))
     cause = _latched_for(look, place, AlarmCode.A04)
     return None if cause is None else Present(Why(cause=cause))
 
@@ -197,7 +201,7 @@ def _lately(look: Look, moment: str) -> Present | None:
 
 
 def due(look: Look, place: str, alarm: Alarm | None) -> Present | None:
-    """A11: calibration, safety check, certificate or firmware, from 30 days ahead; overdue refuses every request."""
+    """A11: from 30 days ahead; overdue refuses every request. Of a certificate: no other date is recorded yet."""
     registered = look.listed(place)
     if registered is None or registered.due_wall_s is None:
         return None

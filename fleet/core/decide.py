@@ -13,7 +13,19 @@ from typing import assert_never
 
 from broker.contract.messages import Ack, Birth, Event, Presence, Telemetry
 from broker.contract.topics import CHANNEL_OF, Channel
-from fleet.core import alarms, configuration, house, leases, presence, receipts, releases, requests, sessions, stops
+from fleet.core import (
+    alarms,
+    configuration,
+    house,
+    leases,
+    presence,
+    receipts,
+    releases,
+    requests,
+    sessions,
+    stops,
+    withdrawals,
+)
 from fleet.core.evolve import evolve
 from fleet.core.inputs import (
     CancelSession,
@@ -53,6 +65,7 @@ def decide(state: State, heard: Input) -> Decision:
             stops.chase(turn)
             releases.clear(turn)
             sessions.pass_time(turn)
+            withdrawals.out_of_service(turn)
             presence.look(turn)
         case RequestSession() | CancelSession() | PushStop() | ConfirmOff() | ReleaseHold() | Drain() | Undrain():
             turn = Turn(state, heard.now_s, heard.wall_s)

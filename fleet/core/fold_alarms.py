@@ -116,6 +116,7 @@ def rebase(durable: Durable, now_s: float) -> None:
             unzeroed_s=None if signs.unzeroed_s is None else now_s,
             stuck_s=None if signs.stuck_s is None else now_s,
             lost_s=None if signs.lost_s is None else now_s,
+            struck_off_s=None if signs.struck_off_s is None else now_s,
         )
     durable.moments = dict.fromkeys(durable.moments, now_s)
 
@@ -219,6 +220,30 @@ def confirmed(durable: Durable, event: e.StopConfirmed | e.ZeroConfirmed) -> Non
         _change(durable, event.device, unzeroed_s=None, stuck_s=None)
 
 
+def struck_off(durable: Durable, event: e.RegistryAdopted) -> None:
+    """What is live, or lost, on a device that may not speak any more: its end will hardly be reported."""
+    for session in durable.sessions.values():
+        if session.open and session.state is not e.SessionState.AUTHORISED and _unlisted(durable, session.device):
+            _change(durable, session.device, struck_off_s=event.now_s)
+
+
+def advanced(durable: Durable, event: e.SessionAdvanced) -> None:
+    """The same, where it was not live before."""
+    device = durable.sessions[event.session_id].device
+    if event.to is not e.SessionState.STOPPING and _unlisted(durable, device):
+        _change(durable, device, struck_off_s=event.now_s)
+
+
+def _unlisted(durable: Durable, device: str) -> bool:
+    registered = durable.registry.devices.get(device)
+    return registered is None or registered.struck_off
+
+
+def seen_off(durable: Durable, event: e.ZeroConfirmed) -> None:
+    """Somebody has looked, or the device has shown it after all."""
+    _change(durable, event.device, struck_off_s=None)
+
+
 # --- what lasts for a moment ------------------------------------------------------------------------------------------
 
 
@@ -253,6 +278,9 @@ SIGNS: dict[type[e.Event], Callable[[Durable, Any], None]] = {
     e.DeviceReturned: returned,
     e.DeviceReported: reported,
     e.StopConfirmed: confirmed,
+    e.ZeroConfirmed: seen_off,
+    e.RegistryAdopted: struck_off,
+    e.SessionAdvanced: advanced,
     e.SessionRefused: request_refused,
     e.SessionDeclined: declined,
     e.SecurityNoticed: noticed,

@@ -90,14 +90,26 @@ def returned(durable: Durable, event: e.DeviceReturned) -> None:
 
 def settings_issued(durable: Durable, event: e.SettingsIssued) -> None:
     device = durable.devices.get(event.device) or Device(device=event.device)
-    newest = () if device.settings is None else (device.settings,)
+    older = (*(() if device.settings is None else (device.settings,)), *device.older_settings)
     _change(
         durable,
         event.device,
         settings=event.settings,
         settings_since_s=event.now_s,
-        older_settings=(newest + device.older_settings)[:SETTINGS_KEPT],
+        older_settings=older[:SETTINGS_KEPT],
     )
+    _outgrow(durable, device.session_id, older[SETTINGS_KEPT:])
+
+
+def _outgrow(durable: Durable, session_id: str | None, dropped: tuple[messages.Settings, ...]) -> None:
+    """Settings that are dropped are still a limit of the session that they came in."""
+    session = None if session_id is None else durable.sessions.get(session_id)
+    if session is None or not session.open:
+        return
+    for settings in dropped:
+        if settings.version > session.settings_version:
+            outgrown = settings.limits if session.outgrown is None else session.outgrown.tightened(settings.limits)
+            durable.sessions[session.session_id] = replace(session, outgrown=outgrown)
 
 
 def heard_up_to(durable: Durable, device: str, boot_n: int, seq: int) -> None:

@@ -40,31 +40,23 @@ def _of(session: Session, day: date) -> Dose:
     )
 
 
-def _client_of(durable: Durable, session_id: str) -> str | None:
-    session = durable.sessions.get(session_id)
-    if session is not None:
-        return session.client
-    for client, doses in durable.doses.items():  # some thousand at most, for a report that comes late
-        if any(dose.session_id == session_id for dose in doses.sessions):
-            return client
-    return None
-
-
 def _find(durable: Durable, session_id: str) -> tuple[str, Dose] | None:
-    client = _client_of(durable, session_id)
-    doses = NOTHING if client is None else durable.doses.get(client, NOTHING)
-    found = next((dose for dose in doses.sessions if dose.session_id == session_id), None)
-    return None if client is None or found is None else (client, found)
+    """A session in the ledger, with its client. Devices name whatever ids they like: nothing is searched for one."""
+    client = durable.dosed.get(session_id)
+    if client is None:
+        return None
+    return client, next(dose for dose in durable.doses[client].sessions if dose.session_id == session_id)
 
 
 def _put(durable: Durable, client: str, dose: Dose) -> None:
     doses = durable.doses.get(client, NOTHING)
     others = tuple(other for other in doses.sessions if other.session_id != dose.session_id)
     durable.doses[client] = replace(doses, sessions=(*others, dose))
+    durable.dosed[dose.session_id] = client
 
 
 def _give_back(durable: Durable, session_id: str) -> None:
-    client = durable.sessions[session_id].client
+    client = durable.dosed.pop(session_id)
     doses = durable.doses.pop(client)
     doses = replace(doses, sessions=tuple(dose for dose in doses.sessions if dose.session_id != session_id))
     if doses != NOTHING:
@@ -165,6 +157,8 @@ def _forget(durable: Durable, today: date) -> None:
     """Once a day: what no rule can need any more. What was proven stays as experience until that, too, is void."""
     for client, doses in list(durable.doses.items()):
         left = _left(durable, doses, today)
+        for forgotten in {dose.session_id for dose in doses.sessions} - {dose.session_id for dose in left.sessions}:
+            del durable.dosed[forgotten]
         if left == NOTHING:
             del durable.doses[client]
         elif left != doses:

@@ -17,6 +17,7 @@ def _change(durable: Durable, session_id: str, **changes: Any) -> None:
 
 def authorised(durable: Durable, event: e.SessionAuthorised) -> None:
     session_id = event.authorisation.session_id
+    device = durable.devices.get(event.device) or Device(device=event.device)
     durable.sessions[session_id] = Session(
         session_id=session_id,
         request_id=event.request_id,
@@ -26,9 +27,9 @@ def authorised(durable: Durable, event: e.SessionAuthorised) -> None:
         answered_s=event.answered_s,
         authorised_wall_s=event.wall_s,
         screened=event.screened,
+        settings_version=0 if device.settings is None else device.settings.version,
         since_s=event.now_s,
     )
-    device = durable.devices.get(event.device) or Device(device=event.device)
     durable.devices[event.device] = replace(device, session_id=session_id)
     heard_up_to(durable, event.device, event.authorisation.boot_n, event.authorisation.answers)
     _forget_oldest(durable)

@@ -1,6 +1,6 @@
 """The fleet service's own affairs: taking over, draining, and the clinic's list."""
 
-from fleet.core import configuration, presence, sessions
+from fleet.core import configuration, presence, sessions, withdrawals
 from fleet.core.effects import Answer, Ordered
 from fleet.core.events import (
     DeviceEnrolled,
@@ -39,7 +39,8 @@ def undrain(turn: Turn, heard: Undrain) -> None:
 
 
 def registry_changed(turn: Turn, heard: RegistryChanged) -> None:
-    """Adopt the clinic's list: enrol, withhold what is struck off, and bring settings up to date."""
+    """Adopt the clinic's list: enrol, withhold what is struck off, bring settings up to date, end what is out of
+    service."""
     durable = turn.state.durable
     if heard.registry == durable.registry:
         return
@@ -52,6 +53,7 @@ def registry_changed(turn: Turn, heard: RegistryChanged) -> None:
         birth = turn.state.device(name).birth
         if birth is not None:
             configuration.agree(turn, name, birth.settings_version)
+    withdrawals.out_of_service(turn)
 
 
 def _enrol(turn: Turn, name: str, enrolment: str) -> None:

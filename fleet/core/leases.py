@@ -11,6 +11,7 @@ worth nothing: the agent has accepted a newer lease, or counts the lease from wh
 """
 
 from dataclasses import replace
+from functools import reduce
 
 from broker.contract.causes import Cause
 from broker.contract.limits import (
@@ -34,7 +35,7 @@ from broker.contract.limits import (
 from broker.contract.messages import Lease, Phase, Telemetry
 from broker.contract.plan import Plan
 from broker.contract.topics import Channel
-from fleet.core import configuration, sessions, stops
+from fleet.core import configuration, sessions, stops, withdrawals
 from fleet.core.effects import Count, SendLease
 from fleet.core.events import (
     BaselineMeasured,
@@ -58,9 +59,9 @@ _ZERO = Limit(ZERO_MA, Layer.ENVELOPE)
 
 def answer(turn: Turn, device: Device, session: Session, sample: Telemetry) -> None:
     """Lease, leave out, or stop."""
-    if session.withheld is not None:
+    if session.withheld is not None or withdrawals.stop_held(turn, session):
         return
-    bounds = _bounds(turn, device, session, sample)
+    bounds = _bounds(turn, device, session, sample, keep=True)
     if bounds is None:
         _leave_out(turn, device, "settings_unknown")
         return
@@ -98,7 +99,7 @@ def judge_only(turn: Turn, device: Device, sample: Telemetry) -> None:
         return
     if sample.session_id != session.session_id or sample.boot_n != session.authorisation.boot_n:
         return
-    bounds = _bounds(turn, device, session, sample)
+    bounds = _bounds(turn, device, session, sample, keep=False)
     breach = None if bounds is None else _violation(turn, bounds, sample)
     if breach is not None:
         _violated(turn, session, breach)
@@ -111,12 +112,13 @@ def _leave_out(turn: Turn, device: Device, reason: str) -> None:
 # --- violations -----------------------------------------------------------------------------------------------------
 
 
-def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry) -> Bounds | None:
+def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry, *, keep: bool) -> Bounds | None:
     """What the sample is compared with, remembered while settings and pulse stay the same. None: no such settings.
 
     Newer settings that are looser change nothing for the session that is on (contract.md, rule 7): the device keeps the
-    strictest that it had, and so does what is remembered. A late sample that names older ones is judged by those, and
-    remembered as nothing.
+    strictest that it had, and so does what is remembered. Where nothing is remembered, a fleet was restarted and cannot
+    know which ones the device had: all of them up to the one that it names. A late or overtaken sample is judged by
+    those that it names, and remembered as nothing (not `keep`).
     """
     remembered = turn.state.fleeting.bounds.get(device.device)
     if (
@@ -132,7 +134,7 @@ def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry) -> 
         return None
     limits = session.authorisation.limits.tightened(settings.limits)
     if remembered is None or remembered.session_id != session.session_id:
-        bounds = _worked_out(turn, session, limits, sample)
+        bounds = _worked_out(turn, session, limits.tightened(_since_it_began(device, session, sample)), sample)
     elif sample.settings_version < remembered.settings_version:
         return _worked_out(turn, session, limits, sample)
     else:
@@ -140,8 +142,16 @@ def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry) -> 
         # The peak is measured over up to a second, so the first samples under tighter settings still show the past.
         over_ma = max(bounds.peak_over_ma, remembered.peak_over_ma)
         bounds = replace(bounds, settled_s=turn.now_s + SETTLING_S, settling_over_ma=over_ma)
-    turn.state.fleeting.bounds[device.device] = bounds
+    if keep:
+        turn.state.fleeting.bounds[device.device] = bounds
     return bounds
+
+
+def _since_it_began(device: Device, session: Session, sample: Telemetry) -> Limits:
+    """The strictest of all settings that were issued since the session was authorised, up to the version named."""
+    began = (settings for settings in device.older_settings if settings.version > session.settings_version)
+    named = (settings.limits for settings in began if settings.version < sample.settings_version)
+    return reduce(Limits.tightened, named, session.outgrown or ENVELOPE)
 
 
 def _worked_out(turn: Turn, session: Session, limits: Limits, sample: Telemetry) -> Bounds:

@@ -25,7 +25,7 @@ class RegisteredDevice(Strict):
     model: str
     serial: str
     enrolment: str
-    due_wall_s: float | None = None  # safety check or calibration: overdue blocks start
+    due_wall_s: float | None = None  # its certificate's end: overdue blocks start
     struck_off: bool = False
     service_hold: bool = False
     profile: Limits | None = None

@@ -9,14 +9,13 @@ from broker.contract.causes import CONSEQUENCES, Cause, Ending
 from broker.contract.limits import ZERO_MA
 from broker.contract.messages import LIVE_PHASES, AckStatus, CommandRefusal, EventKind, Phase, Telemetry
 from broker.contract.topics import Channel
-from fleet.core import stops, zero
+from fleet.core import stops, withdrawals, zero
 from fleet.core.effects import Answer, Ordered, Refused, SendAuthorisation, SendCancel
 from fleet.core.events import (
     AuthorisationAccepted,
     CancelOvertaken,
     OutputUnpermitted,
     SessionAdvanced,
-    SessionCancelled,
     SessionCleared,
     SessionDeclined,
     SessionEnded,
@@ -385,12 +384,7 @@ def cancel(turn: Turn, heard: CancelSession) -> None:
     """Withdraw a session that has not started. A running one is stopped at the device, or by a stop."""
     session = turn.state.durable.sessions.get(heard.session_id)
     if session is not None and transition_allowed(session, S.CANCELLED):
-        command_id = turn.new_id("cancel")
-        cancelling = messages.Cancel(session.authorisation.boot_n, command_id, session.session_id)
-        turn.at_once(SendCancel(session.device, cancelling))
-        turn.happened(
-            SessionCancelled(**turn.at, session_id=session.session_id, command_id=command_id, issued_by=heard.issued_by)
-        )
+        command_id = withdrawals.withdraw(turn, session, heard.issued_by)
         turn.after_commit(Answer(heard.request_id, Ordered(command_id)))
         return
     rule = Rule.SESSION_UNKNOWN

@@ -93,6 +93,8 @@ class Session(Strict):
     answered_s: float  # when the sample was received that the authorisation answered
     authorised_wall_s: float
     screened: Screened
+    settings_version: int = 0  # of its device, when it was authorised: newer ones count for it (contract.md, rule 7)
+    outgrown: Limits | None = None  # the strictest of those newer ones that the device's record has dropped since
     accepted: bool = False
     since_s: float  # in this state since
     ran_s: float = 0.0
@@ -177,6 +179,7 @@ class Durable(Strict):
     signs: dict[str, Signs] = field(default_factory=dict)  # by device: what it last said of itself
     moments: dict[str, float] = field(default_factory=dict)  # by an alarm's key: what lasts for a while only, last when
     doses: dict[str, ClientDoses] = field(default_factory=dict)  # by client token
+    dosed: dict[str, str] = field(default_factory=dict)  # by session id: the client in whose ledger it is
     doses_day: date | None = None  # the day on which they were last gone through
 
 

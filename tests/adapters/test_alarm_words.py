@@ -9,10 +9,10 @@ import pytest
 from pydantic import TypeAdapter
 
 from broker.contract.causes import AlarmCode, Cause
-from broker.contract.messages import Condition, EventKind, Measured
+from broker.contract.messages import Condition, EventKind, Measured, Phase
 from fleet.alarm_words import alarm_words
 from fleet.core.alarm_table import ROWS
-from fleet.core.events import AlarmRaised
+from fleet.core.events import AlarmRaised, OutputUnpermitted
 from fleet.views import alarm_rows
 from fleet.words import event_words
 from tests.core.clinic import HOUR_S, ONE, Clinic
@@ -62,13 +62,20 @@ def test_the_words_of_a01_name_room_and_device_and_say_to_switch_it_off() -> Non
         ("A02", {"quantity": "amplitude_ma", "value": 60.0, "limit": 45.0}, "(amplitude_ma 60 against 45)"),
         ("A02", {"quantity": "amplitude_ma", "value": 9.0}, "(amplitude_ma 9)"),
         ("A02", {"cause": "output_stuck", "quantity": "amplitude_ma", "value": 9.0}, "(stuck, amplitude_ma 9)"),
+        ("A02", {"quantity": "amplitude_ma"}, "(no reading of its current)"),
         ("A03", {"cause": "patient_stop"}, "(pressed at the device)"),
         ("A03", {"cause": "emergency_stop"}, "(pushed)"),
         ("A04", {"quantity": "session_lost"}, "(its agent is gone)"),
+        ("A04", {"quantity": "struck_off_unseen"}, "(struck off, and nobody has seen it off)"),
         ("A04", {"cause": "lease_lost"}, "(lease lost)"),
         ("A05", {"cause": "electrode_open", "quantity": "impedance_ohm"}, "(electrode open)"),
         ("A07", {"quantity": "offline"}, "offline. Check"),
         ("A09", {"quantity": "mac_invalid"}, "(mac invalid)"),
+        (
+            "A09",
+            {"quantity": "session_overran"},
+            ": by its device's record, a session lasted longer than it was authorised",
+        ),
         ("A11", {"quantity": "due_in_s", "value": 12 * 86_400.0}, "(in 12 days)"),
         ("A11", {"quantity": "due_in_s", "value": -1.0}, "(overdue)"),
     ],
@@ -168,7 +175,7 @@ def test_alarms_are_shown_gravest_first_with_everything_that_a_screen_needs() ->
     clinic.pushes_stop()
     clinic.sent(clinic.open_stop(), ONE)
     clinic.after(2.0)
-    rows = alarm_rows(clinic.state, past=True)
+    rows = alarm_rows(clinic.state, past=True, wall_s=clinic.wall_s)
     assert [(row["code"], row["priority"], row["signal"]) for row in rows] == [
         ("A01", "high", "on"),
         ("A03", "medium", "on"),
@@ -196,13 +203,16 @@ def test_what_is_over_is_shown_after_what_is_not_newest_first() -> None:
     clinic.ready()
     for name in ("stim-12", "stim-7"):
         clinic.says(name, clinic.stims[name].birth(conditions=(Condition.WATCHDOG_TRIPPED,)))
-    assert [row["device"] for row in alarm_rows(clinic.state, past=False)] == ["stim-12", "stim-7"]
+    assert [row["device"] for row in alarm_rows(clinic.state, past=False, wall_s=clinic.wall_s)] == [
+        "stim-12",
+        "stim-7",
+    ]
     for name in ("stim-12", "stim-7"):
         clinic.says(name, clinic.stims[name].birth())
         for _ in range(12):
             clinic.after(1.0)
     clinic.pushes_stop()
-    rows = alarm_rows(clinic.state, past=True)
+    rows = alarm_rows(clinic.state, past=True, wall_s=clinic.wall_s)
     assert [(row["code"], row["device"], row["signal"]) for row in rows] == [
         ("A03", "stim-12", "on"),
         ("A04", "stim-7", "latched"),
@@ -210,16 +220,59 @@ def test_what_is_over_is_shown_after_what_is_not_newest_first() -> None:
     ]
     assert rows[0]["cleared"] is None
     assert rows[1]["cleared"] > rows[2]["cleared"] > rows[2]["since"]
-    assert [row["code"] for row in alarm_rows(clinic.state, past=False)] == ["A03"]
+    assert [row["code"] for row in alarm_rows(clinic.state, past=False, wall_s=clinic.wall_s)] == ["A03"]
 
 
 def test_where_a_device_stands_is_what_the_clinic_says_now() -> None:
     clinic = Clinic()
     clinic.ready()
     clinic.pushes_stop()
-    assert alarm_rows(clinic.state, past=False)[0]["room"] == "room-4"
+    assert alarm_rows(clinic.state, past=False, wall_s=clinic.wall_s)[0]["room"] == "room-4"
     clinic.changes_device("stim-12", room="room-9")
-    assert alarm_rows(clinic.state, past=False)[0]["room"] == "room-9"
+    assert alarm_rows(clinic.state, past=False, wall_s=clinic.wall_s)[0]["room"] == "room-9"
     # Of one that is off the list, the last that was known.
     clinic.changes_registry(devices={})
-    assert alarm_rows(clinic.state, past=False)[0]["room"] == "room-4"
+    assert alarm_rows(clinic.state, past=False, wall_s=clinic.wall_s)[0]["room"] == "room-4"
+
+
+def test_a11_says_how_long_is_left_now_and_not_when_it_was_raised() -> None:
+    clinic = Clinic()
+    clinic.ready()
+    day_s = 24 * HOUR_S
+    clinic.changes_device("stim-7", due_wall_s=clinic.wall_s + 30 * day_s)
+
+    def words(days: float) -> str:
+        (row,) = alarm_rows(clinic.state, past=False, wall_s=clinic.wall_s + days * day_s)
+        return alarm_words(row)
+
+    assert words(0) == (
+        "INFO Room room-1, stim-7: certificate due for renewal (in 30 days). "
+        "Renew it: overdue, no session is started there."
+    )
+    assert "(in 12 days)" in words(18)
+    assert "(overdue)" in words(40)
+
+
+def test_output_without_permission_is_told_with_its_phase_and_with_a_reading_where_there_is_one() -> None:
+    told = []
+    for amplitude_ma in (9.0, None):
+        clinic = Clinic()
+        clinic.ready()
+        clinic.stims["stim-12"].phase = Phase.RUNNING
+        clinic.shows("stim-12", amplitude_ma=amplitude_ma)
+        clinic.now_s += 2.0
+        clinic.shows("stim-12", amplitude_ma=amplitude_ma)
+        event = next(event for event in clinic.journal if isinstance(event, OutputUnpermitted))
+        told.append(event_words("OutputUnpermitted", TypeAdapter(OutputUnpermitted).dump_python(event, mode="json")))
+    assert told == [
+        "stim-12: output without permission (running, 9 mA)",
+        "stim-12: output without permission (running, no reading)",
+    ]
+
+
+def test_a_session_that_overran_is_told_as_that_to_its_end() -> None:
+    alarm = of("A09", why={"quantity": "session_overran"}, grouped_into=None)
+    said = "a session lasted longer than it was authorised for"
+    assert said in alarm_words(alarm)
+    assert "messages" not in alarm_words(alarm)
+    assert said in str(event_words("AlarmCleared", alarm))

@@ -245,6 +245,12 @@ class DoseMachine(RuleBasedStateMachine):
             assert len(on) <= 1, client
             assert doses.sessions or doses.experience, "nobody is remembered for nothing"
 
+    @invariant()
+    def the_client_of_every_session_in_the_ledger_is_known_and_of_no_other(self) -> None:
+        durable = self.clinic.state.durable
+        in_it = {one.session_id: client for client, doses in durable.doses.items() for one in doses.sessions}
+        assert durable.dosed == in_it
+
     def teardown(self) -> None:
         folded = State()
         for event in self.clinic.journal:

@@ -1,12 +1,14 @@
 """What a session counts as, when the device's numbers come late, with gaps, twice, or never: LOST, boots, people."""
 
+from typing import NoReturn
+
 import pytest
 
 from broker.contract.causes import Cause
 from broker.contract.messages import Phase
 from fleet.core import inputs
 from fleet.core.decide import decide
-from fleet.core.dose import KEPT_DAYS
+from fleet.core.dose import KEPT_DAYS, ClientDoses
 from fleet.core.events import SessionState
 from fleet.core.fold_sessions import SESSIONS_KEPT
 from tests.core.practice import CLIENT, Practice
@@ -233,6 +235,25 @@ def test_a_report_on_a_session_that_is_long_forgotten_corrects_the_ledger(on_tim
     assert clinic.ran(session_id, on_time_s) == ["DeviceReported session_ended", "> receipt stim-12 1"]
     assert clinic.standing() == [standing]
     assert len(clinic.state.durable.doses) == 1  # nothing is left of those who were never treated
+
+
+class Unsearched(dict[str, ClientDoses]):
+    """A ledger that may be asked for a client, and not gone through."""
+
+    def items(self) -> NoReturn:
+        pytest.fail("the ledger was searched")
+
+
+@pytest.mark.parametrize(("known", "standing"), [(True, "counts"), (False, "reserved")])
+def test_whatever_session_a_device_reports_on_the_ledger_is_not_searched_for_it(known: bool, standing: str) -> None:
+    """A device with 5,000 clients before it would hold the fleet up with every id that it makes up."""
+    clinic = Practice()
+    session_id = running_for(clinic, 600.0)
+    clinic.boots()
+    forgets_its_sessions(clinic)
+    clinic.state.durable.doses = Unsearched(clinic.state.durable.doses)
+    clinic.ran(session_id if known else "f" * 32, 400.0)
+    assert clinic.standing() == [standing]
 
 
 def test_a_session_that_was_given_back_and_had_current_after_all_counts() -> None:

@@ -6,6 +6,7 @@ import pytest
 
 from broker.contract.limits import ENVELOPE, Layer, Limit
 from broker.contract.messages import Phase
+from fleet.core.fold_devices import SETTINGS_KEPT
 from fleet.core.inputs import Received
 from fleet.core.leases import SETTLING_S, ZERO_AFTER_S
 from tests.core.clinic import Clinic
@@ -87,6 +88,78 @@ def test_h05_a_fleet_that_was_restarted_times_by_the_newest_settings_until_it_he
     clinic.restarts()
     assert "! count settings_unknown" in clinic.shows("stim-12", settings_version=9)
     assert "StopOrdered stim-12 session_cap" in clinic.after(610.0)
+
+
+def looser(clinic: Clinic, times: int) -> None:
+    """The clinic changes its mind about what does not matter here, each time further up."""
+    for n in range(times):
+        sets(clinic, peak_ma_max=90.0 + n)
+        clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=19.0)
+
+
+# A device's record has four older versions: with more, the strict one is not among them any more.
+@pytest.mark.parametrize("times", [1, SETTINGS_KEPT, SETTINGS_KEPT + 1, SETTINGS_KEPT + 3])
+def test_h20_a_fleet_that_was_restarted_keeps_the_strictest_settings_of_the_session(clinic: Clinic, times: int) -> None:
+    late = clinic.stims["stim-12"].sample(late=True)
+    sets(clinic, peak_ma_max=20.0)
+    clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=20.0)
+    looser(clinic, times)
+    clinic.restarts()
+    clinic.hears(Received("stim-12", late, clinic.now_s, clinic.wall_s))  # names the first version
+    assert clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=19.0) == lease(clinic)
+    assert clinic.shows("stim-12", setting_ma=21.0, amplitude_ma=20.0) == ["LimitExceeded setting_ma", *STOPPED]
+
+
+def test_h20_several_that_the_record_has_dropped_hold_by_the_strictest_of_them(clinic: Clinic) -> None:
+    for peak_ma_max in (25.0, 20.0, 22.0):
+        sets(clinic, peak_ma_max=peak_ma_max)
+        clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=19.0)
+    looser(clinic, SETTINGS_KEPT + 1)
+    clinic.restarts()
+    assert clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=19.0) == lease(clinic)
+    assert clinic.shows("stim-12", setting_ma=21.0, amplitude_ma=20.0) == ["LimitExceeded setting_ma", *STOPPED]
+
+
+@pytest.mark.parametrize("times", [1, SETTINGS_KEPT + 3])
+def test_h20_what_was_strict_before_the_session_is_not_held_against_it_after_a_restart(times: int) -> None:
+    clinic = Clinic()
+    clinic.ready()
+    sets(clinic, peak_ma_max=20.0)
+    sets(clinic)
+    clinic.running()
+    looser(clinic, times)
+    clinic.restarts()
+    assert clinic.shows("stim-12") == lease(clinic)
+
+
+def test_h20_what_was_on_its_way_at_the_restart_counts_once_it_is_named(clinic: Clinic) -> None:
+    sets(clinic, peak_ma_max=20.0)
+    clinic.stims["stim-12"].settings_version = 1
+    clinic.restarts()
+    assert clinic.shows("stim-12")[:1] == lease(clinic)
+    clinic.stims["stim-12"].settings_version = 2
+    assert clinic.shows("stim-12", setting_ma=21.0, amplitude_ma=29.0) == ["LimitExceeded setting_ma", *STOPPED]
+
+
+def test_h20_after_a_restart_nobody_knows_that_strict_settings_never_arrived_and_the_doubt_ends_at_zero(
+    clinic: Clinic,
+) -> None:
+    clinic.changes_device("stim-12", limits=ENVELOPE.tightened_by(Layer.SETTINGS, peak_ma_max=20.0))
+    clinic.changes_device("stim-12", limits=None)
+    clinic.stims["stim-12"].settings_version = 3
+    clinic.restarts()
+    assert clinic.shows("stim-12") == ["LimitExceeded amplitude_ma", *STOPPED]
+
+
+def test_h05_a_session_that_was_made_shorter_is_not_made_longer_by_a_restart(clinic: Clinic) -> None:
+    sets(clinic, session_s_max=600.0)
+    clinic.shows("stim-12")
+    sets(clinic)
+    clinic.shows("stim-12", elapsed_s=590.0)
+    clinic.restarts()
+    clinic.now_s += 10.0
+    clinic.shows("stim-12", elapsed_s=605.0)
+    assert "session_cap" in {stop.stop.cause for stop in clinic.state.durable.stops.values()}
 
 
 @pytest.mark.parametrize("limits", [{"pulse_width_us_max": 200.0}, {"frequency_hz_min": 50.0}, {"peak_ma_max": 5.0}])
