@@ -2,6 +2,8 @@
 
 from dataclasses import replace
 
+import pytest
+
 from agents.simulation.trace import Trace, TrueOutput
 from demo.evidence import Evidence, Suffered
 from demo.observer import observe
@@ -19,7 +21,7 @@ def test_a_stimulator_whose_fault_nobody_declared_is_found_out(ward: Ward) -> No
     journal.skip()
     began_s, presses = boottime_s(), len(ward.clinic.presses)
     session = ward.treat(DEVICE)
-    await_that("the setting is up", lambda: ward.true_ma(DEVICE) == 8.0, 10.0)
+    await_that("the setting is up", lambda: ward.true_ma(DEVICE) > 7.95, 10.0)
     fault_s = ward.clinic.suffer(DEVICE, kind="output_above", size=2.0)
     ward.await_zero(DEVICE, within_s=3.0)
     ward.clinic.heal(DEVICE, "output_above")
@@ -35,7 +37,7 @@ def test_a_stimulator_whose_fault_nobody_declared_is_found_out(ward: Ward) -> No
     found = {violation.rule: violation for violation in observe(evidence)}
     assert set(found) == {"setting", "rise"}
     assert found["setting"].what == "more than the 8.0 mA that were set"
-    assert found["setting"].ma == 16.0
+    assert found["setting"].ma == pytest.approx(16.0, abs=0.1)
     assert fault_s <= found["setting"].at_s < fault_s + 0.2
     assert observe(replace(evidence, suffered=(Suffered(DEVICE, "output_above", fault_s),))) == ()
     nobody_pressed = observe(replace(evidence, presses=()))
