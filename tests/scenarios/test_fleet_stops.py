@@ -349,6 +349,15 @@ def off(clinic: Clinic, device: str = "stim-12") -> list[str]:
     )
 
 
+def test_a_name_that_nobody_registered_leaves_nothing_behind_when_it_is_seen_to_be_off() -> None:
+    clinic = Clinic()
+    clinic.now_s += 12.0
+    clinic.pushes_stop("stim-99")
+    clinic.sent(clinic.open_stop(), ONE)
+    assert off(clinic, "stim-99") == ["StopConfirmed stim-99 person", "> ordered"]
+    assert "stim-99" not in clinic.state.durable.signs
+
+
 def test_a_fleet_that_has_just_taken_over_does_not_know_yet_that_nobody_speaks() -> None:
     clinic = Clinic()
     clinic.running()
