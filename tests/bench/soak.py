@@ -26,6 +26,7 @@ LOOK_S = 0.2  # how often somebody looks whether something has happened
 GIVE_UP_S = 30.0
 # Of the time: until all that is bounded is full (256 sessions that are over, 64 events of each spool).
 WARM_UP = 1 / 3
+WARM_UP_SESSION_S = 40.0
 GROWTH_MB_AN_HOUR_MAX = 3.0
 QUIET_S = 3.0
 _IN_SESSION = frozenset({Phase.ARMED, Phase.RUNNING})
@@ -35,13 +36,14 @@ _IN_SESSION = frozenset({Phase.ARMED, Phase.RUNNING})
 class Soak:
     """`rate` in samples a second of a device in a session; sessions last `session` seconds, by chance half or more.
 
-    They are short, so that what is kept of the newest is full early.
+    In the warm-up they are short, so that what is kept of the newest is full early. Afterwards they come at the rate
+    of a busy clinic, because the dose ledger keeps each for 14 days: 1 to 2 kB that are no leak.
     """
 
     devices: int = 100
     seconds: float = 3_600.0
     rate: float = 5.0
-    session: float = 50.0
+    session: float = 900.0
     violating: float = 0.2  # how many of the sessions end by a violation
     every: float = SAMPLE_EVERY_S  # seconds between two looks at the memory
     seed: int = 1
@@ -56,18 +58,30 @@ class Clinic:
     chance: random.Random
     samples: int = 0
     deserved: int = 0  # samples that deserve a lease
+    begun_warm: int = 0  # sessions that began after the warm-up
     completed: int = 0
     violated: int = 0
     refused: int = 0
     open: bool = True
+    opened_s: float = 0.0
     over_limit: set[str] = field(default_factory=set)
     written_s: dict[str, float] = field(default_factory=dict)
     stops_ms: list[float] = field(default_factory=list)
 
     def opens(self) -> None:
+        self.opened_s = time.monotonic()
         for device in self.crowd.devices.values():
             self._go_on(self._day(device))
             self._go_on(self._speaking(device))
+
+    @property
+    def warm(self) -> bool:
+        return time.monotonic() - self.opened_s >= self.soak.seconds * WARM_UP
+
+    @property
+    def session_s(self) -> float:
+        """How long a session that begins now may last."""
+        return self.soak.session if self.warm else min(self.soak.session, WARM_UP_SESSION_S)
 
     def _go_on(self, story: Iterator[float]) -> None:
         waits_s = next(story, None)
@@ -77,7 +91,7 @@ class Clinic:
     # --- what happens at a device -----------------------------------------------------------------------------------
 
     def _day(self, device: Device) -> Iterator[float]:
-        yield self.chance.uniform(0.0, self.soak.session / 2)
+        yield self.chance.uniform(0.0, self.session_s / 2)
         while self.open:
             try:
                 sessions.ask_for_one(self.crowd, device)
@@ -86,17 +100,18 @@ class Clinic:
                 yield IDLE_PERIOD_S
                 continue
             yield from self._await(lambda: device.phase is Phase.AUTHORISED)
+            self.begun_warm += self.warm
             yield 1.0
             device.arms(at())
             yield 1.0
             device.starts(at())
-            yield self.chance.uniform(0.5, 1.0) * self.soak.session
+            yield self.chance.uniform(0.5, 1.0) * self.session_s
             if self.chance.random() < self.soak.violating:
                 yield from self._breaks_a_limit(device)
             else:
                 device.completes(at())
                 self.completed += 1
-            yield self.chance.uniform(0.1, 0.2) * self.soak.session
+            yield self.chance.uniform(0.1, 0.2) * self.session_s
 
     def _breaks_a_limit(self, device: Device) -> Iterator[float]:
         self.over_limit.add(device.name)
@@ -169,7 +184,12 @@ def _measured(site: Site, soak: Soak, tell: Callable[[str], None]) -> dict[str, 
     return {
         "figures": [f.document() for f in _figures(clinic, looks, judged, leased, status)],
         "samples_per_s": round(clinic.samples / soak.seconds, 1),
-        "sessions": {"completed": clinic.completed, "violated": clinic.violated, "refused": clinic.refused},
+        "sessions": {
+            "completed": clinic.completed,
+            "violated": clinic.violated,
+            "refused": clinic.refused,
+            "begun_after_the_warm_up": clinic.begun_warm,
+        },
         "stop_ms": spread(clinic.stops_ms),
         "memory": {name: _course(looks, name) for name in pids},
         "journal_mb": {"first": looks[0][2], "last": looks[-1][2]},
