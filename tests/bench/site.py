@@ -155,7 +155,8 @@ class Site:
 
     def _fleet_command(self) -> list[str]:
         port = self.mosquitto.port
-        return ["fleet", f"--site-dir={self.site_dir}", f"--data-dir={self.data_dir}", f"--broker-port={port}"]
+        site = [f"--site-dir={self.site_dir}", f"--data-dir={self.data_dir}", f"--broker-port={port}"]
+        return ["fleet", *site, "--http-port=0"]  # others may run here on the usual port
 
     def _fleet_answers(self) -> bool:
         try:
