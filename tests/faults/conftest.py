@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -35,7 +36,7 @@ class Ward:
         """A session with an ON phase of ten minutes, started and raised until current flows; its id."""
         self.clinic.await_devices({device})  # a fleet that was just started has not heard an idle device yet
         self.clients += 1
-        answer = self.clinic.request(device, client=f"client-{self.clients:04d}", on_s=600.0, off_s=0.0)
+        answer = await_that(f"the record of the last session at {device}", lambda: self._asked(device), 15.0)
         assert answer["ok"], answer
         self.clinic.await_phase(device, "authorised")
         self.insist(device, "arm")
@@ -44,6 +45,12 @@ class Ward:
             self.insist(device, "raise", 2.0)
         await_that("current flows", lambda: self.true_ma(device) > to_ma / 2.0, 15.0)
         return str(answer["session_id"])
+
+    def _asked(self, device: str) -> dict[str, Any] | None:
+        """The fleet's answer; None while it has not heard yet that the device's last session is over."""
+        answer = self.clinic.request(device, client=f"client-{self.clients:04d}", on_s=600.0, off_s=0.0)
+        waits = [refusal["rule"] for refusal in answer.get("refusals", ())] == ["device_in_session"]
+        return None if waits else answer
 
     def insist(self, device: str, button: str, step_ma: float | None = None) -> None:
         """Press until the device takes it, as a person does."""
