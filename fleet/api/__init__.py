@@ -1,1 +1,1 @@
-"""The HTTP API and the live page's server: a process beside the fleet, which reads along and may ask."""
+"""The fleet over HTTP: who may do what, who somebody is, and the routes. Runs in the web process, beside the fleet."""
