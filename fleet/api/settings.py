@@ -7,7 +7,7 @@ command line gives.
 import os
 from ipaddress import ip_address
 from pathlib import Path
-from typing import Annotated, Self
+from typing import Annotated, Literal, Self
 
 from pydantic import AfterValidator, Field, ValidationError, model_validator
 from pydantic_settings import (
@@ -51,6 +51,8 @@ class WebSettings(BaseSettings):
     # What browsers may call this server, beside `host` and this machine's own names. Anything else is answered 400: a
     # foreign name that was pointed here must not be able to speak with the session of somebody who is signed in.
     allowed_hosts: tuple[HostName, ...] = ()
+    language: Literal["en"] = "en"  # of the page's texts
+    simulated: bool = False  # every page says so
     connections_max: Annotated[int, Field(ge=8, le=10_000)] = 512
     streams_max: Annotated[int, Field(ge=1, le=1_000)] = 128
     # How much of what devices sent is kept in memory, in minutes; older samples come from the history store.

@@ -105,14 +105,12 @@ class StopBook:
                 pass  # every other event is about something else
 
     def _ordered(self, position: int, event: StopOrdered, state: State) -> None:
+        devices = {
+            target.device: Followed(target.device, _room(state, target.device), target.urgent)
+            for target in event.targets
+        }
         self._stops[event.stop.command_id] = Recorded(
-            position,
-            event.stop,
-            event.device,
-            event.reason,
-            event.now_s,
-            event.wall_s,
-            {target.device: Followed(target.device, _room(state, target.device), target.urgent) for target in event.targets},
+            position, event.stop, event.device, event.reason, event.now_s, event.wall_s, devices
         )
         while len(self._stops) > STOPS_KEPT:
             self._stops.popitem(last=False)

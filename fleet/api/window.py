@@ -136,6 +136,18 @@ def _packed(point: Point) -> bytes:
 
 def _unpacked(row: bytes) -> Point:
     at_s, phase, session, late, after_gap, setting, *readings, elapsed = _ROW.unpack(row)
-    known = (None if isnan(number) else number for number in readings)
-    session_id = None if session == _NO_SESSION else session.hex()
-    return Point(at_s, _PHASES[phase], session_id, late, after_gap, setting, *known, elapsed)
+    amplitude, impedance, margin, battery, temperature = (None if isnan(number) else number for number in readings)
+    return Point(
+        at_s,
+        _PHASES[phase],
+        None if session == _NO_SESSION else session.hex(),
+        late,
+        after_gap,
+        setting,
+        amplitude,
+        impedance,
+        margin,
+        battery,
+        temperature,
+        elapsed,
+    )
