@@ -10,10 +10,11 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Protocol
+from typing import Annotated, Any, Protocol
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import EventSourceResponse, format_sse_event
+from starlette.responses import StreamingResponse
 from starlette.types import Message, Receive, Scope, Send
 
 from fleet.api.access import Permission, SignedIn
@@ -160,13 +161,19 @@ def _traced(trace: str) -> frozenset[str]:
     return names
 
 
-@router.get("/stream", response_class=EventSourceResponse, responses=problems(503))
+_EVENTS: dict[int | str, dict[str, Any]] = {
+    200: {"description": "events until either side ends", "content": {EventSourceResponse.media_type: {"schema": {}}}}
+}
+
+
+# FastAPI makes the events itself where a route yields them, each for each browser; ours are encoded once for all.
+@router.get("/stream", response_class=StreamingResponse, responses={**problems(503), **_EVENTS})
 async def stream(
     request: Request,
     who: Annotated[SignedIn, require(Permission.SEE)],
     trace: Annotated[str, Query(max_length=512, pattern="^[a-z0-9,-]*$", description="devices, with commas")] = "",
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
-) -> EventSourceResponse:
+) -> Any:
     """Server-sent events. `snapshot` holds an overview; `delta`, at most twice a second, the rows of `devices` that
     changed, names that are `gone`, and `fleet` and `alarms` where they did; `sample` each sample of the devices in
     `trace`; `end` says why nothing more will come. Ids resume, for a minute, by `Last-Event-ID`.
