@@ -1,1 +1,0 @@
-"""The HTTP API against a real fleet: real Mosquitto, simulated stimulators, real agents."""
