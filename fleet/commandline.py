@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import keeping, ledger, pushing, terminal, usage
+from fleet import accounts, keeping, ledger, pushing, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -80,6 +80,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     client.add_argument("client", help="the client's token")
 
     usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
+
+    accounts.add_commands(commands, _command)
 
     _add_journal(commands)
 

@@ -5,7 +5,6 @@ import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
-from types import MappingProxyType
 from typing import Final
 
 from fleet.api.access import Role
@@ -87,9 +86,9 @@ class Told:
 class Kept:
     """All that a request may need, as it is in the store: looked up in memory, never on the disk."""
 
-    users: Mapping[str, User] = MappingProxyType({})
-    sessions: Mapping[bytes, Session] = MappingProxyType({})
-    tokens: Mapping[bytes, Token] = MappingProxyType({})
+    users: Mapping[str, User]
+    sessions: Mapping[bytes, Session]
+    tokens: Mapping[bytes, Token]
 
 
 def new_secret() -> str:
