@@ -76,13 +76,18 @@ class Demo:
         return tuple(visit for visit in self.visits if visit.device == device)
 
 
-def a_demo(devices: Sequence[str], seconds: float, seed: int) -> Demo:
-    """A demo of `seconds` on these devices, at least one."""
+def a_demo(devices: Sequence[str], seconds: float, seed: int, afterwards_s: float = 0.0) -> Demo:
+    """A demo of `seconds` on these devices, at least one; `afterwards_s` longer people are treated in peace."""
     chance = random.Random(f"{seed}/demo")
     cast, left_out = _cast(devices, seconds, chance)
     at_devices = tuple(_timed(cast, seconds, chance))
     first_s = {incident.device: incident.at_s for incident in reversed(at_devices)}
     visits = tuple(visit for device in devices for visit in _visits(device, first_s.get(device), seconds, chance))
+    if afterwards_s:
+        calm = random.Random(f"{seed}/afterwards")
+        visits += tuple(
+            visit for device in devices for visit in _afterwards(device, seconds, seconds + afterwards_s, calm)
+        )
     refused, too_few = _refused(devices, visits, chance)
     incidents = sorted((*refused, *at_devices), key=lambda incident: incident.at_s)
     alone = frozenset(incident.device for incident in at_devices if incident.kind in OWN_PROCESS)
@@ -133,6 +138,15 @@ def _visits(device: str, first_s: float | None, seconds: float, chance: random.R
         yield Visit(at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(_steps(chance)))
         # The next one waits until the earlier one is over, whatever ended it.
         at_s += chance.uniform(12.0, 20.0)
+
+
+def _afterwards(device: str, from_s: float, to_s: float, chance: random.Random) -> Iterator[Visit]:
+    """One client after the other, with the time between them that people take."""
+    at_s = from_s + chance.uniform(10.0, 120.0)
+    while at_s < to_s:
+        plan = replace(USUAL, duration_s=60.0 * chance.choice((10, 15, 20, 20)))
+        yield Visit(at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(_steps(chance)))
+        at_s += plan.duration_s + chance.uniform(60.0, 900.0)
 
 
 def _steps(chance: random.Random) -> Iterator[Step]:

@@ -35,6 +35,8 @@ from fleet.adapters.control.client import FleetUnreachable
 SOCKET_PATH_BYTES_MAX = 107  # of a Unix socket, by Linux
 DRAINS_WITHIN_S = 15.0
 LOOKS_S = 1.0
+USUAL_S = 75.0
+AFTERWARDS_S = 12 * 3600.0  # where nobody says how long, it is open for a day
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -99,7 +101,10 @@ class _Story:
         self._folder = folder
         self._arguments = arguments
         self._rooms = rooms
-        self._demo = a_demo(tuple(rooms), arguments.seconds, arguments.seed)
+        self._open_end = arguments.seconds is None and sys.stdin.isatty()
+        eventful_s = arguments.seconds or USUAL_S
+        self._open_s = eventful_s + (AFTERWARDS_S if self._open_end else 0.0)
+        self._demo = a_demo(tuple(rooms), eventful_s, arguments.seed, self._open_s - eventful_s)
         self._clinic = Clinic(folder, rooms, port=_free_port(), seed=arguments.seed, alone=self._demo.alone)
         self._voice = Voice(time.monotonic)
         self._fleet_counts = collecting.FleetCounts(self._clinic)
@@ -133,16 +138,19 @@ class _Story:
     async def _live(self) -> tuple[Record, House]:
         began_s, closing, over = boottime_s(), asyncio.Event(), asyncio.Event()
         clinic, demo = self._clinic, self._demo
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, asyncio.current_task())
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        loop.add_signal_handler(signal.SIGTERM, _cancel, task)
         house = House(
             clinic.fleet_dir / "control.sock", OPERATOR, boottime_s, time.time, self._voice.say, closing, clinic.presses
         )
+        if self._open_end:  # Ctrl-C is closing time; once more, and everything is ended at once
+            loop.add_signal_handler(signal.SIGINT, self._close_or_cancel, house, task)
         therapists = {
             device: Therapist(house, device, room, clinic.data(device) / "panel.sock")
             for device, room in self._rooms.items()
         }
         narrator = Narrator(clinic, self._voice)
-        acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._arguments.seconds)
+        acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._open_s)
         self._open_doors(demo)
         async with asyncio.TaskGroup() as telling:
             telling.create_task(narrator.narrate(over), name="demo: narrator")
@@ -159,15 +167,20 @@ class _Story:
         return acts.record, house
 
     def _open_doors(self, demo: Demo) -> None:
-        seconds = self._arguments.seconds
-        self._voice.say(f"The clinic is open for {seconds:g} s: {_some(len(self._rooms), 'device')}, all at rest.")
+        until = "until you press Ctrl-C" if self._open_end else f"for {self._open_s:g} s"
+        self._voice.say(f"The clinic is open {until}: {_some(len(self._rooms), 'device')}, all at rest.")
         self._voice.say(f"Look in from another terminal: stimfleet devices --data-dir {self._clinic.fleet_dir}")
         for sentence in demo.left_out:
             self._voice.say(sentence)
 
     async def _close_doors(self, house: House, began_s: float) -> None:
-        await house.pause(began_s + self._arguments.seconds - boottime_s())
+        await house.pause(began_s + self._open_s - boottime_s())
         self._voice.act("Closing time: whatever still runs is stopped by hand, at the device.")
+        house.closing.set()
+
+    def _close_or_cancel(self, house: House, task: "asyncio.Task[Any] | None") -> None:
+        if house.closing.is_set():
+            _cancel(task)
         house.closing.set()
 
     async def _count(self, closing: asyncio.Event) -> None:
