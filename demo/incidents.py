@@ -135,7 +135,9 @@ def _visits(device: str, first_s: float | None, seconds: float, chance: random.R
     at_s = chance.uniform(0.5, 6.0) if first_s is None else max(0.0, first_s - LEAD_S)
     while at_s < max(1.0, seconds - LEAD_S):
         plan = replace(DEMO_PLAN, duration_s=60.0 * chance.choice((5, 10, 15, 20)))
-        yield Visit(at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(_steps(chance)))
+        yield Visit(
+            at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(practised(chance))
+        )
         # The next one waits until the earlier one is over, whatever ended it.
         at_s += chance.uniform(12.0, 20.0)
 
@@ -145,12 +147,14 @@ def _afterwards(device: str, from_s: float, to_s: float, chance: random.Random) 
     at_s = from_s + chance.uniform(10.0, 120.0)
     while at_s < to_s:
         plan = replace(USUAL, duration_s=60.0 * chance.choice((10, 15, 20, 20)))
-        yield Visit(at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(_steps(chance)))
+        yield Visit(
+            at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(practised(chance))
+        )
         at_s += plan.duration_s + chance.uniform(60.0, 900.0)
 
 
-def _steps(chance: random.Random) -> Iterator[Step]:
-    """As a practised hand does it."""
+def practised(chance: random.Random) -> Iterator[Step]:
+    """What is pressed, as a practised hand does it."""
     yield Step(after_s=round(chance.uniform(0.6, 1.2), 1), press=Button.ARM)
     yield Step(after_s=round(chance.uniform(0.6, 1.0), 1), press=Button.START)
     for step in raised(TARGET_MA, chance):

@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,10 +22,10 @@ from typing import Any
 from demo import collecting, papers
 from demo.acts import Acts, Record
 from demo.bookkeeping import unexpected
-from demo.clinic import OPERATOR, Clinic, Refused, boottime_s
+from demo.clinic import AT_A_SCREEN, OPERATOR, Clinic, Refused, boottime_s
 from demo.ending import status, summary
 from demo.evidence import Evidence
-from demo.incidents import Demo, a_demo
+from demo.incidents import Demo, a_demo, practised
 from demo.observer import observe
 from demo.people import House, Therapist
 from demo.processes import DidNotHappen, await_that
@@ -149,14 +150,22 @@ class _Story:
             device: Therapist(house, device, room, clinic.data(device) / "panel.sock")
             for device, room in self._rooms.items()
         }
-        narrator = Narrator(clinic, self._voice)
+        people = asyncio.TaskGroup()
+
+        def authorised(operator: str, device: str, session_id: str) -> None:
+            """Whoever asks at a screen finds somebody at the device who arms and starts it."""
+            if operator == AT_A_SCREEN and not closing.is_set():
+                treats = therapists[device].treat_for(session_id, practised(random.Random(session_id)))
+                people.create_task(treats, name=f"demo: therapist at {device}, asked at a screen")
+
+        narrator = Narrator(clinic, self._voice, authorised)
         acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._open_s)
         self._open_doors(demo)
         async with asyncio.TaskGroup() as telling:
             telling.create_task(narrator.narrate(over), name="demo: narrator")
             telling.create_task(narrator.tell_how_it_stands(closing), name="demo: how it stands")
             telling.create_task(self._count(closing), name="demo: counts")
-            async with asyncio.TaskGroup() as people:
+            async with people:
                 people.create_task(self._close_doors(house, began_s), name="demo: closing time")
                 for device, therapist in therapists.items():
                     people.create_task(therapist.work(demo.of(device), began_s), name=f"demo: therapist at {device}")
