@@ -1,17 +1,19 @@
 """The application: every route under `/api/v1`, and the page's files at `/`."""
 
-from collections.abc import Iterable
-from typing import Any
+from typing import Annotated, Any
 
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
-from starlette.types import ASGIApp
 
-from fleet.api import house, seeing, sessions, stopping, stream, traces
-from fleet.api.answers import Problem, answer_plainly
-from fleet.api.bounds import Bounds
+from fleet.api import accounts, house, seeing, sessions, sign_in, stopping, stream, traces
+from fleet.api.access import Permission, SignedIn
+from fleet.api.answers import Problem, answer_plainly, problems
 from fleet.api.files import page_files, page_route
+from fleet.api.guard import require
+from fleet.api.reception import Reception
+from fleet.api.roles import check
 from fleet.api.settings import WebSettings
+from fleet.api.shield import Shield
 
 PREFIX = "/api/v1"
 # In the order in which a path is looked for: what is fixed before what has a name in it.
@@ -23,6 +25,7 @@ ROUTERS: tuple[APIRouter, ...] = (
     house.router,
     stream.router,
 )
+WITH_PREFIX: tuple[APIRouter, ...] = (sign_in.router, accounts.router)
 _DESCRIPTION = """Devices, sessions, stops and alarms of one clinic.
 
 Who is signed in by cookie sends `X-CSRF-Token` (from `/me`) with everything but GET; a machine sends a token. Errors
@@ -38,9 +41,9 @@ _ALWAYS: dict[int | str, dict[str, Any]] = {
 }
 
 
-def application(settings: WebSettings, further: Iterable[APIRouter], version: str, **state: Any) -> ASGIApp:
-    """The ASGI application. `further` are complete routers, with their prefix; `state` is what routes find in
-    `app.state`: `sight`, `stop_line`, `studio`, `reception`, `site`.
+def application(version: str, **state: Any) -> FastAPI:
+    """Every route. `state` is what they find in `app.state`: `settings`, `sight`, `stop_line`, `studio`, `reception`,
+    `site`.
     """
     app = FastAPI(
         title="StimFleet",
@@ -48,19 +51,31 @@ def application(settings: WebSettings, further: Iterable[APIRouter], version: st
         description=_DESCRIPTION,
         docs_url=None,  # its page would load scripts from elsewhere
         redoc_url=None,
-        openapi_url=f"{PREFIX}/openapi.json",
+        openapi_url=None,  # below, for who is signed in
         responses=_ALWAYS,
         generate_unique_id_function=_operation_id,
     )
-    for name, value in {"settings": settings, **state}.items():
+    for name, value in state.items():
         setattr(app.state, name, value)
     answer_plainly(app)
     for router in ROUTERS:
         app.include_router(router, prefix=PREFIX)
-    for router in further:
+    for router in WITH_PREFIX:
         app.include_router(router)
+
+    @app.get(f"{PREFIX}/openapi.json", tags=["about"], responses=problems())
+    async def describe(_who: Annotated[SignedIn, require(Permission.OWN_ACCOUNT)]) -> dict[str, Any]:
+        """This description."""
+        return app.openapi()
+
+    check(app)
     app.router.routes.append(page_route(page_files()))
-    return Bounds(app, settings.host_names, secure=settings.secure)
+    return app
+
+
+def shielded(app: FastAPI, settings: WebSettings, reception: Reception) -> Shield:
+    """The application as it is served."""
+    return Shield(app, hosts=settings.host_names, reception=reception)
 
 
 def _operation_id(route: APIRoute) -> str:

@@ -4,11 +4,11 @@ FastAPI hands over what JSON has become; the types of the contract are strict ab
 word is no member of an enumeration). So a value of theirs goes through JSON once more, by its own adapter.
 """
 
+import json
 from functools import cache
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter, ValidationError
-from pydantic_core import PydanticSerializationError, to_json
 
 from broker.contract.plan import Plan
 from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, RoomId
@@ -31,9 +31,7 @@ def _adapter(kind: Any) -> TypeAdapter[Any]:
 def _by_json(kind: Any) -> BeforeValidator:
     def read(value: Any) -> Any:
         try:
-            return _adapter(kind).validate_json(to_json(value), strict=True)
-        except PydanticSerializationError:  # half of a surrogate pair
-            raise ValueError("it is no text") from None
+            return _adapter(kind).validate_json(json.dumps(value, allow_nan=False), strict=True)
         except ValidationError as refused:
             error = refused.errors(include_url=False, include_input=False)[0]
             field = ".".join(str(part) for part in error["loc"])

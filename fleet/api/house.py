@@ -18,7 +18,7 @@ AlarmId = Annotated[str, Path(pattern="^[0-9a-f]{32}$", examples=["5f0c4a1be2d94
 Responding = Annotated[SignedIn, require(Permission.ALARM_RESPOND)]
 _CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": models.Refused, "description": "refused, with the reason"}}
 _ANSWERS: dict[int | str, dict[str, Any]] = {**problems(404, 503), **_CONFLICT}
-_ANSWERS_WITH_BODY: dict[int | str, dict[str, Any]] = {**problems(404, 413, 415, 503), **_CONFLICT}
+_ANSWERS_WITH_BODY: dict[int | str, dict[str, Any]] = {**problems(404, 413, 503), **_CONFLICT}
 
 
 @router.post("/alarms/{alarm_id}/acknowledge", tags=["alarms"], response_model=models.Done, responses=_ANSWERS)

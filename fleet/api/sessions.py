@@ -79,7 +79,7 @@ def session_of(sessions: dict[str, Session], session_id: str) -> Session:
     return session
 
 
-@router.post("/sessions/explain", response_model=models.Explained, responses=problems(409, 413, 415))
+@router.post("/sessions/explain", response_model=models.Explained, responses=problems(409, 413))
 async def explain(body: SessionBody, sight: Seeing, who: Annotated[SignedIn, require(Permission.EXPLAIN)]) -> Any:
     """Everything that would speak against a session now. Nothing is asked of the fleet, nothing is changed or recorded.
 
@@ -109,7 +109,7 @@ def _operator(who: SignedIn) -> str:
 
 
 @router.post(
-    "/sessions", status_code=201, response_model=models.Authorised, responses={**problems(413, 415, 503), **_CONFLICT}
+    "/sessions", status_code=201, response_model=models.Authorised, responses={**problems(413, 503), **_CONFLICT}
 )
 async def request_session(
     body: SessionBody, settings: Settings, who: Annotated[SignedIn, require(Permission.REQUEST)]

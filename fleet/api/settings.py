@@ -53,6 +53,9 @@ class WebSettings(BaseSettings):
     allowed_hosts: tuple[HostName, ...] = ()
     language: Literal["en"] = "en"  # of the page's texts
     simulated: bool = False  # every page says so
+    # Addresses of proxies of ours, whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_address)], ...] = ()
+    tls_by_proxy: bool = False  # browsers reach us over TLS, which a proxy in front of us ends
     connections_max: Annotated[int, Field(ge=8, le=10_000)] = 512
     streams_max: Annotated[int, Field(ge=1, le=1_000)] = 128
     # How much of what devices sent is kept in memory, in minutes; older samples come from the history store.
@@ -91,9 +94,9 @@ class WebSettings(BaseSettings):
         return self.data_dir / "feed.sock"
 
     @property
-    def secure(self) -> bool:
-        """Whether it speaks TLS itself."""
-        return self.tls_certificate is not None
+    def over_tls(self) -> bool:
+        """Whether browsers reach it over TLS."""
+        return self.tls_certificate is not None or self.tls_by_proxy
 
     @property
     def host_names(self) -> frozenset[str]:

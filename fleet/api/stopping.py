@@ -27,7 +27,7 @@ _CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": models.Refused, "de
 
 
 @router.post(
-    "/stops", status_code=202, response_model=models.Commands, responses={**problems(404, 413, 415, 503), **_CONFLICT}
+    "/stops", status_code=202, response_model=models.Commands, responses={**problems(404, 413, 503), **_CONFLICT}
 )
 async def push_stop(body: StopBody, line: Stopping, who: Annotated[SignedIn, require(Permission.STOP)]) -> Any:
     """Emergency stop of a device, a room or the whole site. 202: it was sent. It is done when zero is measured: follow
@@ -106,7 +106,7 @@ def _conditions(state: State, device: str, now_s: float, *, held: bool) -> list[
     return [{"condition": name, "holds": holds, "words": yes if holds else no} for name, holds, yes, no in found]
 
 
-@router.post("/releases", response_model=models.Done, responses={**problems(413, 415, 503), **_CONFLICT})
+@router.post("/releases", response_model=models.Done, responses={**problems(413, 503), **_CONFLICT})
 async def release(body: ReleaseBody, settings: Settings, who: Annotated[SignedIn, require(Permission.RELEASE)]) -> Any:
     """Lift the hold of a device or of the whole site. It starts nothing: a latch waits for a person at the device."""
     if (body.device == ALL) is not (body.scope == "all") and body.scope is not None:

@@ -1,7 +1,7 @@
 """`GET /stream`: server-sent events to every browser, and nobody at one holds up anybody else.
 
 - A browser that does not read is cut: when what waits for it is too much, or when its connection takes nothing for
-  some seconds.
+  some seconds (`fleet.api.serving`).
 - One stream a browser is usual; so many at most for one sign-in (windows, tabs): one more ends the oldest, with an
   event `end` that says so.
 - It ends with the sign-in that it was opened with, and with the process.
@@ -10,24 +10,24 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass, field
-from typing import Annotated, Any, Protocol
+from typing import Annotated, Any
 
 from fastapi import APIRouter, Header, Query, Request
 from fastapi.sse import EventSourceResponse, format_sse_event
 from starlette.responses import StreamingResponse
-from starlette.types import Message, Receive, Scope, Send
+from starlette.types import Receive, Scope, Send
 
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.guard import require
 from fleet.api.pulse import PERIOD_S, Pulse, encoded, sample_frame
+from fleet.api.reception import Reception
 from fleet.api.window import Point
 
 router = APIRouter(tags=["stream"])
 TRACED_MAX = 12
 STREAMS_OF_ONE_MAX = 4
 WAITING_MAX = 400  # frames: a device in a session brings two a second
-SEND_S_MAX = 10.0  # a connection that takes nothing for so long has nobody behind it
 HEARTBEAT_S = 10.0
 HEARTBEAT = b": so far\n\n"
 
@@ -38,12 +38,6 @@ def _end(why: str, text: str) -> bytes:
 
 TOO_MANY = _end("too_many", "This was opened in further windows: close one, and load this page again.")
 SIGNED_OUT = _end("signed_out", "You are not signed in any more.")
-
-
-class Knows(Protocol):
-    """Who may say whether somebody is still signed in: `fleet.api.reception`."""
-
-    def still(self, who: SignedIn) -> bool: ...
 
 
 @dataclass(eq=False, slots=True)
@@ -131,7 +125,7 @@ class Studio:
 
 
 class Stream(EventSourceResponse):
-    """Gives up on a connection that takes nothing, and lets its listener go however it ends."""
+    """Lets its listener go however it ends."""
 
     def __init__(self, studio: Studio, listener: Listener) -> None:
         headers = {"Cache-Control": "no-store", "X-Accel-Buffering": "no"}
@@ -140,16 +134,8 @@ class Stream(EventSourceResponse):
         self._listener = listener
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        async def in_time(message: Message) -> None:
-            try:
-                async with asyncio.timeout(SEND_S_MAX):
-                    await send(message)
-            except TimeoutError:  # what waits in its buffer would keep the connection for ever
-                scope["state"]["abort"]()
-                self._listener.end(None)
-
         try:
-            await super().__call__(scope, receive, in_time)
+            await super().__call__(scope, receive, send)
         finally:
             self._studio.leave(self._listener)
 
@@ -179,7 +165,7 @@ async def stream(
     `trace`; `end` says why nothing more will come. Ids resume, for a minute, by `Last-Event-ID`.
     """
     studio: Studio = request.app.state.studio
-    reception: Knows = request.app.state.reception
+    reception: Reception = request.app.state.reception
     listener = Listener(who.key or who.user, _traced(trace), lambda: reception.still(who))
     listener.frames.extend(studio.pulse.since(last_event_id))
     studio.join(listener)
