@@ -16,6 +16,7 @@ const STATES = [
   ["lost", "lost", "lost", (row) => row.presence === "lost"],
   ["fault", "high", "alarm", (row) => row.phase === "fault"],
   ["stale", "stale", "stale", (row) => row.presence === "stale" || row.silent],
+  ["stopped", "medium", "latched", (row) => row.latched && row.holds.length > 0],
   ["latched", "medium", "latched", (row) => row.latched || row.phase === "latched"],
   ["held", "medium", "held", (row) => row.holds?.length > 0],
   ["service", "low", "service", (row) => row.service_hold || row.held_for_service],
@@ -48,7 +49,7 @@ export function roomState(rows) {
 /** Why a device is as it is, in a sentence, where there is more to say. */
 export function because(row) {
   const { name } = stateOf(row);
-  if (name === "latched") return say("state.latched_by", { cause: say(`causes.${row.latched ?? "unknown"}`) });
+  if (name === "latched" || name === "stopped") return say("state.latched_by", { cause: say(`causes.${row.latched ?? "unknown"}`) });
   if (name === "lost" || name === "stale") return row.heard_at ? null : say("state.never_heard");
   return null;
 }

@@ -15,7 +15,7 @@ function audio() {
   const pausedS = sound.pausedS();
   if (pausedS > 0) {
     const said = say("sound.paused", { left: seconds(Math.ceil(pausedS), 0) });
-    return h("button", { type: "button", class: "audio", on: { click: sound.resume } }, icon("muted"), said);
+    return h("button", { type: "button", class: "audio", on: { click: sound.resume } }, icon("muted"), h("span", null, said));
   }
   if (sound.blocked()) return h("span", { class: "audio blocked" }, icon("muted"), say("sound.blocked"));
   return h("button", { type: "button", class: "audio", on: { click: sound.pause } }, icon("sound"), say("sound.pause"));

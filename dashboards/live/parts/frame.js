@@ -76,7 +76,7 @@ export function frame(title, body, signOut) {
     h("div", { class: "notes" }, oldness(), alarmStrip()),
     h(
       "main",
-      { class: `view ${state.route.name}`, key: "main" },
+      { class: `view of-${state.route.name}`, key: "main" },
       h("h1", { id: "title", tabindex: "-1" }, title),
       body,
     ),

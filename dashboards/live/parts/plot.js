@@ -19,6 +19,7 @@ export function timeLabels(_plot, splits) {
 }
 
 export const axis = (more) => ({
+  labelFont: FONT,
   stroke: () => colour("ink-2"),
   font: FONT,
   grid: { stroke: () => colour("line"), width: 1 },

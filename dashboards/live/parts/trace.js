@@ -24,28 +24,25 @@ const PANELS = [
     name: "current",
     height: 190,
     quantities: [inTime("setting_ma"), inTime("amplitude_ma"), late("amplitude_ma")],
-    series: () => [line("series-2", { paths: stepped }), line("series-1", { width: 2 }), dots()],
+    series: () => [line("series-2", { paths: stepped }), line("series-1", { width: 2, fill: () => colour("series-fill") }), dots()],
     limits: ({ peak_ma }) => (peak_ma ? [[peak_ma, say("trace.limit.peak", { value: milliamps(peak_ma) })]] : []),
     top: (most, { peak_ma }) => Math.max(most, peak_ma ?? 0, 5) * 1.08,
-    label: "mA",
   },
   {
     name: "impedance",
-    height: 120,
+    height: 130,
     quantities: [inTime("impedance_ohm"), late("impedance_ohm")],
     series: () => [line("series-1"), dots()],
     limits: () => OHM_LIMITS.map(([value, text]) => [value, say(text, { value: ohms(value) })]),
     top: (most) => Math.max(most * 1.1, 3300),
-    label: "Ω",
   },
   {
     name: "lease",
-    height: 100,
+    height: 130,
     quantities: [inTime("lease_margin_s"), late("lease_margin_s")],
     series: () => [line("series-1"), dots()],
     limits: () => [],
     top: (most) => Math.max(most * 1.1, 5.5),
-    label: "s",
   },
 ];
 
@@ -53,7 +50,7 @@ const line = (name, more) => ({ stroke: () => colour(name), width: 1.5, points: 
 const dots = () => ({ stroke: () => colour("late"), paths: () => null, points: { show: true, size: 5, width: 1.5 } });
 
 function panel(element, one, read) {
-  const { name, label } = one;
+  const { name } = one;
   const draw = (plot) => {
     const { gaps, limits } = read();
     for (const [from, to] of gaps) hatch(plot, from, to);
@@ -61,12 +58,13 @@ function panel(element, one, read) {
   };
   const options = {
     height: one.height,
+    padding: [8, 12, name === "lease" ? 0 : 8, 0],
     cursor: { sync: { key: "trace" }, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
       x: { time: true, range: () => read().span },
       y: { range: (_plot, _low, most) => [0, one.top(most ?? 0, read().limits)] },
     },
-    axes: [axis({ values: timeLabels, show: name === "lease", size: 28, space: 90 }), axis({ size: 52, space: 28, label, labelSize: 16, labelGap: 0 })],
+    axes: [axis({ values: timeLabels, show: name === "lease", size: 28, space: 90 }), axis({ size: 52, space: 24, label: say(`trace.axis.${name}`), labelSize: 18, labelGap: 0 })],
     series: [{}, ...one.series()],
     hooks: { draw: [draw] },
   };
