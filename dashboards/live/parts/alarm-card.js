@@ -4,7 +4,7 @@ import * as api from "../core/api.js";
 import { readAlarms, toDo, what, where, why } from "../core/alarms.js";
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
-import { ago, moment, number } from "../core/formats.js";
+import { ago, moment, number, time } from "../core/formats.js";
 import { link } from "../core/route.js";
 import { change, may } from "../core/store.js";
 import { PRIORITY } from "../core/status.js";
@@ -77,7 +77,7 @@ const button = (alarm, name, primary, click = () => act(alarm, name)) =>
 
 function actions(alarm) {
   if (alarm.cleared || !may("alarm_respond")) return null;
-  const silent = ["acknowledged", "accepted"].includes(alarm.signal) || alarm.responsibility === "accepted";
+  const silent = ["acknowledged", "shelved"].includes(alarm.signal);
   return h(
     "div",
     { class: "actions", role: "group", "aria-label": say("alarms.actions", { where: where(alarm) }) },
@@ -93,18 +93,19 @@ function actions(alarm) {
 
 function whoHasIt(alarm) {
   const { responsibility, by, responsible } = alarm;
-  const words = responsibility && known(`alarms.has.${responsibility}`) ? say(`alarms.has.${responsibility}`, { by: by ?? "" }) : null;
+  const words = responsibility && known(`alarms.has.${responsibility}`) ? say(`alarms.has.${responsibility}`, { by: by ?? "", reason: alarm.reason ?? "" }) : null;
   return [words, say(`alarms.for.${responsible}`)].filter(Boolean).join("; ");
 }
 
 const comments = ({ comments: said = [] }) =>
   said.length > 0 &&
-  h("ul", { class: "comments" }, said.map((one, n) => h("li", { key: n }, h("b", null, one.issued_by ?? one.by), ` ${one.at ? moment(one.at) : ""}: ${one.text}`)));
+  h("ul", { class: "comments" }, said.map((one, n) => h("li", { key: n }, h("b", null, one.by), ` ${moment(one.at)}: ${one.text}`)));
 
-export function alarmCard(alarm) {
+/** `toAct`: with what can be done about it; without on the wall, where there is nothing to press. */
+export function alarmCard(alarm, toAct = true) {
   const { level, icon: shape } = PRIORITY[alarm.priority];
   const because = why(alarm);
-  const signal = known(`alarms.signal.${alarm.signal}`) ? say(`alarms.signal.${alarm.signal}`, { until: alarm.until ? moment(alarm.until) : "" }) : alarm.signal;
+  const signal = known(`alarms.signal.${alarm.signal}`) ? say(`alarms.signal.${alarm.signal}`, { until: alarm.silent_until ? say("alarms.until", { at: time(alarm.silent_until) }) : "" }) : alarm.signal;
   const error = form.alarm === alarm.alarm_id ? form.error : null;
   return h(
     "li",
@@ -126,8 +127,7 @@ export function alarmCard(alarm) {
       !alarm.cleared && h("span", null, icon("person"), whoHasIt(alarm)),
     ),
     comments(alarm),
-    actions(alarm),
-    sayForm(alarm),
+    toAct && [actions(alarm), sayForm(alarm)],
     error && h("p", { class: "wrong", role: "alert" }, wordsOf(error)),
   );
 }

@@ -10,7 +10,8 @@ import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 import { sound } from "./sound.js";
 
-function audio() {
+/** The state of the sound, and pausing it; nothing while nothing is to be heard. */
+export function audio() {
   if (!sound.active()) return null;
   const pausedS = sound.pausedS();
   if (pausedS > 0) {

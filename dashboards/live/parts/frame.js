@@ -73,7 +73,7 @@ export function frame(title, body, signOut) {
       wall ? h("a", { class: "leave-wall", href: link("overview") }, say("nav.leave_wall")) : nav(),
       who(signOut),
     ),
-    h("div", { class: "notes" }, oldness(), alarmStrip()),
+    h("div", { class: "notes" }, oldness(), !wall && alarmStrip()),
     h(
       "main",
       { class: `view of-${state.route.name}`, key: "main" },

@@ -1,6 +1,7 @@
 /** Why the fleet refuses: every rule that does, in words, with its number and its limit. */
 
 import { h } from "../core/dom.js";
+import { duePhrase } from "../core/due.js";
 import { number, plainDay, quantity, quantityName } from "../core/formats.js";
 import { known, say } from "../core/words.js";
 import { icon } from "./icons.js";
@@ -17,6 +18,7 @@ export function refusalWords({ rule, layer, quantity: name, value, limit, again_
   const plain = (figure) => number(figure, "", Number.isInteger(figure) ? 0 : 1);
   const spoken = say(`rules.${rule}`, {
     name: name === null ? "" : named(name),
+    due: rule === "device_due" ? duePhrase(name, value) : "",
     site: say(`sites.${name}`),
     value: name === null ? plain(value) : quantity(name, value),
     limit: name === null ? plain(limit) : quantity(name, limit),

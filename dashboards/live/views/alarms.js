@@ -17,7 +17,7 @@ export function alarms() {
     if (withPast) past.read();
     change({});
   };
-  const list = (some, name) => h("ul", { class: "alarm-cards", "aria-label": name }, some.map(alarmCard));
+  const list = (some, name) => h("ul", { class: "alarm-cards", "aria-label": name }, some.map((alarm) => alarmCard(alarm)));
   return {
     title: () => say("nav.alarms"),
     render() {

@@ -3,14 +3,15 @@
 import * as api from "../core/api.js";
 import { now } from "../core/clock.js";
 import { h } from "../core/dom.js";
-import { about, dayAndYear, moment, quantity, quantityName } from "../core/formats.js";
+import { byUrgency, dueWords } from "../core/due.js";
+import { moment, quantity, quantityName } from "../core/formats.js";
 import { link } from "../core/route.js";
 import { deviceRow, keepSample, may, state } from "../core/store.js";
 import { whenOpened } from "../core/stream.js";
 import { because, stateOf } from "../core/status.js";
 import { say } from "../core/words.js";
 import { alarmCard } from "../parts/alarm-card.js";
-import { badge } from "../parts/icons.js";
+import { badge, icon } from "../parts/icons.js";
 import { crumbs, reading, repeatedly, table } from "../parts/pieces.js";
 import { holdsOf } from "../parts/release.js";
 import { trace } from "../parts/trace.js";
@@ -43,14 +44,8 @@ function limitsTable(limits) {
 function due(details) {
   const rows = details.due ?? [];
   if (!rows.length) return h("p", { class: "empty" }, say("due.none"));
-  const left = ({ left_s: leftS }) => (leftS < 0 ? say("due.overdue") : say("due.in", { long: about(leftS) }));
-  return h(
-    "dl",
-    { class: "facts" },
-    rows.map((row) =>
-      h("div", { key: row.what, class: row.left_s < 0 ? "medium" : "" }, h("dt", null, say(`due.${row.what}`)), h("dd", null, dayAndYear(row.at), h("span", { class: "small" }, ` ${left(row)}`))),
-    ),
-  );
+  const line = (row) => h("li", { key: row.check, class: row.overdue ? "overdue" : row.soon ? "soon" : "" }, (row.overdue || row.soon) && icon("warning"), dueWords(row));
+  return h("ul", { class: "dues" }, byUrgency(rows).map(line));
 }
 
 const identity = (row, details) => {
@@ -112,7 +107,7 @@ export function device(id) {
       return [
         crumbs([say("nav.overview"), link("overview")], [row.room, link("room", row.room)]),
         head(row),
-        alarms.length > 0 && h("ul", { class: "alarm-cards", "aria-label": say("nav.alarms") }, alarms.map(alarmCard)),
+        alarms.length > 0 && h("ul", { class: "alarm-cards", "aria-label": say("nav.alarms") }, alarms.map((alarm) => alarmCard(alarm))),
         holdsOf(row, details.read),
         trace(id, source),
         details.show((found) => [

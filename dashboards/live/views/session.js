@@ -34,14 +34,23 @@ function planList(plan) {
   return h("dl", { class: "facts" }, PLAN.map((name) => h("div", { key: name }, h("dt", null, say(`plan.${name}`)), h("dd", null, value(name)))));
 }
 
-/** What a row of the record says besides its time: the server words it, for a kind may be new. */
-function recordTable({ events = [] }) {
+/** `SessionAuthorised` as `session authorised`: the names of events are the journal's own. */
+const plainly = (name) => name.replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
+
+function what(entry) {
+  const said = entry.kind ? `${plainly(entry.name)}: ${entry.kind.replaceAll("_", " ")}` : plainly(entry.name);
+  return entry.cause ? `${said} (${causeWords(entry.cause)})` : said;
+}
+
+/** Every event of the session in order, with both clocks side by side: the fleet's and the device's. */
+function recordTable({ entries = [] }) {
   const columns = [
     { name: say("record.at"), head: true, cell: (row) => timeToMilliseconds(row.at) },
-    { name: say("record.what"), cell: (row) => row.words ?? row.kind },
-    { name: say("record.by"), cell: (row) => row.issued_by ?? row.by ?? "" },
+    { name: say("record.device_at"), cell: (row) => (row.device_at ? timeToMilliseconds(row.device_at) : "") },
+    { name: say("record.what"), cell: what },
+    { name: say("record.by"), cell: (row) => row.who ?? "" },
   ];
-  return table(say("record.title"), columns, events, { keyOf: (row) => row.position ?? row.n });
+  return table(say("record.title"), columns, entries, { keyOf: (row) => row.position });
 }
 
 const ends = (ended) =>

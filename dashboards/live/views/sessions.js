@@ -4,7 +4,7 @@ import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
 import { clockwise, moment } from "../core/formats.js";
 import { link } from "../core/route.js";
-import { change, may } from "../core/store.js";
+import { change, deviceRow, may } from "../core/store.js";
 import { known, say } from "../core/words.js";
 import { reading, repeatedly, table } from "../parts/pieces.js";
 
@@ -15,6 +15,12 @@ export const causeWords = (cause) => (cause ? say(`causes.${cause}`) : "–");
 
 export const shortId = (id) => id.slice(0, 8);
 
+/** A session's own time; while it runs, by the newest sample of its device. */
+function elapsedS(row) {
+  const live = deviceRow(row.device)?.session;
+  return live?.session_id === row.session_id ? live.elapsed_s : row.elapsed_s;
+}
+
 /** Columns of a table of sessions; whose they are only for who may see that. */
 export function sessionColumns({ withDevice = true } = {}) {
   return [
@@ -24,7 +30,7 @@ export function sessionColumns({ withDevice = true } = {}) {
     withDevice && { name: say("session.device"), cell: (row) => h("a", { href: link("device", row.device) }, row.device) },
     may("see_records") && { name: say("session.client"), cell: (row) => row.client ?? "–" },
     { name: say("session.authorised"), cell: (row) => moment(row.authorised_at) },
-    { name: say("session.elapsed"), numeric: true, cell: (row) => clockwise(row.elapsed_s) },
+    { name: say("session.elapsed"), numeric: true, cell: (row) => clockwise(elapsedS(row)) },
     { name: say("session.cause"), cell: (row) => causeWords(row.cause) },
   ].filter(Boolean);
 }

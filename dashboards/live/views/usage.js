@@ -21,7 +21,7 @@ const SERIES = [
 export const minutes = (s) => (s ?? 0) / 60;
 
 /** A row's own key: the day, the room ... by which was counted. */
-const keyOf = (by) => (row) => row[by] ?? row.key ?? "";
+const keyOf = (row) => row.key;
 
 function named(by, key) {
   if (by === "day") return plainDay(key, { weekday: "short", day: "numeric", month: "short" });
@@ -35,7 +35,7 @@ const treatedS = (row) => (row.session_s ?? 0) + (row.fleet_session_s ?? 0);
 function tableColumns(by, hasHours) {
   const count = (name) => ({ name: say(`usage.${name}`), numeric: true, cell: (row) => number(row[name] ?? 0) });
   return [
-    { name: say(`usage.by.${by}`), head: true, cell: (row) => (row.total ? say("usage.total") : named(by, keyOf(by)(row))) },
+    { name: say(`usage.by.${by}`), head: true, cell: (row) => (row.total ? say("usage.total") : named(by, keyOf(row))) },
     count("authorised"),
     ...(by === "cause" ? [] : [count("refused")]),
     count("started"),
@@ -59,7 +59,7 @@ function everyDay({ from, to }) {
 
 function perDay(chosen, rows) {
   const days = everyDay(chosen);
-  const found = new Map(rows.map((row) => [keyOf("day")(row), row]));
+  const found = new Map(rows.map((row) => [keyOf(row), row]));
   const series = SERIES.map(([name, colour]) => ({ name: say(`usage.${name}`), colour, values: days.map((day) => found.get(day)?.[name] ?? 0) }));
   const treated = [{ name: say("usage.minutes"), colour: "series-1", values: days.map((day) => minutes(treatedS(found.get(day) ?? {}))) }];
   const key = JSON.stringify([chosen, rows.length, series, treated]);
@@ -93,19 +93,19 @@ export function usage() {
   function shown(found) {
     const { rows, total } = found[by];
     const hasHours = rows.some((row) => share(row) !== null);
-    const ended = found.cause.rows.map((row) => ({ key: keyOf("cause")(row), n: row.completed + row.stopped + row.aborted + (row.not_started ?? 0) }));
+    const ended = found.cause.rows.map((row) => ({ key: keyOf(row), n: row.completed + row.stopped + row.aborted + (row.not_started ?? 0) }));
     return [
       figures(found.day.total),
       h("div", { class: "charts" }, perDay(found.chosen, found.day.rows)),
       h(
         "div",
         { class: "charts" },
-        bars(say("usage.minutes_by_room"), found.room.rows.map((row) => ({ name: keyOf("room")(row), href: link("room", keyOf("room")(row)), value: treatedS(row), words: `${number(minutes(treatedS(row)), "min")}${share(row) === null ? "" : ` · ${percent(share(row))}`}` }))),
+        bars(say("usage.minutes_by_room"), found.room.rows.map((row) => ({ name: keyOf(row), href: link("room", keyOf(row)), value: treatedS(row), words: `${number(minutes(treatedS(row)), "min")}${share(row) === null ? "" : ` · ${percent(share(row))}`}` }))),
         bars(say("usage.ended_by"), ended.sort((a, b) => b.n - a.n).map(({ key, n }) => ({ name: known(`causes.${key}`) ? say(`causes.${key}`) : key, value: n, words: number(n) }))),
       ),
       h("h2", null, say("usage.table")),
       h("div", { class: "view-head" }, tabs(), h("a", { class: "button", id: "csv", href: api.url("usage.csv", { by, ...found.chosen }), download: `usage-by-${by}-${found.chosen.from}-${found.chosen.to}.csv` }, say("csv"))),
-      table(say("usage.table"), tableColumns(by, hasHours), rows, { keyOf: keyOf(by), foot: { ...total, total: true }, empty: say("usage.none") }),
+      table(say("usage.table"), tableColumns(by, hasHours), rows, { keyOf: keyOf, foot: { ...total, total: true }, empty: say("usage.none") }),
       h("p", { class: "small" }, say("usage.how")),
     ];
   }
