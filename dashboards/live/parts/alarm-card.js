@@ -55,7 +55,11 @@ function sayForm(alarm) {
     "label",
     { class: "field" },
     h("span", null, say("alarms.shelve_for")),
-    h("select", { value: String(form.hours), on: { change: (event) => (form.hours = Number(event.target.value)) } }, SHELF_HOURS.map((n) => h("option", { value: String(n), key: n }, number(n, "h")))),
+    h(
+      "select",
+      { value: String(form.hours), on: { change: (event) => (form.hours = Number(event.target.value)) } },
+      SHELF_HOURS.map((n) => h("option", { value: String(n), key: n }, number(n, "h"))),
+    ),
   );
   return h(
     "form",
@@ -64,7 +68,14 @@ function sayForm(alarm) {
       "label",
       { class: "field grow" },
       h("span", null, say(`alarms.say.${form.act}`)),
-      h("input", { id: "alarm-said", required: true, maxlength: TEXT_MAX, value: form.text, autocomplete: "off", on: { input: (event) => (form.text = event.target.value) } }),
+      h("input", {
+        id: "alarm-said",
+        required: true,
+        maxlength: TEXT_MAX,
+        value: form.text,
+        autocomplete: "off",
+        on: { input: (event) => (form.text = event.target.value) },
+      }),
     ),
     form.act === "shelve" && hours,
     h("button", { class: "primary" }, say(`alarms.act.${form.act}`)),
@@ -73,7 +84,11 @@ function sayForm(alarm) {
 }
 
 const button = (alarm, name, primary, click = () => act(alarm, name)) =>
-  h("button", { type: "button", key: name, class: primary ? "primary" : "", "data-act": name, on: { click } }, say(`alarms.act.${name}`));
+  h(
+    "button",
+    { type: "button", key: name, class: primary ? "primary" : "", "data-act": name, on: { click } },
+    say(`alarms.act.${name}`),
+  );
 
 function actions(alarm) {
   if (alarm.cleared || !may("alarm_respond")) return null;
@@ -93,23 +108,39 @@ function actions(alarm) {
 
 function whoHasIt(alarm) {
   const { responsibility, by, responsible } = alarm;
-  const words = responsibility && known(`alarms.has.${responsibility}`) ? say(`alarms.has.${responsibility}`, { by: by ?? "", reason: alarm.reason ?? "" }) : null;
+  const words =
+    responsibility && known(`alarms.has.${responsibility}`)
+      ? say(`alarms.has.${responsibility}`, { by: by ?? "", reason: alarm.reason ?? "" })
+      : null;
   return [words, say(`alarms.for.${responsible}`)].filter(Boolean).join("; ");
 }
 
 const comments = ({ comments: said = [] }) =>
   said.length > 0 &&
-  h("ul", { class: "comments" }, said.map((one, n) => h("li", { key: n }, h("b", null, one.by), ` ${moment(one.at)}: ${one.text}`)));
+  h(
+    "ul",
+    { class: "comments" },
+    said.map((one, n) => h("li", { key: n }, h("b", null, one.by), ` ${moment(one.at)}: ${one.text}`)),
+  );
 
 /** `toAct`: with what can be done about it; without on the wall, where there is nothing to press. */
 export function alarmCard(alarm, toAct = true) {
   const { level, icon: shape } = PRIORITY[alarm.priority];
   const because = why(alarm);
-  const signal = known(`alarms.signal.${alarm.signal}`) ? say(`alarms.signal.${alarm.signal}`, { until: alarm.silent_until ? say("alarms.until", { at: time(alarm.silent_until) }) : "" }) : alarm.signal;
+  const signal = known(`alarms.signal.${alarm.signal}`)
+    ? say(`alarms.signal.${alarm.signal}`, {
+        until: alarm.silent_until ? say("alarms.until", { at: time(alarm.silent_until) }) : "",
+      })
+    : alarm.signal;
   const error = form.alarm === alarm.alarm_id ? form.error : null;
   return h(
     "li",
-    { key: alarm.alarm_id, class: `alarm-card ${alarm.cleared ? "past" : level}`, "data-alarm": alarm.alarm_id, "data-code": alarm.code },
+    {
+      key: alarm.alarm_id,
+      class: `alarm-card ${alarm.cleared ? "past" : level}`,
+      "data-alarm": alarm.alarm_id,
+      "data-code": alarm.code,
+    },
     h(
       "header",
       null,
@@ -123,7 +154,9 @@ export function alarmCard(alarm, toAct = true) {
       "p",
       { class: "small" },
       h("span", null, say("alarms.since", { at: moment(alarm.since), ago: ago(alarm.since) })),
-      alarm.cleared ? h("span", null, say("alarms.over", { at: moment(alarm.cleared) })) : h("span", { class: "signal" }, signal),
+      alarm.cleared
+        ? h("span", null, say("alarms.over", { at: moment(alarm.cleared) }))
+        : h("span", { class: "signal" }, signal),
       !alarm.cleared && h("span", null, icon("person"), whoHasIt(alarm)),
     ),
     comments(alarm),

@@ -39,7 +39,11 @@ function nav() {
       ),
     );
   };
-  return h("nav", { "aria-label": say("nav.label") }, h("ul", null, NAV.filter(([, permission]) => may(permission)).map(item)));
+  return h(
+    "nav",
+    { "aria-label": say("nav.label") },
+    h("ul", null, NAV.filter(([, permission]) => may(permission)).map(item)),
+  );
 }
 
 /** `skip` moves the focus: a link would change the address, and with it the view. */

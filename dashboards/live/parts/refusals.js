@@ -26,7 +26,9 @@ export function refusalWords({ rule, layer, quantity: name, value, limit, again_
     most: plain(limit),
     beyond: say(value !== null && limit !== null && value < limit ? "rules.below" : "rules.above"),
   });
-  const again = againOn ? ` ${say("rules.again_on", { day: plainDay(againOn, { weekday: "long", day: "numeric", month: "long" }) })}` : "";
+  const again = againOn
+    ? ` ${say("rules.again_on", { day: plainDay(againOn, { weekday: "long", day: "numeric", month: "long" }) })}`
+    : "";
   return `${spoken}${again} (${say(`layers.${layer}`)})`;
 }
 
@@ -35,6 +37,11 @@ export const refusalList = (refusals) =>
     "ul",
     { class: "refusals" },
     refusals.map((refusal, n) =>
-      h("li", { key: `${refusal.rule}/${refusal.quantity}/${refusal.layer}/${n}`, "data-rule": refusal.rule }, icon("warning"), refusalWords(refusal)),
+      h(
+        "li",
+        { key: `${refusal.rule}/${refusal.quantity}/${refusal.layer}/${n}`, "data-rule": refusal.rule },
+        icon("warning"),
+        refusalWords(refusal),
+      ),
     ),
   );

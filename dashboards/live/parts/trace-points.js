@@ -45,5 +45,5 @@ export function columnsOf(samples, quantities, gaps) {
 }
 
 /** A quantity of the samples that came in time, and of those that came late. */
-export const inTime = (name) => (sample) => (sample.late ? null : sample[name] ?? null);
-export const late = (name) => (sample) => (sample.late ? sample[name] ?? null : null);
+export const inTime = (name) => (sample) => (sample.late ? null : (sample[name] ?? null));
+export const late = (name) => (sample) => (sample.late ? (sample[name] ?? null) : null);

@@ -60,9 +60,12 @@ export const en = {
   old: {
     connecting: "Connecting …",
     stream: "OLD DATA. Nothing has been heard from the server for {long}. What you see may be over by now.",
-    fleet: "OLD DATA. The fleet service does not answer: sessions end by themselves within seconds. Stop at the device.",
-    stale: "OLD DATA. The web service does not see everything of the fleet at present. What you see may be over by now.",
-    broker: "The fleet service has no connection to the devices: nobody is treated, and stops wait. Stop at the device.",
+    fleet:
+      "OLD DATA. The fleet service does not answer: sessions end by themselves within seconds. Stop at the device.",
+    stale:
+      "OLD DATA. The web service does not see everything of the fleet at present. What you see may be over by now.",
+    broker:
+      "The fleet service has no connection to the devices: nobody is treated, and stops wait. Stop at the device.",
     journal: "The fleet's disk refuses: nothing is authorised. Stops still go out.",
     draining: "Draining: no new session is authorised until somebody ends it.",
     simulated: "Simulated clinic: no real devices, no real clients.",
@@ -249,7 +252,8 @@ export const en = {
   release: {
     title_held: "Release",
     title_latched: "Reset at the device",
-    lead_held: "A hold keeps it off. Releasing lifts the hold and starts nothing; a person then resets it at the device.",
+    lead_held:
+      "A hold keeps it off. Releasing lifts the hold and starts nothing; a person then resets it at the device.",
     lead_latched: "No hold is left. A person resets it at the device, once they have seen to the patient.",
     met: "met:",
     not_met: "not met:",
@@ -459,7 +463,8 @@ export const en = {
     new_token: "New client",
     doses: "In the last 7 days: {had} of {most}. Possible from {day}.",
     screening: "2. Screening",
-    screening_lead: "Ask about every one of these, and tick what you find. Only the outcome is kept, never the answers.",
+    screening_lead:
+      "Ask about every one of these, and tick what you find. Only the outcome is kept, never the answers.",
     absolute: "Rules it out",
     relative: "Only with the recorded override of a named clinician",
     override: "Overridden by (clinician's id)",

@@ -44,7 +44,13 @@ function limitsTable(limits) {
 function due(details) {
   const rows = details.due ?? [];
   if (!rows.length) return h("p", { class: "empty" }, say("due.none"));
-  const line = (row) => h("li", { key: row.check, class: row.overdue ? "overdue" : row.soon ? "soon" : "" }, (row.overdue || row.soon) && icon("warning"), dueWords(row));
+  const line = (row) =>
+    h(
+      "li",
+      { key: row.check, class: row.overdue ? "overdue" : row.soon ? "soon" : "" },
+      (row.overdue || row.soon) && icon("warning"),
+      dueWords(row),
+    );
   return h("ul", { class: "dues" }, byUrgency(rows).map(line));
 }
 
@@ -58,10 +64,17 @@ const identity = (row, details) => {
     ["boot", row.boot_n],
     ["settings", row.settings_version],
   ];
-  return h("dl", { class: "facts" }, pairs.map(([name, value]) => h("div", { key: name }, h("dt", null, say(`device.${name}`)), h("dd", null, value ?? "–"))));
+  return h(
+    "dl",
+    { class: "facts" },
+    pairs.map(([name, value]) =>
+      h("div", { key: name }, h("dt", null, say(`device.${name}`)), h("dd", null, value ?? "–")),
+    ),
+  );
 };
 
-const card = (title, more, ...body) => h("section", { class: `card ${more}`, "aria-label": title }, h("h2", null, title), body);
+const card = (title, more, ...body) =>
+  h("section", { class: `card ${more}`, "aria-label": title }, h("h2", null, title), body);
 
 export function device(id) {
   const gaps = [];
@@ -87,7 +100,9 @@ export function device(id) {
         "div",
         { class: "actions" },
         row.session_id && h("a", { class: "button", href: link("session", row.session_id) }, say("session.see")),
-        may("request") && stateOf(row).name === "idle" && h("a", { class: "button primary", href: link("request", id) }, say("request.here")),
+        may("request") &&
+          stateOf(row).name === "idle" &&
+          h("a", { class: "button primary", href: link("request", id) }, say("request.here")),
       ),
     );
   }
@@ -107,14 +122,26 @@ export function device(id) {
       return [
         crumbs([say("nav.overview"), link("overview")], [row.room, link("room", row.room)]),
         head(row),
-        alarms.length > 0 && h("ul", { class: "alarm-cards", "aria-label": say("nav.alarms") }, alarms.map((alarm) => alarmCard(alarm))),
+        alarms.length > 0 &&
+          h(
+            "ul",
+            { class: "alarm-cards", "aria-label": say("nav.alarms") },
+            alarms.map((alarm) => alarmCard(alarm)),
+          ),
         holdsOf(row, details.read),
         trace(id, source),
         details.show((found) => [
           h(
             "div",
             { class: "columns" },
-            card(say("device.sessions"), "wide", table(say("device.sessions"), sessionColumns({ withDevice: false }), found.sessions ?? [], { keyOf: (one) => one.session_id, empty: say("device.no_sessions") })),
+            card(
+              say("device.sessions"),
+              "wide",
+              table(say("device.sessions"), sessionColumns({ withDevice: false }), found.sessions ?? [], {
+                keyOf: (one) => one.session_id,
+                empty: say("device.no_sessions"),
+              }),
+            ),
             card(say("device.identity"), "", identity(row, found)),
             card(say("due.title"), "", due(found)),
             card(say("limits.title"), "wide", limitsTable(found.settings?.limits ?? found.limits)),

@@ -15,7 +15,9 @@ export const readings = (pairs) =>
   h(
     "dl",
     { class: "readings" },
-    pairs.map(([name, value, more]) => h("div", { key: name, class: more }, h("dt", null, say(name)), h("dd", null, value))),
+    pairs.map(([name, value, more]) =>
+      h("div", { key: name, class: more }, h("dt", null, say(name)), h("dd", null, value)),
+    ),
   );
 
 export function deviceReadings(row) {
@@ -66,7 +68,9 @@ export function room(id) {
       const rows = roomRows(id);
       return [
         crumbs([say("nav.overview"), link("overview")]),
-        rows.length ? h("ul", { class: "device-cards" }, rows.map(card)) : h("p", null, say("room.unknown", { room: id })),
+        rows.length
+          ? h("ul", { class: "device-cards" }, rows.map(card))
+          : h("p", null, say("room.unknown", { room: id })),
       ];
     },
   };
