@@ -72,6 +72,10 @@ class Visitor:
         """What became of the newest stop that was pushed here."""
         return self.page.locator(".truth").first
 
+    def drawn(self) -> None:
+        """Wait until the page has drawn once more, and after that the browser."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
     def samples_drawn(self) -> int:
         return int(self.page.locator(".panels").get_attribute("data-samples") or 0)
 

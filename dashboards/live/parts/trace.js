@@ -9,7 +9,7 @@ import { milliamps, ohms, seconds, timeToSeconds } from "../core/formats.js";
 import { subscribe } from "../core/store.js";
 import { say } from "../core/words.js";
 import { axis, colour, hatch, limitLine, plotIn, stepped, timeLabels } from "./plot.js";
-import { atS, columnsOf, gapsIn, inTime, late } from "./trace-points.js";
+import { atS, columnsOf, gapsIn, inTime, late, merged, silenceSince } from "./trace-points.js";
 
 const DRAW_EVERY_MS = 250;
 const OHM_LIMITS = [
@@ -84,7 +84,9 @@ function look(source) {
   const end = toS ?? nowMs() / 1000;
   const span = [fromS ?? end - spanS, end];
   const seen = samples.filter((sample) => atS(sample) >= span[0] - 10 && atS(sample) <= span[1] + 1);
-  return { samples: seen, gaps: [...gaps, ...gapsIn(seen)], limits, span };
+  const silence = toS === undefined ? silenceSince(seen, end) : [];
+  const known = gaps.filter(([from, to]) => to > span[0] && from < end);
+  return { samples: seen, gaps: [...merged([...known, ...gapsIn(seen)], seen), ...silence], limits, span };
 }
 
 function start(element, source) {

@@ -5,31 +5,22 @@ import { now } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { byUrgency, dueWords } from "../core/due.js";
 import { moment, quantity, quantityName } from "../core/formats.js";
+import { readPast } from "../core/past.js";
 import { link } from "../core/route.js";
-import { deviceRow, keepSample, may, state } from "../core/store.js";
+import { deviceRow, may, state } from "../core/store.js";
 import { whenOpened } from "../core/stream.js";
 import { because, stateOf } from "../core/status.js";
 import { say } from "../core/words.js";
 import { alarmCard } from "../parts/alarm-card.js";
 import { badge, icon } from "../parts/icons.js";
 import { crumbs, reading, repeatedly, table } from "../parts/pieces.js";
+import { deviceReadings, readings } from "../parts/readings.js";
 import { holdsOf } from "../parts/release.js";
 import { trace } from "../parts/trace.js";
-import { fromColumns } from "../parts/trace-points.js";
-import { deviceReadings, readings } from "./room.js";
 import { sessionColumns } from "./sessions.js";
 
 const SPAN_S = 300;
 const READ_EVERY_MS = 5_000;
-
-/** Everything measured so far of the span that is drawn; what is still to come comes by the stream. */
-async function readPast(id, gaps) {
-  const from = new Date(now().getTime() - SPAN_S * 1000).toISOString();
-  const past = await api.samples(id, from).catch(() => null); // what comes live is drawn all the same
-  if (!past) return;
-  for (const sample of fromColumns(past.columns)) keepSample(id, sample);
-  gaps.splice(0, gaps.length, ...past.gaps.map((pair) => pair.map((at) => Date.parse(at) / 1000)));
-}
 
 function limitsTable(limits) {
   const rows = Object.entries(limits ?? {});
@@ -77,11 +68,14 @@ const card = (title, more, ...body) =>
   h("section", { class: `card ${more}`, "aria-label": title }, h("h2", null, title), body);
 
 export function device(id) {
-  const gaps = [];
+  let gaps = [];
   const details = reading(() => api.device(id));
   const stop = repeatedly(details.read, READ_EVERY_MS);
-  const again = whenOpened(() => readPast(id, gaps));
-  readPast(id, gaps);
+  const readGaps = async () => {
+    gaps = await readPast(id, SPAN_S);
+  };
+  const again = whenOpened(readGaps);
+  readGaps();
   const source = () => ({
     samples: state.samples.get(id) ?? [],
     gaps,
@@ -122,13 +116,17 @@ export function device(id) {
       return [
         crumbs([say("nav.overview"), link("overview")], [row.room, link("room", row.room)]),
         head(row),
-        alarms.length > 0 &&
-          h(
-            "ul",
-            { class: "alarm-cards", "aria-label": say("nav.alarms") },
-            alarms.map((alarm) => alarmCard(alarm)),
-          ),
-        holdsOf(row, details.read),
+        h(
+          "div",
+          { class: "columns attention", key: "attention" },
+          alarms.length > 0 &&
+            h(
+              "ul",
+              { class: "alarm-cards", "aria-label": say("nav.alarms") },
+              alarms.map((alarm) => alarmCard(alarm)),
+            ),
+          holdsOf(row, details.read),
+        ),
         trace(id, source),
         details.show((found) => [
           h(

@@ -17,7 +17,7 @@ async function submit(event, enter) {
   change({});
   try {
     const me = await api.logIn(form.user.trim(), form.password);
-    form.password = "";
+    Object.assign(form, { user: "", password: "" });
     await enter(me);
   } catch (error) {
     form.wrong = reason(error);
