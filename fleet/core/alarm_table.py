@@ -10,7 +10,7 @@ from enum import StrEnum
 from broker.contract.causes import AlarmCode
 from fleet.core import conditions
 from fleet.core.alarm_events import Priority, SignalState
-from fleet.core.alarm_state import Alarm
+from fleet.core.alarm_state import SITE, Alarm
 from fleet.core.conditions import DUE_AHEAD_S, Look, Present
 
 OFF_DELAY_S = 10.0
@@ -43,6 +43,14 @@ def _soon_due(look: Look) -> Iterable[str]:
     until_s = look.wall_s + DUE_AHEAD_S
     devices = look.durable.registry.devices.items()
     return [name for name, device in devices if device.due_wall_s is not None and device.due_wall_s <= until_s]
+
+
+def _climbed(look: Look) -> Iterable[str]:
+    return {one.device or SITE for one in look.durable.attention.values() if conditions.climbed(one)}
+
+
+def _site(look: Look) -> Iterable[str]:
+    return (SITE,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -150,6 +158,21 @@ ROWS: dict[AlarmCode, Row] = {
             present=conditions.not_ours,
             responsible=_R.ENGINEERS,
             off_delay_s=0.0,  # the same
+        ),
+        Row(
+            code=_A.A10,
+            priority=Priority.MEDIUM,  # ordinarily its parent's
+            present=conditions.unaccepted,
+            responsible=_R.EVERYONE,
+            looked_at=_climbed,
+            lowers=True,
+        ),
+        Row(
+            code=_A.A12,
+            priority=Priority.MEDIUM,
+            present=conditions.path_unproven,
+            responsible=_R.ENGINEERS,
+            looked_at=_site,
         ),
         Row(
             code=_A.A11,
