@@ -103,8 +103,8 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
 def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None, held: dict[str, Any] | None = None) -> dict[str, Any]:
     """One alarm; `since` is when its condition began, `cleared` when it was over. Times are UTC.
 
-    `held` is how people have it: `responsibility`, `by` whom and for which `reason`, `silent_until`, the `rung` that was
-    told last, `comments`.
+    `held` is how people have it: `responsibility`, `by` whom and for which `reason`, `silent_until`, the `rung` that
+    was told last, `comments`.
     """
     return {
         "alarm_id": alarm.alarm_id,
