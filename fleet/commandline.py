@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import keeping, ledger, pushing, rota_command, terminal, usage
+from fleet import accounts, keeping, ledger, pushing, rota_command, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -77,6 +77,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     rota_command.add_commands(commands, SITE_DIR)
 
     usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
+
+    accounts.add_commands(commands, _command)
 
     _add_journal(commands)
 
