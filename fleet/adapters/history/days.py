@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fleet.adapters.history.files import DAY_MS, Kind, open_to_write, transaction
+from fleet.adapters.history.files import DAY_MS, Kind, open_to_write, transaction, writing
 from fleet.adapters.history.folding import MINUTE_MS
 from fleet.adapters.history.port import COLUMNS, LATE_S_MAX, QUANTITIES, Sample
 
@@ -94,8 +94,8 @@ class _Day:
 
 
 class Days:
-    """All raw files of a folder, as the one writer has them; one thread's at a time. Everything raises sqlite3.Error
-    or OSError where the disk refuses; then nothing of that call is in the file, or all of it, and it may be repeated.
+    """All raw files of a folder, as the one writer has them; one thread's at a time. Everything raises HistoryRefuses
+    where the disk refuses; then nothing of that call is in the file, or all of it, and it may be repeated.
     """
 
     def __init__(self, folder: Path, days_kept: int) -> None:
@@ -116,15 +116,19 @@ class Days:
         kept = RAW.all(self._folder)[-self._days_kept :]
         if len(kept) == self._days_kept and path < kept[0]:
             return Written(expired=len(part))
-        rows = [sample for sample in part if not (sample.late and self._elsewhere(path, sample))]
-        day = self._day(path)
         try:
-            with transaction(day.connection):
-                new = _insert(day, rows)
+            with writing(path):
+                rows = [sample for sample in part if not (sample.late and self._elsewhere(path, sample))]
+                new = self._insert(path, rows) if rows else 0  # a file without rows would count as a day
         except BaseException:
             self.let_go(path)  # the numbers that it remembers may not be in the file
             raise
         return Written(new, doubles=len(part) - new)
+
+    def _insert(self, path: Path, rows: Sequence[Sample]) -> int:
+        day = self._day(path)
+        with transaction(day.connection):
+            return _insert(day, rows)
 
     def _elsewhere(self, path: Path, sample: Sample) -> bool:
         """Whether a late sample came already, and lies in another day because the device's clock was not believed."""
@@ -146,7 +150,10 @@ class Days:
 
     def sum_up(self, path: Path, before_ms: int, minutes_max: int, keep: Keep) -> int:
         """Hand the summaries of minutes that changed, and ended before a moment, to `keep`; how many minutes."""
-        connection = self._day(path).connection
+        with writing(path):
+            return self._sum_up(self._day(path).connection, before_ms, minutes_max, keep)
+
+    def _sum_up(self, connection: sqlite3.Connection, before_ms: int, minutes_max: int, keep: Keep) -> int:
         stale = connection.execute(
             "SELECT device_n, name, minute FROM stale JOIN device ON n = device_n WHERE minute < ? LIMIT ?",
             (before_ms // MINUTE_MS, minutes_max),

@@ -24,6 +24,7 @@ from fleet.adapters.history.port import HistoryRefuses, Sample, Status, checked
 log = logging.getLogger(__name__)
 RETRY_S = 0.5
 UPKEEP_S = 5.0
+FOR_EVER_MS = 2**53
 RIPE_S = 10.0  # after a minute's end most of what comes of it has come; what comes later has it summed up again
 MINUTES_AT_ONCE = 100  # between two pieces of summing up, writes have their turn
 
@@ -80,18 +81,19 @@ class EmbeddedHistory(EmbeddedReader):
         """Sum up the minutes that are ripe, and drop what is not kept any more. A disk that refuses has it done later,
         and what is not summed up is read from its rows.
         """
-        try:
-            for path in RAW.all(self._folder):
-                await self._sum_up(path, round((self._walltime() - RIPE_S) * 1000))
-            for path in RAW.all(self._folder)[: -self._kept.raw_days]:
-                await self._sum_up(path, None)
-                await self._in_thread(self._drop, path)
-            months = ROLLUP.all(self._folder)
-            for path in months:
-                if path.name < month_before(months[-1], self._kept.rollup_months):
+        raw = RAW.all(self._folder)
+        surplus = raw[: -self._kept.raw_days]
+        for path in raw:
+            try:
+                await self._sum_up(path, FOR_EVER_MS if path in surplus else round((self._walltime() - RIPE_S) * 1000))
+                if path in surplus:
                     await self._in_thread(self._drop, path)
-        except (sqlite3.Error, OSError) as error:
-            self._refused(error)
+            except HistoryRefuses as refused:
+                self._refused(refused)
+        months = ROLLUP.all(self._folder)
+        for path in months:
+            if path.name < month_before(months[-1], self._kept.rollup_months):
+                await self._in_thread(self._drop, path)
 
     async def close(self) -> None:
         """Let go of the files. What no write has confirmed is not taken."""
@@ -101,8 +103,7 @@ class EmbeddedHistory(EmbeddedReader):
             await self._in_thread(self._close)
         self._thread.shutdown(wait=True)
 
-    async def _sum_up(self, path: Path, before_ms: int | None) -> None:
-        before_ms = before_ms if before_ms is not None else 2**53
+    async def _sum_up(self, path: Path, before_ms: int) -> None:
         while await self._in_thread(self._days.sum_up, path, before_ms, MINUTES_AT_ONCE, self._months.keep):
             self._takes_again()
 
@@ -122,18 +123,18 @@ class EmbeddedHistory(EmbeddedReader):
                 raise HistoryRefuses("The history was closed before it could take that.")
             try:
                 written = await self._in_thread(write, part)
-            except (sqlite3.Error, OSError) as error:
-                self._refused(error)
+            except HistoryRefuses as refused:
+                self._refused(refused)
             else:
                 self._takes_again()
                 return written
             with suppress(TimeoutError):
                 await asyncio.wait_for(self._closing.wait(), RETRY_S)
 
-    def _refused(self, error: Exception) -> None:
+    def _refused(self, refused: HistoryRefuses) -> None:
         if self._status.refusing is None:
-            log.error("the history cannot be written: %s", error)
-        self._status = replace(self._status, refusing=f"the disk refuses: {error}")
+            log.error("the history cannot be written: %s", refused)
+        self._status = replace(self._status, refusing=str(refused))
 
     def _takes_again(self) -> None:
         if self._status.refusing is not None:

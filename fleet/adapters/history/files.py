@@ -71,6 +71,19 @@ def open_to_write(path: Path, kind: Kind) -> sqlite3.Connection:
 
 
 @contextmanager
+def writing(path: Path) -> Iterator[None]:
+    """What the disk refuses inside, in words.
+
+    Raises:
+        HistoryRefuses
+    """
+    try:
+        yield
+    except (sqlite3.Error, OSError) as error:
+        raise HistoryRefuses(f"the disk refuses: {error} ({path.name})") from error
+
+
+@contextmanager
 def transaction(connection: sqlite3.Connection) -> Iterator[None]:
     """All of it, or nothing."""
     connection.execute("BEGIN IMMEDIATE")

@@ -6,7 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fleet.adapters.history.files import Kind, open_to_write, transaction
+from fleet.adapters.history.files import Kind, open_to_write, transaction, writing
 from fleet.adapters.history.folding import MINUTE_MS
 from fleet.adapters.history.port import QUANTITIES
 
@@ -38,15 +38,16 @@ class Months:
         """Write the summaries of minutes, in the place of any that they had: (device, minute, boot ...).
 
         Raises:
-            sqlite3.Error, OSError: the disk refuses.
+            HistoryRefuses: the disk refuses.
         """
         by_path: dict[Path, list[tuple[Any, ...]]] = {}
         for row in summaries:
             by_path.setdefault(ROLLUP.path(self._folder, row[1] * MINUTE_MS), []).append(row)
         for path, rows in by_path.items():
-            connection = self._opened(path)
-            with transaction(connection):
-                _replace(connection, rows)
+            with writing(path):
+                connection = self._opened(path)
+                with transaction(connection):
+                    _replace(connection, rows)
 
     def _opened(self, path: Path) -> sqlite3.Connection:
         if self._connection is None or self._path != path:

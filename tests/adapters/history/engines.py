@@ -117,6 +117,12 @@ class Engine:
             said: bytes = answer.read()
         return said
 
+    def put(self, line: str, database: str) -> None:
+        """A line of somebody else's."""
+        url = f"http://127.0.0.1:{self.port}/write?db={database}"
+        with urllib.request.urlopen(url, line.encode(), timeout=10.0) as answer:
+            assert answer.status == 204
+
     def _run(self, command: list[str], log: str) -> subprocess.Popen[bytes]:
         with (self.folder / log).open("ab") as errors:
             return subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=errors, stderr=errors)
