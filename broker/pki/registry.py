@@ -21,6 +21,7 @@ from broker.contract.shapes import COUNT_MAX, NAME_PATTERN
 from broker.contract.topics import RESERVED_IDS
 from broker.pki.clinic import ClinicSettings, loosened, out_of_bounds
 from broker.pki.durable import write_public
+from broker.pki.opening import NoHours, OpeningHours
 
 FILE_NAME = "registry.json"
 OPERATOR_PATTERN = r"[a-z0-9][a-z0-9.-]{0,63}"
@@ -71,7 +72,7 @@ class Operator:
 class Registry:
     """A site. `clinic_limits` tightens the envelope: limit name to value; `models` does so for each model, besides what
     its devices say of themselves; `dose_rules` tightens the domain's: modality to rule to value. `time_zone` is what
-    calendar rules go by.
+    calendar rules go by. `opening_hours`: weekday to its stretches (`broker.pki.opening`), for utilisation only.
     """
 
     site: str
@@ -84,6 +85,11 @@ class Registry:
     clinic: ClinicSettings = field(default_factory=ClinicSettings)
     models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     dose_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    opening_hours: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def hours(self) -> OpeningHours:
+        return OpeningHours.of(self.opening_hours)
 
     @property
     def active_devices(self) -> tuple[Device, ...]:
@@ -271,6 +277,16 @@ def _dose_rules(where: str, value: Any) -> dict[str, dict[str, float]]:
     return found
 
 
+def _opening_hours(where: str, value: Any) -> dict[str, str]:
+    if not isinstance(value, dict) or not all(isinstance(said, str) for said in value.values()):
+        raise _Wrong(f"{where} is no object of words")
+    try:
+        OpeningHours.of(value)
+    except NoHours as wrong:
+        raise _Wrong(f"{where}: {wrong}") from wrong
+    return value
+
+
 def _fields(where: str, value: Any, readers: Mapping[str, _Read]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Wrong(f"{where} is no object")
@@ -333,11 +349,12 @@ _REGISTRY: dict[str, _Read] = {
     "clinic": _clinic,
     "models": _by_model,
     "dose_rules": _dose_rules,
+    "opening_hours": _opening_hours,
 }
 
 
 def _registry(document: Any) -> Registry:
     if isinstance(document, dict):
         # A registry from before there were any.
-        document = {"clinic": {}, "models": {}, "dose_rules": {}, **document}
+        document = {"clinic": {}, "models": {}, "dose_rules": {}, "opening_hours": {}, **document}
     return Registry(**_fields("the registry", document, _REGISTRY))

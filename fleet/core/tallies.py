@@ -124,6 +124,14 @@ def add_up(
     return dict(sorted(found.items())), total
 
 
+def by_place(usage: Usage, settled: Settled | None = None) -> dict[Place, Tally]:
+    """Everything that was counted, for each place by itself."""
+    found: dict[Place, Tally] = {}
+    for place, _, addition in _additions(usage, settled or {}):
+        addition(found.setdefault(place, Tally()))
+    return found
+
+
 def _additions(usage: Usage, settled: Settled) -> Iterator[tuple[Place, str | None, _Addition]]:
     """Everything that was counted: where, the cause where it is sessions, and what it adds."""
     for (place, cause), tally in settled.items():

@@ -2,8 +2,8 @@
 
 The rules of this file:
 - A pure fold over the journal's events, from the first one; no part of the fleet's state, but it uses that state's own
-  fold: rooms, time zone and timers are those that the fleet had at the time. Of that fold only what is needed (`NEEDED`)
-  is done: the whole takes three times as long, and an event that nothing here follows (`COUNTED`) need not even be read.
+  fold: rooms, time zone and timers are those that the fleet had at the time. Of that fold only what is `NEEDED` is
+  done: the whole takes three times as long, and an event that is not `COUNTED` need not even be read.
 - A session belongs to the room that it was authorised in and to the day of its start; one that never started, to the
   day of its authorisation. A device that moves keeps its history where that was made.
 - Its numbers are the device's own where they came. Where they did not, its length is the fleet's own time, counted
@@ -166,12 +166,12 @@ def fold(usage: Usage, event: e.Event) -> Usage:
     match event:
         case e.SessionAuthorised():
             session = usage.state.durable.sessions[event.authorisation.session_id]
-            place = Place(_today(usage, event), session.authorisation.room, session.device)
+            place = Place(today(usage, event), session.authorisation.room, session.device)
             usage.sessions[session.session_id] = SessionUse(
                 place=place, state=session.state, changed_wall_s=event.wall_s
             )
         case e.SessionRefused():
-            usage.refused[_where(usage, event, event.device)] += 1
+            usage.refused[where(usage, event, event.device)] += 1
         case e.SessionAdvanced() | e.CancelOvertaken():
             starts = isinstance(event, e.CancelOvertaken) or event.to in SHOWS_THE_START
             _followed(usage, event, event.session_id, starts=starts)
@@ -190,19 +190,21 @@ def fold(usage: Usage, event: e.Event) -> Usage:
             usage.lost.add(event.device)
         case e.DeviceReturned() if event.device in usage.lost:  # the first time is no return
             usage.lost.remove(event.device)
-            usage.reconnects[_where(usage, event, event.device)] += 1
+            usage.reconnects[where(usage, event, event.device)] += 1
         case _:
             pass
     return usage
 
 
-def _today(usage: Usage, event: e.Event) -> date:
+def today(usage: Usage, event: e.Event) -> date:
+    """The clinic's day of an event."""
     return local_day(usage.state.durable, event.wall_s)
 
 
-def _where(usage: Usage, event: e.Event, device: str) -> Place:
+def where(usage: Usage, event: e.Event, device: str) -> Place:
+    """The day of an event, and where the device stood."""
     registered = usage.state.registered(device)
-    return Place(_today(usage, event), NOWHERE if registered is None else registered.room, device)
+    return Place(today(usage, event), NOWHERE if registered is None else registered.room, device)
 
 
 def _followed(usage: Usage, event: e.Event, session_id: str, *, starts: bool = False) -> None:
@@ -213,7 +215,7 @@ def _followed(usage: Usage, event: e.Event, session_id: str, *, starts: bool = F
         return
     place = use.place
     if starts and not use.seen_running:
-        place = place._replace(day=_today(usage, event))
+        place = place._replace(day=today(usage, event))
     usage.sessions[session_id] = replace(
         use,
         place=place,
@@ -251,5 +253,5 @@ def _better(known: messages.SessionEnded | None, said: messages.SessionEnded) ->
 def _fault(usage: Usage, event: e.Event, device: str, kind: str, session_id: str | None) -> None:
     use = None if session_id is None else usage.sessions.get(session_id)
     of_session = use is not None and use.place.device == device
-    place = use.place if use is not None and of_session else _where(usage, event, device)
+    place = use.place if use is not None and of_session else where(usage, event, device)
     usage.faults.setdefault(place, Counter())[kind] += 1
