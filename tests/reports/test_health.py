@@ -6,8 +6,6 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
-import pytest
-
 from broker.contract.messages import EventKind, Measured, SpoolDropped
 from fleet.reports.health import HealthRow, Samples, due_dates, health_sheet
 from tests.core.practice import DAY_S, Practice
