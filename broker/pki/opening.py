@@ -56,6 +56,18 @@ class OpeningHours:
         return sum(max(0.0, min(end_s, until_wall_s) - start_s) for start_s, end_s in spans)
 
 
+def hours_said(value: object) -> dict[str, str]:
+    """What a file holds, where `OpeningHours.of` takes it.
+
+    Raises:
+        NoHours
+    """
+    if not isinstance(value, dict) or not all(isinstance(said, str) for said in value.values()):
+        raise NoHours("that is no object of words")
+    OpeningHours.of(value)
+    return value
+
+
 def _stretches(day: str, text: str) -> tuple[Stretch, ...]:
     words = text.split()
     if len(words) > STRETCHES_MAX:

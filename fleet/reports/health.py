@@ -13,7 +13,6 @@ from fractions import Fraction
 from broker.contract import messages
 from broker.contract.messages import EventKind
 from fleet.core import events as e
-from fleet.core.registry import RegisteredDevice
 from fleet.core.tallies import Tally
 from fleet.core.usage import NOWHERE, Place, Usage, where
 from fleet.reports.sheets import sheet
@@ -179,27 +178,4 @@ def health_sheet(rows: tuple[HealthRow, ...]) -> str:
     return sheet(
         ["day", *figures, *kinds],
         ({"day": row.day.isoformat(), **{name: getattr(row, name) for name in figures}, **row.faults} for row in rows),
-    )
-
-
-# --- what is due ----------------------------------------------------------------------------------------------------
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Due:
-    """When something of a device has to be seen to. Unix seconds."""
-
-    device: str
-    what: str
-    due_wall_s: float
-    overdue: bool
-
-
-def due_dates(devices: Mapping[str, RegisteredDevice], wall_s: float) -> tuple[Due, ...]:
-    """What is due next at each device that is in use, the next first."""
-    in_use = {name: one.due_wall_s for name, one in devices.items() if not one.struck_off}
-    dated = sorted((due_wall_s, name) for name, due_wall_s in in_use.items() if due_wall_s is not None)
-    return tuple(
-        Due(device=name, what="certificate", due_wall_s=due_wall_s, overdue=wall_s >= due_wall_s)
-        for due_wall_s, name in dated
     )

@@ -7,8 +7,8 @@ from datetime import date
 from typing import Any
 
 from broker.contract.messages import EventKind, Measured, SpoolDropped
-from fleet.reports.health import HealthRow, Samples, due_dates, health_sheet
-from tests.core.practice import DAY_S, Practice
+from fleet.reports.health import HealthRow, Samples, health_sheet
+from tests.core.practice import Practice
 from tests.reports.test_usage_ledger import kept, ledger_of
 
 SUNDAY, MONDAY = date(2026, 11, 22), date(2026, 11, 23)
@@ -107,16 +107,3 @@ def test_as_csv_each_kind_of_fault_is_a_column() -> None:
         "1",
         "",
     )
-
-
-def test_what_is_due_next_comes_first_and_a_device_struck_off_is_not_due() -> None:
-    clinic = Practice()
-    clinic.changes_device("stim-12", due_wall_s=clinic.wall_s + 3 * DAY_S)
-    clinic.changes_device("stim-7", due_wall_s=clinic.wall_s - 1.0)
-    devices = clinic.registry.devices
-    assert [(due.device, due.overdue) for due in due_dates(devices, clinic.wall_s)] == [
-        ("stim-7", True),
-        ("stim-12", False),
-    ]
-    clinic.changes_device("stim-7", struck_off=True)
-    assert [due.device for due in due_dates(clinic.registry.devices, clinic.wall_s)] == ["stim-12"]

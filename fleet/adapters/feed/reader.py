@@ -1,7 +1,7 @@
 """The feed's reading end, for processes beside the fleet."""
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from pathlib import Path
 
@@ -16,7 +16,7 @@ class FeedLost(Exception):
     """The fleet is not there, or says nothing."""
 
 
-async def read_feed(path: Path) -> AsyncIterator[Frame]:
+async def read_feed(path: Path) -> AsyncGenerator[Frame, None]:
     """Everything that the fleet hands on, from now on, until it is lost. Also the generator's end is a `FeedLost`.
 
     Raises:
@@ -43,7 +43,7 @@ async def read_feed(path: Path) -> AsyncIterator[Frame]:
         writer.transport.abort()
 
 
-async def follow_feed(path: Path) -> AsyncIterator[Frame | FeedLost]:
+async def follow_feed(path: Path) -> AsyncGenerator[Frame | FeedLost, None]:
     """The same for ever: where the fleet is lost that is said, once in a row, and it is tried again twice a second.
 
     Raises:
@@ -52,7 +52,7 @@ async def follow_feed(path: Path) -> AsyncIterator[Frame | FeedLost]:
     lost = False
     while True:
         try:
-            async with aclosing(read_feed(path)) as frames:  # type: ignore[type-var]
+            async with aclosing(read_feed(path)) as frames:
                 async for frame in frames:
                     lost = False
                     yield frame
