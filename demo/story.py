@@ -116,6 +116,8 @@ class _Story:
         say, count = self._voice.say, len(self._rooms)
         say(f"Making keys and certificates for a site with {_some(count, 'stimulator')} in {_rooms(self._rooms)}.")
         self._clinic.provision()
+        if self._arguments.past:
+            self._remember(self._arguments.past)
         with self._clinic as clinic:
             try:
                 say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
@@ -133,6 +135,13 @@ class _Story:
             say(complaint)
         say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
         return status(self._report(house, record), complaints)
+
+    def _remember(self, weeks: int) -> None:
+        past = self._clinic.remember(weeks, self._arguments.seed)
+        self._voice.say(
+            f"A simulated past, marked as such: {past.first} to {past.last}, {len(past.told.sessions)} sessions, "
+            f"{past.rows} events that the fleet's own core decided."
+        )
 
     # --- while the clinic is open -----------------------------------------------------------------------------------
 
