@@ -9,8 +9,10 @@ from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
 from fleet.adapters.intake import Intake
 from fleet.adapters.metrics import Figures
+from fleet.connections import Connections
 from fleet.core.presence import Liveness, liveness
 from fleet.core.state import OPEN_STATES, State
+from fleet.footing import Footing
 from fleet.inbox import Inbox
 from fleet.owner import Owner
 from fleet.stored import FleetJournal
@@ -29,6 +31,8 @@ class Parts:
     intake: Intake
     downlink: Downlink
     journal: FleetJournal
+    connections: Connections
+    footing: Footing
 
 
 def figures(parts: Parts, *, connected: bool, now_s: float, wall_s: float) -> Figures:
@@ -42,6 +46,7 @@ def figures(parts: Parts, *, connected: bool, now_s: float, wall_s: float) -> Fi
         version=parts.version,
         fleet_n=state.fleet_n,
         connected=connected,
+        connections_lost={loss.value: count for loss, count in parts.connections.losses.items()},
         draining=state.durable.draining,
         rooms=parts.tally.rooms,
         devices=devices,
@@ -58,7 +63,17 @@ def figures(parts: Parts, *, connected: bool, now_s: float, wall_s: float) -> Fi
         journal_refusing=journal.refusing,
         journal_lag_rows=lag_rows,
         journal_lag_s=0.0 if oldest_at is None else max(0.0, wall_s - datetime.fromisoformat(oldest_at).timestamp()),
+        disk_free_bytes=parts.footing.disk_free_bytes,
+        disk_size_bytes=parts.footing.disk_size_bytes,
+        certificate_ends_wall_s={**parts.footing.certificate_ends_wall_s, **_first_device_to_end(state)},
     )
+
+
+def _first_device_to_end(state: State) -> dict[str, float]:
+    """Of all devices the certificate that ends first: which one it is, A11 says."""
+    devices = state.durable.registry.devices.values()
+    ends = [device.due_wall_s for device in devices if device.due_wall_s is not None and not device.struck_off]
+    return {"device": min(ends)} if ends else {}
 
 
 def _devices(state: State, tally: Tally, now_s: float) -> Counter[tuple[str, ...]]:

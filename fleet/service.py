@@ -40,6 +40,7 @@ from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
 from fleet.core.registry import Registry as CoreRegistry
 from fleet.desk import Desk
 from fleet.figures import Parts
+from fleet.footing import Footing
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
 from fleet.mqtt import Endpoint
@@ -235,16 +236,10 @@ class _Service:
         self._adopt(owner, self._site)
         echo = Echo(secrets.token_hex(8), lambda: owner.state.fleet_n)
         intake = Intake(registry.site, keyring, inbox, heard_echo=echo.heard, **clocks)
-        connections = Connections(
-            registry.site,
-            self._endpoint(FLEET_INTAKE),
-            self._endpoint(FLEET_SAFETY),
-            intake,
-            downlink,
-            echo,
-            self._up,
-        )
-        parts = Parts(registry.site, version(), owner, tally, inbox, intake, downlink, journal)
+        incoming, outgoing = self._endpoint(FLEET_INTAKE), self._endpoint(FLEET_SAFETY)
+        connections = Connections(registry.site, incoming, outgoing, intake, downlink, echo, self._up)
+        footing = Footing(settings.site_dir, settings.data_dir)
+        parts = Parts(registry.site, version(), owner, tally, inbox, intake, downlink, journal, connections, footing)
         self._surface = Surface(settings.http_host, settings.http_port, parts, self._up.is_set, **clocks)
         async with asyncio.TaskGroup() as group:
             group.create_task(owner.turns(settings.tick_period_s, self._breathe), name="turns")

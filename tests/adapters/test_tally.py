@@ -172,6 +172,7 @@ NOTHING = Figures(
     version="0",
     fleet_n=1,
     connected=False,
+    connections_lost={},
     draining=False,
     rooms={},
     devices={},
@@ -188,4 +189,7 @@ NOTHING = Figures(
     journal_refusing=False,
     journal_lag_rows=0,
     journal_lag_s=0.0,
+    disk_free_bytes=None,
+    disk_size_bytes=None,
+    certificate_ends_wall_s={},
 )
