@@ -163,9 +163,7 @@ def _of_stops(now: Figures) -> Iterator[Metric]:
 
 def _of_footing(now: Figures) -> Iterator[Metric]:
     if now.disk_free_bytes is not None and now.disk_size_bytes is not None:
-        yield _gauge(
-            "stimfleet_disk_free_bytes", "What may still be written beside the journal.", now.disk_free_bytes
-        )
+        yield _gauge("stimfleet_disk_free_bytes", "What may still be written beside the journal.", now.disk_free_bytes)
         yield _gauge("stimfleet_disk_size_bytes", "Size of the disk that the journal is on.", now.disk_size_bytes)
     yield _labelled(
         "stimfleet_certificate_end_timestamp_seconds",
