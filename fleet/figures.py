@@ -7,6 +7,7 @@ from datetime import datetime
 
 from broker.contract.topics import Channel
 from fleet.adapters.downlink import Downlink
+from fleet.adapters.feed.server import Feed
 from fleet.adapters.intake import Intake
 from fleet.adapters.metrics import Figures
 from fleet.connections import Connections
@@ -32,6 +33,7 @@ class Parts:
     downlink: Downlink
     journal: FleetJournal
     connections: Connections
+    feed: Feed
     footing: Footing
 
 
@@ -63,6 +65,8 @@ def figures(parts: Parts, *, connected: bool, now_s: float, wall_s: float) -> Fi
         journal_refusing=journal.refusing,
         journal_lag_rows=lag_rows,
         journal_lag_s=0.0 if oldest_at is None else max(0.0, wall_s - datetime.fromisoformat(oldest_at).timestamp()),
+        feed_readers=parts.feed.readers,
+        feed_missed=parts.feed.missed,
         disk_free_bytes=parts.footing.disk_free_bytes,
         disk_size_bytes=parts.footing.disk_size_bytes,
         certificate_ends_wall_s={**parts.footing.certificate_ends_wall_s, **_first_device_to_end(state)},

@@ -50,6 +50,8 @@ class Figures:
     journal_refusing: bool
     journal_lag_rows: int
     journal_lag_s: float
+    feed_readers: int
+    feed_missed: int
     disk_free_bytes: int | None  # None: it cannot be looked at
     disk_size_bytes: int | None
     certificate_ends_wall_s: Mapping[str, float]  # Unix time, by whose
@@ -114,6 +116,13 @@ def _families(now: Figures) -> Iterator[Metric]:
     yield _gauge("stimfleet_journal_refusing", "Whether the disk refuses: nothing is authorised.", now.journal_refusing)
     yield _gauge("stimfleet_journal_lag_rows", "Rows of the journal that are not durable yet.", now.journal_lag_rows)
     yield _gauge("stimfleet_journal_lag_seconds", "Age of the oldest row that is not durable yet.", now.journal_lag_s)
+    yield _gauge("stimfleet_feed_readers", "Processes that read samples along: web, recorder, pager.", now.feed_readers)
+    yield _counter(
+        "stimfleet_feed_missed",
+        "Samples that a reader was not given, because it did not keep up.",
+        (),
+        {(): now.feed_missed},
+    )
     yield from _of_footing(now)
 
 

@@ -1,7 +1,10 @@
 """What the service stands on, looked at on a real disk and in a real site's folder."""
 
+import asyncio
 import logging
 import shutil
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
@@ -62,6 +65,16 @@ def test_what_cannot_be_looked_at_is_not_shown_and_told_once(site: Path, caplog:
     assert "ca.crt cannot be read" in caplog.messages[0]
 
 
+@asynccontextmanager
+async def reading(clinic: Clinic) -> AsyncIterator[None]:
+    """Somebody reads along."""
+    _, writer = await asyncio.open_unix_connection(clinic.data_dir / "feed.sock")
+    try:
+        yield
+    finally:
+        writer.close()
+
+
 async def test_metrics_show_the_footing_and_why_connections_were_lost(clinic: Clinic) -> None:
     clinic.http_port = free_port()
     async with fleet_running(clinic):
@@ -72,6 +85,10 @@ async def test_metrics_show_the_footing_and_why_connections_were_lost(clinic: Cl
         assert min(ends.values()) > in_700_days
         assert 0 < now("disk_free_bytes") < now("disk_size_bytes")
         assert now.by("connections_lost_total", "why") == dict.fromkeys(Loss, 0.0)
+
+        assert now("feed_readers") == 0
+        async with reading(clinic):
+            await shows(clinic, lambda shown: shown("feed_readers") == 1)
 
         clinic.mosquitto.kill()
         await shows(clinic, lambda shown: shown.by("connections_lost_total", "why")[Loss.UNREACHABLE] > 0)

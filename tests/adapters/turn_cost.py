@@ -19,6 +19,7 @@ from broker.contract.messages import Phase
 from broker.wire.mac import LinkKeys
 from fleet.adapters.downlink import Downlink
 from fleet.adapters.echo import Echo
+from fleet.adapters.feed.server import Feed
 from fleet.adapters.intake import Intake
 from fleet.adapters.journal.writer import Journal
 from fleet.adapters.metrics import Exposition
@@ -70,7 +71,8 @@ class Ward:
         self.owner = Owner(journal, inbox, downlink, answered=lambda *_: None, **clocks)
         nowhere = Endpoint("127.0.0.1", 0, "nobody", folder, folder, folder)
         connections = Connections("north", nowhere, nowhere, intake, downlink, Echo("0", lambda: 1), asyncio.Event())
-        parts = (self.owner, self.tally, inbox, intake, downlink, journal, connections, Footing(folder, folder))
+        feed = Feed(self.now)
+        parts = (self.owner, self.tally, inbox, intake, downlink, journal, connections, feed, Footing(folder, folder))
         self.parts = Parts("north", "0.1.0", *parts)
         self.stims = [Stimulator(name, name.upper()) for name in names]
         self._open()
