@@ -11,6 +11,7 @@ from fleet.adapters.feed.server import Feed
 from fleet.adapters.intake import Intake
 from fleet.adapters.metrics import Figures
 from fleet.connections import Connections
+from fleet.core.alarm_table import ROWS
 from fleet.core.presence import Liveness, liveness
 from fleet.core.state import OPEN_STATES, State
 from fleet.footing import Footing
@@ -53,6 +54,7 @@ def figures(parts: Parts, *, connected: bool, now_s: float, wall_s: float) -> Fi
         rooms=parts.tally.rooms,
         devices=devices,
         sessions=_sessions(state, parts.tally),
+        alarms=_alarms(state),
         events=parts.tally.events,
         latency_s=parts.tally.latency_s,
         stops_open=len(stops),
@@ -97,6 +99,12 @@ def _sessions(state: State, tally: Tally) -> Counter[tuple[str, ...]]:
         room = session.authorisation.room  # the one that it was authorised in, which may be no room any more
         counted[room if room in tally.rooms else OTHER, session.state.value] += 1
     return counted
+
+
+def _alarms(state: State) -> Counter[tuple[str, ...]]:
+    counted = Counter({(row.code.value, row.priority.value): 0 for row in ROWS.values()})
+    counted.update((alarm.code.value, alarm.priority.value) for alarm in state.durable.alarms.values())
+    return Counter[tuple[str, ...]](counted)
 
 
 def _nothing_yet(tally: Tally, words: Iterable[str]) -> Counter[tuple[str, ...]]:

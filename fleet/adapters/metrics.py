@@ -38,6 +38,7 @@ class Figures:
     rooms: Mapping[str, RoomTally]
     devices: Counts  # by room and presence
     sessions: Counts  # by room and state, open ones
+    alarms: Counts  # by code and priority, open ones
     events: Mapping[str, int]
     latency_s: Mapping[str, Distribution]
     stops_open: int
@@ -95,6 +96,7 @@ def _families(now: Figures) -> Iterator[Metric]:
     yield _gauge("stimfleet_draining", "Whether nothing new is authorised until a person says so.", now.draining)
     yield from _of_rooms(now)
     yield from _of_stops(now)
+    yield _labelled("stimfleet_alarms", "Alarms that are open, by code and priority.", ("code", "priority"), now.alarms)
     yield _counter("stimfleet_events", "Events that were journaled, by kind.", ("kind",), _by_one(now.events))
     yield _counter(
         "stimfleet_refused",

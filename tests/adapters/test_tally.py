@@ -177,6 +177,7 @@ NOTHING = Figures(
     rooms={},
     devices={},
     sessions={},
+    alarms={},
     events={},
     latency_s={},
     stops_open=0,
