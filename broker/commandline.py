@@ -86,8 +86,10 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     move.add_argument("--room", required=True)
 
     from broker.settings_commands import add_settings
+    from broker.upkeep_commands import add_upkeep
 
     add_settings(partial(_part, parts))
+    add_upkeep(partial(_part, parts), _now)
     dose = _part(parts, "dose", "the clinic's own dose rules of a modality; says what holds", _dose)
     dose.add_argument("--modality", required=True, choices=("nmes", "wb_ems"))
     for flag, rule, kind, says in _DOSE_FLAGS:

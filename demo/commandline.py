@@ -20,10 +20,9 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--for",
         type=_seconds(10.0),
-        default=75.0,
         dest="seconds",
         metavar="SECONDS",
-        help="how long it is open (default: 75)",
+        help="how long it is open (default: at a terminal until Ctrl-C, otherwise 75)",
     )
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write what was counted and measured there, as JSON"

@@ -6,6 +6,8 @@ The runbook has a heading for every code (dashboards/runbook.md).
 from collections.abc import Mapping
 from typing import Any
 
+from fleet import due_words
+
 Body = Mapping[str, Any]
 
 NAMED_MAX = 6  # devices of a group that are named; the rest is counted
@@ -24,7 +26,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "A07": ("offline", "Check its power and its network."),
     "A08": ("battery low", "Charge it after this session."),
     "A09": ("messages that are not this site's, or a clock that stepped", "Call an engineer."),
-    "A11": ("certificate due for renewal", "Renew it: overdue, no session is started there."),
 }
 # Where the quantity that is to blame says something else than its code, and nothing more is known.
 _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
@@ -33,8 +34,8 @@ _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
         "See to the patient; call an engineer.",
     ),
 }
-# Whoever reads A01 is to go, not to read; and for A07 nothing more is known.
-_WITHOUT_WHY = frozenset({"A01", "A07"})
+# Whoever reads A01 is to go, not to read; for A07 nothing more is known; A11 has said it already.
+_WITHOUT_WHY = frozenset({"A01", "A07", "A11"})
 _CAUSES: dict[str, str] = {
     "output_stuck": "stuck",
     "patient_stop": "pressed at the device",
@@ -62,9 +63,6 @@ def where_words(alarm: Body) -> str:
 def why_words(why: Body) -> str:
     """Its cause and its number, as far as there are any."""
     cause, quantity, value = why["cause"], why["quantity"], why["value"]
-    if quantity == "due_in_s":
-        days = value / 86_400.0
-        return f"in {days:.0f} days" if days >= 0.0 else "overdue"
     name = cause or (quantity if value is None else None)
     named = [_CAUSES.get(name, name.replace("_", " "))] if name else []
     if value is not None and quantity != "waited_s":
@@ -78,6 +76,8 @@ def _known(alarm: Body) -> tuple[str, str]:
 
 
 def _words(alarm: Body) -> tuple[str, str]:
+    if alarm["code"] == "A11":
+        return due_words.alarm_words(alarm["why"])
     return _WORDS_OF.get(_known(alarm)) or _WORDS[alarm["code"]]
 
 

@@ -209,7 +209,7 @@ def _devices(args: argparse.Namespace) -> int:
         latch = f", latched: {row['latched']}" if row["latched"] else ""
         held = f", held {len(row['holds'])} times" if row["holds"] else ""
         alarm = f", STOP {SWITCH_OFF}" if row["stop_unconfirmed"] else ""
-        settings = _settings_of(row)
+        settings = _settings_of(row) + _due_of(row)
         terminal.say(
             f"{row['room']:<10} {row['device']:<10} {row['presence']:<6} {doing}{latch}{held}{settings}{alarm}"
         )
@@ -232,6 +232,13 @@ def _settings_of(row: dict[str, Any]) -> str:
     if wanted is None or has is None or row["struck_off"]:
         return service
     return f"{service}, settings {has}" + ("" if has == wanted else f" and not yet {wanted}")
+
+
+def _due_of(row: dict[str, Any]) -> str:
+    """What is overdue, or will be within 30 days."""
+    from fleet.due_words import row_words
+
+    return "".join(f", {row_words(due)}" for due in row["due"] if due["soon"] and not row["struck_off"])
 
 
 def _alarms(args: argparse.Namespace) -> int:

@@ -55,7 +55,7 @@ class Desk:
                     return _error("unknown_session", f"There is no session {session_id}.")
                 return _ok(session=session_details(self._state, session))
             case requests.AskDevices():
-                return _ok(devices=device_rows(self._state, self._boottime()))
+                return _ok(devices=device_rows(self._state, self._boottime(), self._walltime()))
             case requests.AskAlarms(past=past):
                 return _ok(alarms=alarm_rows(self._state, past=past, wall_s=self._walltime()))
             case requests.AskClient(client=client):

@@ -23,6 +23,7 @@ from broker.contract.shapes import Strict
 from fleet.core.alarm_state import Alarm, PastAlarm, Signs
 from fleet.core.dose import ClientDoses
 from fleet.core.events import SessionState, StopTarget, WithheldFor
+from fleet.core.meter import Meter
 from fleet.core.registry import RegisteredDevice, Registry
 from fleet.core.screening import Screened
 
@@ -181,6 +182,7 @@ class Durable(Strict):
     doses: dict[str, ClientDoses] = field(default_factory=dict)  # by client token
     dosed: dict[str, str] = field(default_factory=dict)  # by session id: the client in whose ledger it is
     doses_day: date | None = None  # the day on which they were last gone through
+    meters: dict[str, Meter] = field(default_factory=dict)  # by device: what it has run
 
 
 # --- fleeting -------------------------------------------------------------------------------------------------------
@@ -238,6 +240,7 @@ class Fleeting:
     looked_s: float = float("-inf")  # when presence was last looked at
     alarms_looked_s: float = float("-inf")  # when alarms were
     gone_s: dict[str, float] = field(default_factory=dict)  # by an open alarm's key: since when its condition is gone
+    dues_day: date | None = None  # the day on which checks were last looked through
 
     def note_sent(self, what: str, now_s: float) -> None:
         """Remember a sending. Bounded: what was forgotten is sent again a little early."""
