@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import accounts, keeping, ledger, pushing, terminal, usage
+from fleet import accounts, keeping, ledger, pushing, rota_command, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -78,6 +78,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     client = _command(commands, "client", "what a client has had, and when the next session is possible", ledger.show)
     client.add_argument("client", help="the client's token")
+
+    rota_command.add_commands(commands, SITE_DIR)
 
     usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
 

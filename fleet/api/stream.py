@@ -28,8 +28,8 @@ router = APIRouter(tags=["stream"])
 TRACED_MAX = 12
 STREAMS_OF_ONE_MAX = 4
 WAITING_MAX = 400  # frames: a device in a session brings two a second
-HEARTBEAT_S = 10.0
-HEARTBEAT = b": so far\n\n"
+HEARTBEAT_S = 1.0  # an event, no comment: the page has to see by it that the line is not dead
+HEARTBEAT = b"event: alive\ndata: {}\n\n"
 
 
 def _end(why: str, text: str) -> bytes:
