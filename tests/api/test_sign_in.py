@@ -29,8 +29,8 @@ async def test_somebody_signs_in_and_the_page_knows_what_they_may(front: Front) 
     }
     me = (await browser.get("/me")).json()
     assert me["may"] == [
-        "cancel", "confirm_off", "explain", "own_account", "own_session", "release", "request", "see", "see_clients", "see_records",
-        "see_usage", "stop",
+        "cancel", "confirm_off", "explain", "own_account", "own_session", "release", "request", "see", "see_clients",
+        "see_records", "see_usage", "stop",
     ]  # fmt: skip
     assert (me["operator"], me["site"], me["time_zone"], me["simulated"]) == ("anna.k", "clinic", "Europe/Berlin", True)
     assert me["csrf"] == answer.json()["csrf"]
