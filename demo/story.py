@@ -9,6 +9,7 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
@@ -21,10 +22,10 @@ from typing import Any
 from demo import collecting, papers
 from demo.acts import Acts, Record
 from demo.bookkeeping import unexpected
-from demo.clinic import OPERATOR, Clinic, Refused, boottime_s
+from demo.clinic import AT_A_SCREEN, OPERATOR, Clinic, Refused, boottime_s
 from demo.ending import status, summary
 from demo.evidence import Evidence
-from demo.incidents import Demo, a_demo
+from demo.incidents import Demo, a_demo, practised
 from demo.observer import observe
 from demo.people import House, Therapist
 from demo.processes import DidNotHappen, await_that
@@ -35,6 +36,8 @@ from fleet.adapters.control.client import FleetUnreachable
 SOCKET_PATH_BYTES_MAX = 107  # of a Unix socket, by Linux
 DRAINS_WITHIN_S = 15.0
 LOOKS_S = 1.0
+USUAL_S = 75.0
+AFTERWARDS_S = 12 * 3600.0  # where nobody says how long, it is open for a day
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -99,7 +102,10 @@ class _Story:
         self._folder = folder
         self._arguments = arguments
         self._rooms = rooms
-        self._demo = a_demo(tuple(rooms), arguments.seconds, arguments.seed)
+        self._open_end = arguments.seconds is None and sys.stdin.isatty()
+        eventful_s = arguments.seconds or USUAL_S
+        self._open_s = eventful_s + (AFTERWARDS_S if self._open_end else 0.0)
+        self._demo = a_demo(tuple(rooms), eventful_s, arguments.seed, self._open_s - eventful_s)
         self._clinic = Clinic(folder, rooms, port=_free_port(), seed=arguments.seed, alone=self._demo.alone)
         self._voice = Voice(time.monotonic)
         self._fleet_counts = collecting.FleetCounts(self._clinic)
@@ -110,6 +116,8 @@ class _Story:
         say, count = self._voice.say, len(self._rooms)
         say(f"Making keys and certificates for a site with {_some(count, 'stimulator')} in {_rooms(self._rooms)}.")
         self._clinic.provision()
+        if self._arguments.past:
+            self._remember(self._arguments.past)
         with self._clinic as clinic:
             try:
                 say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
@@ -128,27 +136,45 @@ class _Story:
         say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
         return status(self._report(house, record), complaints)
 
+    def _remember(self, weeks: int) -> None:
+        past = self._clinic.remember(weeks, self._arguments.seed)
+        self._voice.say(
+            f"A simulated past, marked as such: {past.first} to {past.last}, {len(past.told.sessions)} sessions, "
+            f"{past.rows} events that the fleet's own core decided."
+        )
+
     # --- while the clinic is open -----------------------------------------------------------------------------------
 
     async def _live(self) -> tuple[Record, House]:
         began_s, closing, over = boottime_s(), asyncio.Event(), asyncio.Event()
         clinic, demo = self._clinic, self._demo
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, asyncio.current_task())
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        loop.add_signal_handler(signal.SIGTERM, _cancel, task)
         house = House(
             clinic.fleet_dir / "control.sock", OPERATOR, boottime_s, time.time, self._voice.say, closing, clinic.presses
         )
+        if self._open_end:  # Ctrl-C is closing time; once more, and everything is ended at once
+            loop.add_signal_handler(signal.SIGINT, self._close_or_cancel, house, task)
         therapists = {
             device: Therapist(house, device, room, clinic.data(device) / "panel.sock")
             for device, room in self._rooms.items()
         }
-        narrator = Narrator(clinic, self._voice)
-        acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._arguments.seconds)
+        people = asyncio.TaskGroup()
+
+        def authorised(operator: str, device: str, session_id: str) -> None:
+            """Whoever asks at a screen finds somebody at the device who arms and starts it."""
+            if operator == AT_A_SCREEN and not closing.is_set():
+                treats = therapists[device].treat_for(session_id, practised(random.Random(session_id)))
+                people.create_task(treats, name=f"demo: therapist at {device}, asked at a screen")
+
+        narrator = Narrator(clinic, self._voice, authorised)
+        acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._open_s)
         self._open_doors(demo)
         async with asyncio.TaskGroup() as telling:
             telling.create_task(narrator.narrate(over), name="demo: narrator")
             telling.create_task(narrator.tell_how_it_stands(closing), name="demo: how it stands")
             telling.create_task(self._count(closing), name="demo: counts")
-            async with asyncio.TaskGroup() as people:
+            async with people:
                 people.create_task(self._close_doors(house, began_s), name="demo: closing time")
                 for device, therapist in therapists.items():
                     people.create_task(therapist.work(demo.of(device), began_s), name=f"demo: therapist at {device}")
@@ -159,15 +185,20 @@ class _Story:
         return acts.record, house
 
     def _open_doors(self, demo: Demo) -> None:
-        seconds = self._arguments.seconds
-        self._voice.say(f"The clinic is open for {seconds:g} s: {_some(len(self._rooms), 'device')}, all at rest.")
+        until = "until you press Ctrl-C" if self._open_end else f"for {self._open_s:g} s"
+        self._voice.say(f"The clinic is open {until}: {_some(len(self._rooms), 'device')}, all at rest.")
         self._voice.say(f"Look in from another terminal: stimfleet devices --data-dir {self._clinic.fleet_dir}")
         for sentence in demo.left_out:
             self._voice.say(sentence)
 
     async def _close_doors(self, house: House, began_s: float) -> None:
-        await house.pause(began_s + self._arguments.seconds - boottime_s())
+        await house.pause(began_s + self._open_s - boottime_s())
         self._voice.act("Closing time: whatever still runs is stopped by hand, at the device.")
+        house.closing.set()
+
+    def _close_or_cancel(self, house: House, task: "asyncio.Task[Any] | None") -> None:
+        if house.closing.is_set():
+            _cancel(task)
         house.closing.set()
 
     async def _count(self, closing: asyncio.Event) -> None:

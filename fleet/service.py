@@ -24,28 +24,29 @@ from pathlib import Path
 from typing import Any, NoReturn
 
 from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY, Channel
-from broker.pki.link import Links, site_links
-from broker.pki.registry import FILE_NAME, BadRegistry, Registry, load_registry
+from broker.pki.registry import BadRegistry
 from broker.pki.site import SERVICES_FOLDER
 from broker.wire import codec
 from fleet.adapters.control.server import control_socket
 from fleet.adapters.downlink import Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.adapters.echo import Echo, TakenOver
+from fleet.adapters.feed.server import Feed
 from fleet.adapters.intake import Intake
 from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable, UnknownStored
 from fleet.adapters.journal.writer import Journal
 from fleet.adapters.lock import one_instance
 from fleet.connections import Connections
+from fleet.core.alarm_inputs import RotaChanged
 from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
-from fleet.core.registry import Registry as CoreRegistry
 from fleet.desk import Desk
 from fleet.figures import Parts
+from fleet.footing import Footing
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
 from fleet.mqtt import Endpoint
 from fleet.owner import Owner
-from fleet.roster import core_registry
 from fleet.settings import Settings
+from fleet.site import Site, Stamps, read_site, stamps_of
 from fleet.stored import FOLD, FleetJournal
 from fleet.surface import Surface
 from fleet.tally import Tally
@@ -116,9 +117,9 @@ def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
         )
         return EXIT_REFUSED
     try:
-        stamps = _stamps(settings.site_dir)  # before it is read: what changes meanwhile is found
+        stamps = stamps_of(settings.site_dir)  # before it is read: what changes meanwhile is found
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-        site = _read_site(settings)
+        site = read_site(settings)
     except (BadRegistry, OSError, ValueError) as bad:
         log.error("the site cannot be used: %s", bad)
         return EXIT_REFUSED
@@ -128,25 +129,6 @@ def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
         lambda: alive(Life.STARTS),
     ):
         return asyncio.run(_Service(settings, site, stamps, alive).run())
-
-
-@dataclass(frozen=True, slots=True)
-class _Site:
-    """What is read of the site's folder: its list, its keys, and the list as the core wants it."""
-
-    registry: Registry
-    links: Links
-    adopted: CoreRegistry
-
-
-def _read_site(settings: Settings) -> _Site:
-    """All of it, or nothing: what cannot be used must be found before anything is changed.
-
-    Raises:
-        BadRegistry, OSError, ValueError: it cannot be used.
-    """
-    registry = load_registry(settings.site_dir)
-    return _Site(registry, _links(settings.site_dir, registry), core_registry(registry, settings.lease_ttl_ms))
 
 
 @dataclass(slots=True)
@@ -177,7 +159,7 @@ class _Ended(Exception):
 class _Service:
     """The parts of one running service."""
 
-    def __init__(self, settings: Settings, site: _Site, stamps: "_Stamps", alive: Alive) -> None:
+    def __init__(self, settings: Settings, site: Site, stamps: Stamps, alive: Alive) -> None:
         self._settings = settings
         self._site = site
         self._stamps = stamps
@@ -228,23 +210,19 @@ class _Service:
             registry.site, keyring, _Reports(inbox), boottime=boottime_s, items_max=settings.outbox_items_max
         )
         state = journal.restored.state
-        desk = Desk(inbox, state, status=lambda: self._status(owner, inbox, intake, downlink, journal), **clocks)
+        desk = Desk(inbox, state, status=lambda: self._status(owner, inbox, intake, downlink, journal, feed), **clocks)
         tally = Tally(state)
         owner = Owner(journal, inbox, downlink, answered=desk.answered, turned=tally.turned, **clocks)
         owner.turn(TookOver(host_boot(), boottime_s(), walltime_s()))
         self._adopt(owner, self._site)
         echo = Echo(secrets.token_hex(8), lambda: owner.state.fleet_n)
-        intake = Intake(registry.site, keyring, inbox, heard_echo=echo.heard, **clocks)
-        connections = Connections(
-            registry.site,
-            self._endpoint(FLEET_INTAKE),
-            self._endpoint(FLEET_SAFETY),
-            intake,
-            downlink,
-            echo,
-            self._up,
-        )
-        parts = Parts(registry.site, version(), owner, tally, inbox, intake, downlink, journal)
+        feed = Feed(boottime_s)
+        intake = Intake(registry.site, keyring, inbox, heard_echo=echo.heard, took=feed.sample, **clocks)
+        incoming, outgoing = self._endpoint(FLEET_INTAKE), self._endpoint(FLEET_SAFETY)
+        connections = Connections(registry.site, incoming, outgoing, intake, downlink, echo, self._up)
+        footing = Footing(settings.site_dir, settings.data_dir)
+        ours = (owner, tally, inbox, intake, downlink, journal, connections, feed, footing)
+        parts = Parts(registry.site, version(), *ours)
         self._surface = Surface(settings.http_host, settings.http_port, parts, self._up.is_set, **clocks)
         async with asyncio.TaskGroup() as group:
             group.create_task(owner.turns(settings.tick_period_s, self._breathe), name="turns")
@@ -255,6 +233,7 @@ class _Service:
             group.create_task(self._wait_for_the_end(owner), name="end")
             group.create_task(self._serve_people(desk), name="control")
             group.create_task(self._serve_watchers(), name="http")
+            group.create_task(self._serve_readers(feed), name="feed")
 
     def _endpoint(self, identity: str) -> Endpoint:
         settings, services = self._settings, self._settings.site_dir / SERVICES_FOLDER
@@ -267,8 +246,12 @@ class _Service:
             services / f"{identity}.key",
         )
 
-    def _adopt(self, owner: Owner, site: _Site) -> None:
+    def _adopt(self, owner: Owner, site: Site) -> None:
         owner.turn(RegistryChanged(site.adopted, boottime_s(), walltime_s()))
+        if site.bad_rota is None:
+            owner.turn(RotaChanged(site.rota, boottime_s(), walltime_s()))
+        else:
+            log.error("the rota stays as it was: %s", site.bad_rota)
 
     async def _watch_registry(self, owner: Owner, keyring: Keyring) -> None:
         """Adopt registry and keys whenever one of their files is another. What cannot be used changes nothing.
@@ -279,10 +262,10 @@ class _Service:
         while True:
             await asyncio.sleep(REGISTRY_LOOK_S)
             try:
-                stamps = _stamps(self._settings.site_dir)
+                stamps = stamps_of(self._settings.site_dir)
                 if stamps == known:
                     continue
-                site = await asyncio.to_thread(_read_site, self._settings)
+                site = await asyncio.to_thread(read_site, self._settings)
             except (BadRegistry, OSError, ValueError) as error:  # tried again until it succeeds, told once
                 if str(error) != failed:
                     failed = str(error)
@@ -318,6 +301,12 @@ class _Service:
         async with control_socket(self._settings.control_path, desk.answer):
             await asyncio.Event().wait()
 
+    async def _serve_readers(self, feed: Feed) -> None:
+        """Samples, for the processes that read along."""
+        await self._samples_first()
+        async with feed.serve(self._settings.feed_path):
+            await feed.beats()
+
     async def _wait_for_the_end(self, owner: Owner) -> NoReturn:
         await self._end.wait()
         if self._failure is not None:
@@ -342,7 +331,7 @@ class _Service:
         self._end.set()
 
     def _status(
-        self, owner: Owner, inbox: Inbox, intake: Intake, downlink: Downlink, journal: FleetJournal
+        self, owner: Owner, inbox: Inbox, intake: Intake, downlink: Downlink, journal: FleetJournal, feed: Feed
     ) -> dict[str, Any]:
         return {
             "pid": os.getpid(),
@@ -356,6 +345,7 @@ class _Service:
             "inbox_most": inbox.most,
             "outbox": downlink.waiting,
             "http": self._surface.state,
+            "feed_missed": feed.missed,
             "heard": {channel.value: count for channel, count in intake.heard.items()},
             "sent": {channel.value: count for channel, count in downlink.sent.items()},
             "refused": _counts(intake.counts.items()),
@@ -364,37 +354,6 @@ class _Service:
         }
 
 
-def _links(site_dir: Path, registry: Registry) -> Links:
-    """Every device's keys.
-
-    Raises:
-        OSError, ValueError: the site key is missing, or is none.
-    """
-    with (site_dir / "site.key").open("rb"):  # without it nobody could be heard, and that is no site without devices
-        return site_links(site_dir, registry)
-
-
 def _counts(counted: Iterable[tuple[tuple[Channel | None, str], int]]) -> dict[str, int]:
     """Counters by channel and reason, fit for JSON."""
     return {f"{channel or 'none'}.{reason}": count for (channel, reason), count in counted}
-
-
-_Stamps = list[tuple[int, int, int] | None]
-
-
-def _stamps(site_dir: Path) -> _Stamps:
-    """What tells one version of the registry and its keys from another.
-
-    Raises:
-        OSError: the folder cannot be looked at.
-    """
-    return [_stamp(site_dir / name) for name in (FILE_NAME, "site.key", "site.key.old")]
-
-
-def _stamp(path: Path) -> tuple[int, int, int] | None:
-    """What tells one version of a file from another; None if there is none."""
-    try:
-        found = path.stat()
-    except FileNotFoundError:
-        return None
-    return found.st_ino, found.st_mtime_ns, found.st_size

@@ -81,6 +81,10 @@ class Settings(BaseSettings):
     def control_path(self) -> Path:
         return self.data_dir / "control.sock"
 
+    @property
+    def feed_path(self) -> Path:
+        return self.data_dir / "feed.sock"
+
 
 def load_settings(site_dir: Path, data_dir: Path, **given: object) -> Settings:
     """The settings of a fleet service; `given` is what the command line names, e.g. `lease_ttl_ms=6000`.

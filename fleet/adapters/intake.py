@@ -29,6 +29,7 @@ REJECTED_ECHO = "not_an_echo"
 REJECTED_QOS = "wrong_qos"
 
 Item = Received | Rejected | Unreadable
+Took = Callable[[str, bytes, float, float], None]  # device, payload, boot time and wall time of its coming
 
 
 class Inbox(Protocol):
@@ -43,7 +44,7 @@ class Inbox(Protocol):
 
 class Intake:
     """Opens what arrives. `heard` counts, by channel, what went into the inbox; `counts`, by (channel, reason), all
-    that was refused and shed.
+    that was refused and shed. `took` hears of every sample that went in.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Intake:
         heard_echo: Callable[[bytes], bool],
         boottime: Callable[[], float],
         walltime: Callable[[], float],
+        took: Took = lambda _device, _payload, _received_s, _wall_s: None,
     ) -> None:
         self.topics = (
             *((f"{ROOT}/{site}/+/{row.channel}", row.qos) for row in UPLINKS),
@@ -67,6 +69,7 @@ class Intake:
         self._keyring = keyring
         self._inbox = inbox
         self._heard_echo = heard_echo
+        self._took = took
         self._boottime = boottime
         self._walltime = walltime
         self._rejected_s: OrderedDict[tuple[str | None, Channel | None, str], float] = OrderedDict()
@@ -81,7 +84,7 @@ class Intake:
         match opened:
             case sealed.Received(address, message, kid) if arrived.qos == CHANNELS[address.channel].qos:
                 self._keyring.heard(address.device, kid)
-                return self._take(address, message, arrived.retained)
+                return self._take(address, message, arrived)
             case sealed.Received(address):
                 self._reject(address.device, address.channel, REJECTED_QOS)
             case sealed.Refused(address, reason, _, authentic):
@@ -96,13 +99,18 @@ class Intake:
                 raise AssertionError(f"a stop is no uplink: {address}")
         return None
 
-    def _take(self, address: Address, message: Any, retained: bool) -> asyncio.Future[None] | None:
-        item = Received(address.device, message, self._boottime(), self._walltime(), retained)
-        if isinstance(message, Telemetry) and not self._inbox.offer(item):
+    def _take(self, address: Address, message: Any, arrived: Arrived) -> asyncio.Future[None] | None:
+        item = Received(address.device, message, self._boottime(), self._walltime(), arrived.retained)
+        if not isinstance(message, Telemetry):
+            self.heard[address.channel] += 1
+            return self._inbox.put(item)
+        if not self._inbox.offer(item):
             self.counts[Channel.TELEMETRY, "shed"] += 1
             return None
         self.heard[address.channel] += 1
-        return None if isinstance(message, Telemetry) else self._inbox.put(item)
+        if not arrived.retained:
+            self._took(address.device, arrived.payload, item.received_s, item.wall_s)
+        return None
 
     def _reject(self, device: str | None, channel: Channel | None, reason: str) -> None:
         self.counts[channel, reason] += 1

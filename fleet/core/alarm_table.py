@@ -10,8 +10,10 @@ from enum import StrEnum
 from broker.contract.causes import AlarmCode
 from fleet.core import conditions
 from fleet.core.alarm_events import Priority, SignalState
-from fleet.core.alarm_state import Alarm
-from fleet.core.conditions import DUE_AHEAD_S, Look, Present
+from fleet.core.alarm_state import SITE, Alarm
+from fleet.core.conditions import Look, Present
+from fleet.core.due import AHEAD_DAYS, DAY_S
+from fleet.core.fold_doses import local_day
 
 OFF_DELAY_S = 10.0
 HELD_BACK_S = 60.0  # an electrode fault that is handled at the device by then goes to the digest
@@ -39,10 +41,23 @@ def _in_session(look: Look) -> Iterable[str]:
     return [session.device for session in look.state.open_sessions() if session.live]
 
 
-def _soon_due(look: Look) -> Iterable[str]:
-    until_s = look.wall_s + DUE_AHEAD_S
-    devices = look.durable.registry.devices.items()
-    return [name for name, device in devices if device.due_wall_s is not None and device.due_wall_s <= until_s]
+def _turned_due(look: Look) -> Iterable[str]:
+    """Certificates by the second; days turn at midnight; all else has events."""
+    until_s = look.wall_s + AHEAD_DAYS * DAY_S
+    devices, fleeting = look.durable.registry.devices, look.state.fleeting
+    today = local_day(look.durable, look.wall_s)
+    if fleeting.dues_day != today:
+        fleeting.dues_day = today
+        return (*devices, SITE)
+    return [name for name, device in devices.items() if device.due_wall_s is not None and device.due_wall_s <= until_s]
+
+
+def _climbed(look: Look) -> Iterable[str]:
+    return {one.device or SITE for one in look.durable.attention.values() if conditions.climbed(one)}
+
+
+def _site(look: Look) -> Iterable[str]:
+    return (SITE,)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -152,11 +167,26 @@ ROWS: dict[AlarmCode, Row] = {
             off_delay_s=0.0,  # the same
         ),
         Row(
+            code=_A.A10,
+            priority=Priority.MEDIUM,  # ordinarily its parent's
+            present=conditions.unaccepted,
+            responsible=_R.EVERYONE,
+            looked_at=_climbed,
+            lowers=True,
+        ),
+        Row(
+            code=_A.A12,
+            priority=Priority.MEDIUM,
+            present=conditions.path_unproven,
+            responsible=_R.ENGINEERS,
+            looked_at=_site,
+        ),
+        Row(
             code=_A.A11,
             priority=Priority.INFO,
             present=conditions.due,
             responsible=_R.ENGINEERS,
-            looked_at=_soon_due,
+            looked_at=_turned_due,
             off_delay_s=0.0,  # a date does not flap
         ),
     )

@@ -52,6 +52,8 @@ class _Recorder:
     def read(self, lines: Iterable[str]) -> None:
         for line in lines:
             found = _CALL.match(line.rstrip("\n"))
+            if found is None and "???(" in line:
+                continue  # the process ended before strace could see which call it was: it did nothing any more
             if found is None:
                 assert "+++" in line or "---" in line, f"not understood: {line[:200]}"
                 continue

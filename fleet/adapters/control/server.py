@@ -2,21 +2,19 @@
 
 import asyncio
 import logging
-import os
-import stat
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
 from fleet.adapters.control.requests import BadRequest, Request, parse, render
+from fleet.unix_sockets import place_for, take_away
 
 log = logging.getLogger(__name__)
 LINE_BYTES_MAX = 64 * 1024
 CLIENTS_MAX = 32
 IDLE_S_MAX = 300.0  # a client that says nothing; one too many puts out whoever has said nothing longest
 WRITE_S_MAX = 2.0  # a client that does not read
-SOCKET_MODE = 0o600
 
 Answer = Callable[[Request], Awaitable[dict[str, Any]]]
 
@@ -28,25 +26,15 @@ async def control_socket(path: Path, answer: Answer) -> AsyncIterator[None]:
     Raises:
         OSError: the path cannot be bound.
     """
-    _take_away(path)
     server = _Server(answer)
-    before = os.umask(0o777 & ~SOCKET_MODE)  # from its first moment nobody else may connect
-    try:
+    with place_for(path):
         listening = await asyncio.start_unix_server(server.serve, path, limit=LINE_BYTES_MAX)
-    finally:
-        os.umask(before)
     try:
         yield
     finally:
         listening.close()
         server.disconnect_all()
-        _take_away(path)
-
-
-def _take_away(path: Path) -> None:
-    """A socket that is there, e.g. of a killed process; anything else stays, and binding fails."""
-    if path.exists() and stat.S_ISSOCK(path.stat().st_mode):
-        path.unlink()
+        take_away(path)
 
 
 class _Server:

@@ -1,0 +1,1 @@
+"""Every sample that the fleet takes in, handed on to whoever reads along on this host."""
