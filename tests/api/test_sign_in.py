@@ -127,6 +127,14 @@ async def test_a_session_ends_after_an_hour_unused_and_after_a_working_day(front
     assert (await browser.get("/me")).status_code == 401, "used all day, and over all the same"
 
 
+async def test_a_session_that_is_over_is_not_kept(front: Front) -> None:
+    front.user("anna", Role.VIEWER)
+    await front.browser().signs_in("anna")
+    front.wall.after(HOUR_S + 1)
+    async with running(front.reception):
+        await until(lambda: not front.store.kept().sessions)
+
+
 async def test_a_stream_that_is_open_keeps_the_session_and_hears_of_its_end(front: Front) -> None:
     front.user("anna", Role.VIEWER)
     browser = front.browser()
