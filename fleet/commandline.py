@@ -40,6 +40,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fleet.add_argument("--broker-port", type=int, help="instead of the registry's port")
     fleet.add_argument("--http-port", type=int, help="where /healthz and /metrics are served; 0: nowhere")
 
+    recorder = _command(commands, "recorder", "keep every sample that the fleet takes in, for months", _recorder)
+    recorder.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    recorder.add_argument("--status", action="store_true", help="say how the one that runs does, and end")
+
     sessions = commands.add_parser("session", help="request, list, show or cancel sessions")
     parts = sessions.add_subparsers(required=True, metavar="WHAT")
     _add_request(_command(parts, "request", "ask for a session; refused with every reason at once", _request))
@@ -141,6 +145,12 @@ def _fleet(args: argparse.Namespace) -> int:
     except SettingsRefused as refused:
         return terminal.fail(str(refused))
     return supervise(settings)
+
+
+def _recorder(args: argparse.Namespace) -> int:
+    from fleet import recording
+
+    return recording.show(args) if args.status else recording.run(args)
 
 
 # --- people's requests ----------------------------------------------------------------------------------------------

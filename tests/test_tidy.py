@@ -37,6 +37,7 @@ COMPOSITION_ROOTS: Final = {
     "fleet/service.py": "the composition root of the fleet service",
     "fleet/commandline.py": "the moment of a screening",
     "fleet/keeping.py": "what is set aside is named for the moment",
+    "fleet/recorder.py": "the composition root of the recorder",
     "fleet/pushing.py": "how long a person waits for measured zero",
     "fleet/terminal.py": "how long a person waits for an answer",
     "demo/clinic.py": "a scripted person's clock",
