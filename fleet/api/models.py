@@ -287,6 +287,7 @@ class Samples(BaseModel):
     source: Annotated[
         Literal["memory", "history", "both"], Field(description="where they were read; memory reaches back minutes")
     ]
+    note: Annotated[str | None, Field(description="why there may be more than is shown")]
 
 
 class Trace(Samples):

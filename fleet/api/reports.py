@@ -5,12 +5,16 @@ One thread has all of it: reports wait for each other, and nobody else waits for
 
 import asyncio
 import logging
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
 from typing import TypeVar
+from zoneinfo import ZoneInfo
 
+from broker.pki.opening import OpeningHours
 from fleet.adapters.history.port import HistoryReader
 from fleet.adapters.journal.errors import JournalError
 from fleet.api.answers import Declined
@@ -22,6 +26,7 @@ T = TypeVar("T")
 LOOK_PERIOD_S = 1.0
 SAVE_EVERY_LOOKS = 60
 WAITING_MAX = 8
+READING_S_MAX = 10.0
 CHECKPOINT = "usage.json"
 
 
@@ -32,9 +37,13 @@ class Reports:
     journal: Path
     checkpoint: Path
     history: HistoryReader
+    opening_hours: OpeningHours
+    zone: ZoneInfo
+    walltime: Callable[[], float]
     counted_up: bool = False
     _ledger: JournalLedger | None = None
     _waiting: int = 0
+    _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "reports"))
 
     async def of_ledger(self, make: Callable[[UsageLedger], T]) -> T:
@@ -61,6 +70,27 @@ class Reports:
             return await asyncio.get_running_loop().run_in_executor(self._thread, make)
         finally:
             self._waiting -= 1
+
+    @asynccontextmanager
+    async def in_turn(self) -> AsyncIterator[None]:
+        """Two at a time read the history store, and nobody waits for ever.
+
+        Raises:
+            Declined: 503, too many read.
+        """
+        try:
+            async with asyncio.timeout(READING_S_MAX):
+                await self._reading.acquire()
+        except TimeoutError:
+            raise Declined(503, "busy", "Too many read the history: ask again in some seconds.") from None
+        try:
+            yield
+        finally:
+            self._reading.release()
+
+    def today(self) -> date:
+        """The clinic's."""
+        return datetime.fromtimestamp(self.walltime(), self.zone).date()
 
     async def run(self) -> None:
         """Count along, until cancelled. A journal that cannot be read is tried again, and told once."""
