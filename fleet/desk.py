@@ -8,7 +8,8 @@ from typing import Any, assert_never
 
 from broker.contract.messages import Scope
 from broker.contract.topics import ALL
-from fleet.adapters.control import requests
+from fleet import alarm_desk
+from fleet.adapters.control import alarm_requests, requests
 from fleet.core import effects, inputs
 from fleet.core.state import State
 from fleet.inbox import Inbox
@@ -174,7 +175,15 @@ class Desk:
             case requests.AskUndrain(issued_by=issued_by):
                 return inputs.Undrain(request_id=request_id, issued_by=issued_by, now_s=now_s, wall_s=wall_s)
             case _:
-                assert_never(request)
+                return _about_alarms(request_id, request, now_s, wall_s)
+
+
+def _about_alarms(
+    request_id: str, request: alarm_requests.OfAlarm | alarm_requests.OfPager, now_s: float, wall_s: float
+) -> inputs.Input:
+    if isinstance(request, alarm_requests.AskOfAlarm):
+        return alarm_desk.of_alarm(request_id, request, now_s, wall_s)
+    return alarm_desk.of_pager(request_id, request, now_s, wall_s)
 
 
 def _standing_in(state: State, room: str) -> list[str]:

@@ -24,7 +24,8 @@ class Role(StrEnum):
 class Permission(StrEnum):
     """A kind of act. A route has exactly one."""
 
-    OWN_ACCOUNT = "own_account"  # who am I, sign out, change my password
+    OWN_ACCOUNT = "own_account"  # who am I, and what may I
+    OWN_SESSION = "own_session"  # sign out, change my password
     SEE = "see"  # rooms, devices, sessions without their client, stops, alarms
     SEE_USAGE = "see_usage"  # usage and health of devices and rooms
     STOP = "stop"
@@ -47,7 +48,7 @@ class Permission(StrEnum):
 
 
 _P = Permission
-_VIEWER: Final = frozenset({_P.OWN_ACCOUNT, _P.SEE, _P.SEE_USAGE, _P.STOP})
+_VIEWER: Final = frozenset({_P.OWN_ACCOUNT, _P.OWN_SESSION, _P.SEE, _P.SEE_USAGE, _P.STOP})
 # What a therapist may with a client's sessions, but ask for one.
 _SESSIONS: Final = frozenset({_P.SEE_CLIENTS, _P.SEE_RECORDS, _P.EXPLAIN, _P.CANCEL, _P.RELEASE, _P.CONFIRM_OFF})
 _CALLED: Final = frozenset({_P.ALARM_RESPOND, _P.SEE_ROTA})
@@ -65,10 +66,10 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 )
 
 # What only a person does: they have seen something, or answer for it. A token of whatever role may not.
-PEOPLE_ONLY: Final = frozenset({_P.REQUEST, _P.RELEASE, _P.CONFIRM_OFF, _P.USERS, _P.TOKENS, _P.AUDIT})
+PEOPLE_ONLY: Final = frozenset({_P.OWN_SESSION, _P.REQUEST, _P.RELEASE, _P.CONFIRM_OFF, _P.USERS, _P.TOKENS, _P.AUDIT})
 
 # What is left to somebody who has to choose a password first.
-BEFORE_PASSWORD: Final = frozenset({_P.OWN_ACCOUNT, _P.STOP})
+BEFORE_PASSWORD: Final = frozenset({_P.OWN_ACCOUNT, _P.OWN_SESSION, _P.STOP})
 
 
 class How(StrEnum):

@@ -87,13 +87,13 @@ def table(app: FastAPI) -> str:
     rows = [["route", "permission", *Role, "token"], ["---"] * (3 + len(Role))]
     for route in routes(app):
         cells = [f"`{route.method} {route.path}`", f"`{route.permission}`" if route.permission else "open"]
-        cells += ["yes" if route.allows(role) else "" for role in Role]
+        cells += ["yes" if route.allows(role) else "-" for role in Role]
         cells.append(_by_token(route))
         rows.append(cells)
-    return "\n".join(f"| {' | '.join(cells)} |".replace("|  |", "| |") for cells in rows) + "\n"
+    return "".join(f"| {' | '.join(cells)} |\n" for cells in rows)
 
 
 def _by_token(route: Route) -> str:
     if route.permission is None:
-        return ""
+        return "-"
     return "people only" if route.permission in PEOPLE_ONLY else "as its role"

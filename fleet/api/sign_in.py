@@ -87,10 +87,9 @@ async def login(request: Request, response: Response, body: Credentials) -> Me:
 
 @router.post("/logout", status_code=204, responses=problems(503))
 async def logout(
-    request: Request, response: Response, who: Annotated[SignedIn, require(Permission.OWN_ACCOUNT)]
+    request: Request, response: Response, who: Annotated[SignedIn, require(Permission.OWN_SESSION)]
 ) -> None:
     """End this session."""
-    _person(who)
     settled(request)
     try:
         await reception(request).sign_out(who, address_of(request))
@@ -124,10 +123,9 @@ async def change_password(
     request: Request,
     response: Response,
     body: NewPassword,
-    who: Annotated[SignedIn, require(Permission.OWN_ACCOUNT)],
+    who: Annotated[SignedIn, require(Permission.OWN_SESSION)],
 ) -> Me:
     """Change my password. Every other session of mine ends, and this one goes on under a new cookie."""
-    _person(who)
     settled(request)
     if (why := weakness(body.new, who.user, who.name)) is not None:
         raise Declined(422, "weak_password", why)
@@ -174,11 +172,6 @@ async def _usable(attempt: Awaitable[Entered | Wrong | TooOften], wrong: str) ->
         raise not_now(unusable) from unusable
     except NotKept as refused:
         raise Declined(409, refused.error, str(refused)) from refused
-
-
-def _person(who: SignedIn) -> None:
-    if who.how is not How.COOKIE:
-        raise Declined(403, "forbidden", "A token has no session and no password.")
 
 
 def _enter(request: Request, response: Response, entered: Entered) -> Me:

@@ -102,11 +102,14 @@ class Front:
         return httpx.AsyncClient(transport=transport, base_url=base_url, headers=headers)
 
 
-async def stop(
-    request: Request, body: dict[str, str], who: Annotated[SignedIn, require(Permission.STOP)]
-) -> dict[str, str]:
+class Stop(sign_in.Body):
+    scope: str
+    name: str
+
+
+async def stop(request: Request, body: Stop, who: Annotated[SignedIn, require(Permission.STOP)]) -> dict[str, str]:
     """As an order is given: it says in the audit what it was about."""
-    request.state.subject = f"{body['scope']} {body['name']}"
+    request.state.subject = f"{body.scope} {body.name}"
     return {"issued_by": who.user}
 
 

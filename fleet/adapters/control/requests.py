@@ -17,6 +17,7 @@ from broker.contract.messages import Scope
 from broker.contract.plan import Plan
 from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, OperatorId, RoomId, Strict
 from broker.contract.topics import ALL, RESERVED_IDS
+from fleet.adapters.control import alarm_requests
 from fleet.core.screening import Screening
 
 
@@ -141,11 +142,21 @@ class AskStatus(Strict):
 
 
 # What the core decides, and what is only read.
-Decided = AskSession | AskCancel | AskStop | AskConfirmOff | AskRelease | AskDrain | AskUndrain
+Decided = (
+    AskSession
+    | AskCancel
+    | AskStop
+    | AskConfirmOff
+    | AskRelease
+    | AskDrain
+    | AskUndrain
+    | alarm_requests.OfAlarm
+    | alarm_requests.OfPager
+)
 Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus
 OPS = (
     "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, undrain, devices, "
-    "alarms, client_show, status"
+    f"alarms, client_show, status, {alarm_requests.OPS}"
 )
 
 
