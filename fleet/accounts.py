@@ -6,6 +6,7 @@ being shown, or comes as a line of standard input; or one is made and printed th
 
 import argparse
 import getpass
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -191,6 +192,11 @@ def _store(args: argparse.Namespace) -> Iterator[Any]:
     if not args.data_dir.is_dir():
         raise terminal.Failed(
             f"There is no folder {args.data_dir}; --data-dir or {terminal.DATA_DIR_VARIABLE} names the fleet's."
+        )
+    owner = args.data_dir.stat().st_uid
+    if owner != os.geteuid():  # files of another account would keep the web process out
+        raise terminal.Failed(
+            f"{args.data_dir} belongs to another account (uid {owner}): do this as that one, `sudo -u ...`."
         )
     try:
         store = Store(args.data_dir / FILE_NAME)

@@ -49,6 +49,7 @@ _SAYS = {
     401: "nobody is signed in, or not any more",
     403: "this user may not, or the request does not come from our own page",
     404: "there is no such thing",
+    408: "the request's body did not come in time",
     409: "it is refused as things are",
     413: "the request is too long",
     415: "the body is not JSON",
