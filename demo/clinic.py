@@ -74,6 +74,7 @@ class Clinic:
         self.devices = dict(devices)
         self.port = port
         self.http_port = http_port
+        self.web_port = web_port
         self.site_dir = folder / "site"
         self.fleet_dir = folder / "fleet"
         self.bench_dir = folder / "bench"
@@ -90,7 +91,7 @@ class Clinic:
         reads_along = [*self._site, f"--data-dir={self.fleet_dir}"]
         self.recorder = self._process("recorder", ["recorder", *reads_along], nice=BESIDE_NICE)
         self.web = self._process("web", ["web", *reads_along, f"--port={web_port}"], nice=BESIDE_NICE)
-        self._beside = () if web_port is None else (self.recorder, self.web)
+        self._beside = () if web_port is None else (self.web,)
         self.stimulators = self._process("stimulators", self._bench_command(seed))
         self.simulate = self._process("simulate", self._simulate_command(seed))
         self.agents = {device: self._agent(device) for device in self._alone}
@@ -119,6 +120,7 @@ class Clinic:
             )
         for operator in (OPERATOR, AT_A_SCREEN):
             provision_operator(self.site_dir, operator, {MODEL: (now + timedelta(days=365)).date()})
+        (self.site_dir / "web.toml").write_text("simulated = true\n", encoding="ascii")
 
     def remember(self, weeks: int, seed: int) -> Past:
         """Give a provisioned clinic that was never open weeks of a simulated past."""

@@ -36,6 +36,13 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
         metavar="WEEKS",
         help="give the clinic a simulated past of so many weeks first (default: none; make demo: 8)",
     )
+    parser.add_argument(
+        "--page",
+        type=_whole(0, 65_535),
+        default=8080,
+        metavar="PORT",
+        help="the live page's port; another where it is taken (default: 8080; 0: no page)",
+    )
     parser.set_defaults(run=_demo)
 
 
