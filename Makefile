@@ -22,14 +22,14 @@ PARALLEL := -n 3 --dist loadfile
 
 demo: ## run a clinic on this machine
 	@tools/set-up broker
-	@exec .venv/bin/stimfleet demo $(ARGS)
+	@exec .venv/bin/stimfleet demo --past 8 $(ARGS)
 
 seeds: ## the demo with ten seeds, a line each; ARGS="--for 60 --seeds 10"
 	@tools/set-up broker
 	@exec .venv/bin/python -m tools.seeds $(ARGS)
 
 test: ## pass the tests; all of them also prove every branch of the proved parts
-	@tools/set-up broker strace
+	@tools/set-up broker strace engines
 ifeq ($(strip $(ARGS)),)
 	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=
 	@.venv/bin/coverage report --include '$(PROVED)' --fail-under 100

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import keeping, ledger, pushing, rota_command, terminal, usage
+from fleet import accounts, keeping, ledger, pushing, rota_command, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -42,6 +42,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     pager = _command(commands, "pager", "deliver the fleet's messages to people, beside a fleet service", _pager)
     pager.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+
+    web = _command(commands, "web", "serve the HTTP API and the live page, beside a fleet service", _web)
+    web.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    web.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
+    web.add_argument("--port", type=int, help="the port (default: 8080); 0: any that is free")
 
     sessions = commands.add_parser("session", help="request, list, show or cancel sessions")
     parts = sessions.add_subparsers(required=True, metavar="WHAT")
@@ -80,6 +85,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     rota_command.add_commands(commands, SITE_DIR)
 
     usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
+
+    accounts.add_commands(commands, _command)
 
     _add_journal(commands)
 
@@ -160,6 +167,22 @@ def _fleet(args: argparse.Namespace) -> int:
     except SettingsRefused as refused:
         return terminal.fail(str(refused))
     return supervise(settings)
+
+
+def _web(args: argparse.Namespace) -> int:
+    from fleet.api.settings import load_web_settings
+    from fleet.settings import SettingsRefused
+    from fleet.web import run_web
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    given = {name: getattr(args, name) for name in ("host", "port")}
+    try:
+        settings = load_web_settings(
+            args.site_dir, args.data_dir, **{name: value for name, value in given.items() if value is not None}
+        )
+    except SettingsRefused as refused:
+        return terminal.fail(str(refused))
+    return run_web(settings)
 
 
 # --- people's requests ----------------------------------------------------------------------------------------------

@@ -41,6 +41,7 @@ REGISTRY = Registry(
     models={"generic": {"pulse_width_us_max": 400.0}},
     dose_rules={"nmes": {"sessions_per_7_days_max": 2, "duration_s_max": 1500.0}},
     upkeep={"generic": Upkeep({"safety": Every(365, 500.0, 2000)}, "2.1", date(2026, 12, 31)), "old": Upkeep()},
+    opening_hours={"mon": "08:00-12:00 13:00-18:00", "sat": ""},
 )
 
 
@@ -82,6 +83,11 @@ def test_a_registry_from_before_there_were_settings_is_read(tmp_path: Path, docu
 def test_what_the_clinic_does_not_say_is_as_the_contract_has_it(tmp_path: Path, document: dict[str, Any]) -> None:
     document["clinic"] = {"live_period_s": 0.05, "lease_ttl_ms": 10_000}
     assert loaded(tmp_path, document).clinic == ClinicSettings(5.0, 0.05, 120.0, 600.0, 10_000)
+
+
+def test_a_registry_from_before_there_were_opening_hours_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
+    del document["opening_hours"]
+    assert loaded(tmp_path, document) == replace(REGISTRY, opening_hours={})
 
 
 def test_a_registry_from_before_there_were_dose_rules_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
@@ -182,6 +188,10 @@ def test_active_are_those_that_are_not_struck_off() -> None:
         (("models", "a\nb"), {}, "which does not match"),
         (("models", "generic", "pulse_width_us_max"), 501, "models.generic.pulse_width_us_max is 501, looser than"),
         (("dose_rules",), [], "dose_rules is no object"),
+        (("opening_hours",), [], "opening_hours: that is no object of words"),
+        (("opening_hours", "mon"), 8, "opening_hours: that is no object of words"),
+        (("opening_hours", "mon"), "8-18", "opening_hours: mon says '8-18', which is nothing like 08:00-18:00"),
+        (("opening_hours", "mo"), "08:00-18:00", "opening_hours: 'mo' is no weekday of mon, tue"),
         (("dose_rules", "ems"), {}, "dose_rules names 'ems', which is no modality"),
         (("dose_rules", "nmes"), 3, "dose_rules.nmes is no object"),
         (("dose_rules", "nmes", "volume_max"), 3, "dose_rules.nmes: 'volume_max' is no dose rule"),
