@@ -18,8 +18,8 @@ from fleet.core import events as e
 from fleet.core.attention_events import DigestDue, PageDue
 from fleet.core.attention_state import channel
 from fleet.core.state import State
+from fleet.outcomes import Reports
 from fleet.page_words import Surroundings, digest_message, page_message
-from fleet.reports import Reports
 
 log = logging.getLogger(__name__)
 LANES_MAX = 512

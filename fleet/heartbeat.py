@@ -13,7 +13,7 @@ from pathlib import Path
 from fleet.adapters.notify.message import NotDelivered
 from fleet.adapters.notify.posting import post_json
 from fleet.adapters.notify.threads import Threads
-from fleet.reports import FleetAway, ask
+from fleet.outcomes import FleetAway, ask
 
 log = logging.getLogger(__name__)
 ALIVE_PERIOD_S = 30.0  # the fleet misses a pager after three minutes

@@ -30,10 +30,10 @@ from fleet.core.attention_events import PageDue
 from fleet.courier import Courier
 from fleet.heartbeat import Heartbeat
 from fleet.links import PATH, Link, link_key, link_token
+from fleet.outcomes import Reports
 from fleet.overdue_pages import overdue
 from fleet.page_words import LinkFor, Surroundings, runbook_anchors
 from fleet.replica import JournalReplaced, Replica
-from fleet.reports import Reports
 from fleet.stored import FOLD
 from fleet.targets import Targets
 

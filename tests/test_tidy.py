@@ -40,6 +40,7 @@ COMPOSITION_ROOTS: Final = {
     "fleet/commandline.py": "the moment of a screening",
     "fleet/keeping.py": "what is set aside is named for the moment",
     "fleet/pushing.py": "how long a person waits for measured zero",
+    "fleet/rota_command.py": "who is on call when somebody asks",
     "fleet/terminal.py": "how long a person waits for an answer",
     "demo/clinic.py": "a scripted person's clock",
     "demo/processes.py": "how long to wait for what other processes do",
