@@ -20,7 +20,7 @@ from typing import NoReturn
 from broker.pki.registry import BadRegistry, load_registry
 from fleet.adapters.journal.errors import JournalError, JournalUnwritable
 from fleet.adapters.lock import one_instance
-from fleet.adapters.notify.apprise_url import quiet_apprise
+from fleet.adapters.notify import apprise_url
 from fleet.adapters.notify.lane import Deliver
 from fleet.adapters.notify.message import Message
 from fleet.adapters.notify.settings import PagerSettings
@@ -63,7 +63,7 @@ class _Ended(Exception):
 
 def run_pager(settings: PagerSettings) -> int:
     """Run until SIGTERM or SIGINT; the exit status."""
-    quiet_apprise()
+    apprise_url.warm_up()
     FOLD.forms.warm_up()
     try:
         site = load_registry(settings.site_dir).site

@@ -6,7 +6,7 @@ The rules of this file:
 - Pages are plain HTML without a script and without anything from elsewhere; what is not ours is escaped.
 - Asked too often from one address, or altogether, it answers 429: nobody guesses a signature here.
 
-The web process appends `link_routes(...)` to its own; they are no part of the API, and have no guard but the signature.
+The web process has `link_routes(...)` beside its own: they are no part of the API, and have no guard but the signature.
 """
 
 import logging
@@ -15,6 +15,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from hashlib import sha256
 from html import escape
+from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs
 
@@ -22,8 +23,11 @@ from starlette.requests import Request
 from starlette.responses import HTMLResponse, Response
 from starlette.routing import Route
 
+from fleet.api.control import FleetAbsent, ask
 from fleet.api.rate import Rate
-from fleet.links import PATH, BadLink, Link, LinkEnded, read_token
+from fleet.core.state import State
+from fleet.links import PATH, BadLink, Link, LinkEnded, link_key, read_token
+from fleet.page_words import link_line
 from fleet.used_links import UsedLinks
 
 log = logging.getLogger(__name__)
@@ -62,7 +66,7 @@ ACCEPT, REJECT, ANSWER = "accept", "reject", "answer"
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class LinkDesk:
-    """What the pages need of the web process. `walltime` in Unix seconds, `now_s` on any clock that never goes back."""
+    """What the pages need of the web process. `walltime` in Unix seconds."""
 
     key: bytes
     used: UsedLinks
@@ -70,6 +74,35 @@ class LinkDesk:
     ask: Ask
     walltime: Callable[[], float]
     rate: Rate
+
+
+def link_desk(
+    data_dir: Path,
+    control_path: Path,
+    state: Callable[[], State],
+    boottime: Callable[[], float],
+    walltime: Callable[[], float],
+) -> LinkDesk:
+    """That of a site.
+
+    Raises:
+        OSError: the key can neither be read nor made.
+    """
+
+    async def ask_fleet(order: dict[str, Any]) -> dict[str, Any] | None:
+        try:
+            return await ask(control_path, order)
+        except FleetAbsent:
+            return None
+
+    return LinkDesk(
+        key=link_key(data_dir),
+        used=UsedLinks(data_dir, walltime()),
+        describe=lambda link: link_line(link, state()),
+        ask=ask_fleet,
+        walltime=walltime,
+        rate=Rate(boottime),
+    )
 
 
 def link_routes(desk: LinkDesk) -> list[Route]:

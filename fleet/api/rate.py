@@ -3,6 +3,7 @@
 from collections.abc import Callable
 
 ADDRESSES_MAX = 5_000
+ROUNDING_S = 1e-6
 
 
 class Rate:
@@ -28,7 +29,7 @@ class Rate:
         now_s = self._now_s()
         free_s = max(now_s, self._free_s.get(address, 0.0)) + self._each_s
         all_free_s = max(now_s, self._all_free_s) + self._all_each_s
-        if free_s - now_s > self._burst_s or all_free_s - now_s > self._all_burst_s:
+        if free_s - now_s > self._burst_s + ROUNDING_S or all_free_s - now_s > self._all_burst_s + ROUNDING_S:
             return False
         self._free_s.pop(address, None)
         self._free_s[address], self._all_free_s = free_s, all_free_s

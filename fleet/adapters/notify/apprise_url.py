@@ -4,6 +4,7 @@ Apprise writes addresses into its log: that log is off in this process. What it 
 """
 
 import logging
+import warnings
 
 import apprise
 
@@ -19,13 +20,16 @@ _TYPES = {
 }
 
 
-def quiet_apprise() -> None:
-    """Nothing of Apprise's, or of what it sends by, is logged: addresses and tokens are in it."""
+def warm_up() -> None:
+    """Load what Apprise sends by, before it is needed; and nothing of it is logged: addresses and tokens are in it."""
     for name in ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
         logger.propagate = False
         logger.setLevel(logging.CRITICAL + 1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # its plugins load what newer Pythons will not have
+        apprise.Apprise.instantiate("json://127.0.0.1/")
 
 
 def send_by_apprise(url: str, message: Message, within_s: float) -> None:

@@ -8,7 +8,7 @@ import socket
 import ssl
 from base64 import b64encode
 from collections.abc import Mapping
-from http.client import HTTPConnection, HTTPException, HTTPSConnection
+from http.client import HTTPConnection, HTTPException, HTTPSConnection, InvalidURL
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
@@ -56,10 +56,10 @@ def post(url: str, body: bytes, within_s: float, headers: Mapping[str, str] | No
     try:
         connection.request("POST", target, body, said)
         status = connection.getresponse().status
+    except (InvalidURL, ValueError):
+        raise NotDelivered("its address is none", again=False) from None
     except (OSError, HTTPException) as error:
         raise NotDelivered(_words(error), again=True) from None  # the error's own words may hold the address
-    except ValueError:
-        raise NotDelivered("its address is none", again=False) from None
     finally:
         connection.close()
     if not 200 <= status < 300:
