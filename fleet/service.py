@@ -36,6 +36,7 @@ from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable, Unk
 from fleet.adapters.journal.writer import Journal
 from fleet.adapters.lock import one_instance
 from fleet.connections import Connections
+from fleet.core.alarm_inputs import RotaChanged
 from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
 from fleet.desk import Desk
 from fleet.figures import Parts
@@ -247,6 +248,10 @@ class _Service:
 
     def _adopt(self, owner: Owner, site: Site) -> None:
         owner.turn(RegistryChanged(site.adopted, boottime_s(), walltime_s()))
+        if site.bad_rota is None:
+            owner.turn(RotaChanged(site.rota, boottime_s(), walltime_s()))
+        else:
+            log.error("the rota stays as it was: %s", site.bad_rota)
 
     async def _watch_registry(self, owner: Owner, keyring: Keyring) -> None:
         """Adopt registry and keys whenever one of their files is another. What cannot be used changes nothing.

@@ -13,6 +13,7 @@ from fleet.core.alarm_events import Why
 from fleet.core.alarm_state import SITE, Alarm
 from fleet.core.alarm_steps import RANK
 from fleet.core.alarm_table import ROWS
+from fleet.core.attention_state import Attention, Responsibility
 from fleet.core.conditions import due_why
 from fleet.core.due import dues, instructions
 from fleet.core.fold_doses import local_day
@@ -141,8 +142,12 @@ def instruction_rows(state: State, wall_s: float) -> list[dict[str, Any]]:
     return [{**asdict(one), "on": one.on.isoformat()} for one in found]
 
 
-def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None) -> dict[str, Any]:
-    """One alarm; `since` is when its condition began, `cleared` when it was over. Times are UTC."""
+def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None, held: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One alarm; `since` is when its condition began, `cleared` when it was over. Times are UTC.
+
+    `held` is how people have it: `responsibility`, `by` whom and for which `reason`, `silent_until`, the `rung` that
+    was told last, `comments`.
+    """
     return {
         "alarm_id": alarm.alarm_id,
         "code": alarm.code.value,
@@ -156,6 +161,24 @@ def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None) -> dict[str, An
         "responsible": ROWS[alarm.code].responsible.value,
         "session_id": alarm.session_id,
         "why": asdict(alarm.why),
+        **(_held(None, State()) if held is None else held),
+    }
+
+
+def _held(one: Attention | None, state: State) -> dict[str, Any]:
+    """How people have an alarm. What was set in boot time is told in the wall time of the newest event's clock."""
+    until_s = None if one is None else one.until_s
+    durable = state.durable
+    return {
+        "responsibility": (Responsibility.NONE if one is None else one.responsibility).value,
+        "by": None if one is None else one.by,
+        "reason": None if one is None else one.reason,
+        "silent_until": None if until_s is None else wall_time(durable.wall_s + (until_s - durable.now_s)),
+        "rung": 0 if one is None else one.rung,
+        "comments": [
+            {"at": wall_time(said.wall_s), "by": said.issued_by, "text": said.text}
+            for said in (() if one is None else one.comments)
+        ],
     }
 
 
@@ -164,9 +187,14 @@ def alarm_rows(state: State, *, past: bool, wall_s: float) -> list[dict[str, Any
     over, newest first.
     """
     durable = state.durable
-    alarms = sorted(durable.alarms.values(), key=lambda alarm: (RANK[alarm.priority], alarm.since_wall_s))
-    now = [replace(alarm, room=_stands_in(state, alarm), why=_due_in(state, alarm, wall_s)) for alarm in alarms]
-    rows = [alarm_row(alarm) for alarm in now]
+    alarms = sorted(durable.alarms.items(), key=lambda found: (RANK[found[1].priority], found[1].since_wall_s))
+    rows = [
+        alarm_row(
+            replace(alarm, room=_stands_in(state, alarm), why=_due_in(state, alarm, wall_s)),
+            held=_held(durable.attention.get(where), state),
+        )
+        for where, alarm in alarms
+    ]
     over = [alarm_row(past.alarm, past.cleared_wall_s) for past in reversed(durable.past_alarms)] if past else []
     return rows + over
 

@@ -1,10 +1,11 @@
 """Usage added up: by day, room, device, or the cause that sessions ended by."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date
 from enum import StrEnum
+from fractions import Fraction
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,8 @@ from fleet.core.usage import Ending, Place, SessionUse, Usage
 @dataclass(slots=True, kw_only=True)
 class Tally:
     """What adds up under one key. Seconds and charge are the devices' own, of `by_device` sessions; `fleet_session_s`
-    is the fleet's own time of the `by_fleet` ones, whose current and charge nobody knows.
+    is the fleet's own time of the `by_fleet` ones, whose current and charge nobody knows. Sums are exact, so that they
+    come to the same digits in whatever order, and from whatever parts, they are made.
     """
 
     authorised: int = 0
@@ -26,12 +28,12 @@ class Tally:
     not_started: int = 0
     open: int = 0
     by_device: int = 0
-    session_s: float = 0.0
-    current_s: float = 0.0
-    charge_uc: float = 0.0
+    session_s: Fraction = Fraction()
+    current_s: Fraction = Fraction()
+    charge_uc: Fraction = Fraction()
     with_gaps: int = 0
     by_fleet: int = 0
-    fleet_session_s: float = 0.0
+    fleet_session_s: Fraction = Fraction()
     reconnects: int = 0
     faults: Counter[str] = field(default_factory=Counter)
     causes: Counter[str] = field(default_factory=Counter)
@@ -54,24 +56,34 @@ class Tally:
         numbers = use.by_device
         if numbers is None:
             self.by_fleet += 1
-            self.fleet_session_s += use.ran_s
+            self.fleet_session_s += Fraction(use.ran_s)
             return
         self.by_device += 1
-        self.session_s += numbers.elapsed_s
-        self.current_s += numbers.on_time_s
-        self.charge_uc += numbers.charge_uc
+        self.session_s += Fraction(numbers.elapsed_s)
+        self.current_s += Fraction(numbers.on_time_s)
+        self.charge_uc += Fraction(numbers.charge_uc)
         self.with_gaps += numbers.gaps > 0
 
     def figures(self) -> dict[str, Any]:
         """Everything by its name; what is counted by kind as a mapping, sorted."""
-        kinds = {name: dict(sorted(getattr(self, name).items())) for name in ("faults", "causes")}
-        return {**{f.name: getattr(self, f.name) for f in fields(self)}, **kinds}
+        return {f.name: _figure(getattr(self, f.name)) for f in fields(self)}
+
+    def add(self, other: "Tally") -> None:
+        """What another one has come to."""
+        for f in fields(self):
+            setattr(self, f.name, getattr(self, f.name) + getattr(other, f.name))
 
     def add_incidents(self, *, refused: int = 0, reconnects: int = 0, faults: Counter[str] | None = None) -> None:
         """What is no session."""
         self.refused += refused
         self.reconnects += reconnects
         self.faults += faults or Counter()
+
+
+def _figure(value: int | Fraction | Counter[str]) -> Any:
+    if isinstance(value, Counter):
+        return dict(sorted(value.items()))
+    return float(value) if isinstance(value, Fraction) else value
 
 
 class By(StrEnum):
@@ -90,16 +102,19 @@ _KEYS: dict[By, Callable[[Place, str | None], str | None]] = {
     By.CAUSE: lambda _, cause: cause,
 }
 _Addition = Callable[[Tally], None]
+Settled = Mapping[tuple[Place, str], Tally]  # sessions that are not looked at one by one any more, by place and cause
 
 
-def add_up(usage: Usage, by: By, first: date = date.min, last: date = date.max) -> tuple[dict[str, Tally], Tally]:
+def add_up(
+    usage: Usage, by: By, first: date = date.min, last: date = date.max, settled: Settled | None = None
+) -> tuple[dict[str, Tally], Tally]:
     """Tallies by their sorted keys, and the total, of the days from `first` to `last`, both included.
 
     By cause there are sessions only; refusals, faults and reconnects end none, and are in the total.
     """
     found: dict[str, Tally] = {}
     total = Tally()
-    for place, cause, addition in _additions(usage):
+    for place, cause, addition in _additions(usage, settled or {}):
         if not first <= place.day <= last:
             continue
         addition(total)
@@ -109,8 +124,18 @@ def add_up(usage: Usage, by: By, first: date = date.min, last: date = date.max) 
     return dict(sorted(found.items())), total
 
 
-def _additions(usage: Usage) -> Iterator[tuple[Place, str | None, _Addition]]:
-    """Everything that was counted: where, the cause where it is a session, and what it adds."""
+def by_place(usage: Usage, settled: Settled | None = None) -> dict[Place, Tally]:
+    """Everything that was counted, for each place by itself."""
+    found: dict[Place, Tally] = {}
+    for place, _, addition in _additions(usage, settled or {}):
+        addition(found.setdefault(place, Tally()))
+    return found
+
+
+def _additions(usage: Usage, settled: Settled) -> Iterator[tuple[Place, str | None, _Addition]]:
+    """Everything that was counted: where, the cause where it is sessions, and what it adds."""
+    for (place, cause), tally in settled.items():
+        yield place, cause, partial(Tally.add, other=tally)
     for use in usage.sessions.values():
         yield use.place, use.ended_by, partial(Tally.add_session, use=use)
     for place, refused in usage.refused.items():
