@@ -39,6 +39,7 @@ COMPOSITION_ROOTS: Final = {
     "fleet/accounts.py": "when a user or a token was changed at the command line",
     "fleet/commandline.py": "the moment of a screening",
     "fleet/keeping.py": "what is set aside is named for the moment",
+    "fleet/recorder.py": "the composition root of the recorder",
     "fleet/pushing.py": "how long a person waits for measured zero",
     "fleet/terminal.py": "how long a person waits for an answer",
     "demo/clinic.py": "a scripted person's clock",

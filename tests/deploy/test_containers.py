@@ -181,8 +181,14 @@ def test_scripts_may_be_run() -> None:
 
 
 def steps() -> list[str]:
-    """The RUN lines of the Dockerfile."""
-    return re.findall(r"^RUN (.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    """The RUN lines of the Dockerfile, with what its ENV lines of the first stage say."""
+    text = (ROOT / "Dockerfile").read_text().replace("\\\n", "")
+    return re.findall(r"^RUN (.+)$", text, re.MULTILINE)
+
+
+def build_environment() -> dict[str, str]:
+    (line,) = re.findall(r"^ENV (PIP.+)$", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    return dict(word.split("=", 1) for word in line.split())
 
 
 @pytest.mark.timeout(300)
@@ -193,17 +199,21 @@ def test_the_image_s_environment_is_made_from_the_locks_and_runs(tmp_path: Path)
             copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
             copy(ROOT / name, tmp_path / name)
     places = {"/opt/stimfleet": tmp_path / "opt", "/opt/build": tmp_path / "tools", "/build/dist": tmp_path / "dist"}
-    for environment in ("opt", "tools"):
-        venv.create(tmp_path / environment, with_pip=True)
+    for folder_name in ("opt", "tools"):
+        venv.create(tmp_path / folder_name, with_pip=True)
+    environment = os.environ | build_environment() | {"PIP_NO_CACHE_DIR": "0"}  # a cache is as good: hashes are checked
+    assert build_environment()["PIP_REQUIRE_HASHES"] == "1"
     first_stage = [step for step in steps() if "/opt/" in step or "build.lock" in step]
     assert len(first_stage) == 8
     for step in first_stage:
         if step.startswith("python -m venv"):
             continue
-        here = step.replace("--no-cache-dir ", "")
+        here = step
         for place, folder in places.items():
             here = here.replace(place, str(folder))
-        done = subprocess.run(["sh", "-euc", here], cwd=tmp_path, capture_output=True, text=True, check=False)
+        done = subprocess.run(
+            ["sh", "-euc", here], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+        )
         assert done.returncode == 0, f"{step}\n{done.stdout[-2000:]}{done.stderr[-2000:]}"
     command = tmp_path / "opt" / "bin" / "stimfleet"
     elsewhere = tmp_path / "elsewhere"
