@@ -3,7 +3,7 @@
 import json
 import re
 import shlex
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,8 @@ import yaml
 
 import stimfleet
 from broker.pki.site import DEFAULT_PORT
+from fleet.adapters.history.settings import load_recorder_settings
+from fleet.api.settings import load_web_settings
 from fleet.settings import Settings, load_settings
 from tests.deploy.composition import (
     COMPOSE,
@@ -28,6 +30,11 @@ from tests.deploy.composition import (
 from tests.test_tidy import SETTINGS
 
 EVERYBODY = "0.0.0.0"  # noqa: S104 # within the container's own network
+LOADED: dict[str, Callable[[Path, Path], object]] = {
+    "STIMFLEET_FLEET_": load_settings,
+    "STIMFLEET_WEB_": load_web_settings,
+    "STIMFLEET_RECORDER_": load_recorder_settings,
+}
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 
 
@@ -114,7 +121,8 @@ def test_no_password_is_written_down_and_each_is_made_by_the_one_time_service() 
         if re.search("PASSWORD|TOKEN|SECRET", name):
             assert value.startswith("/run/secrets/"), f"{service}: {name} is no file"
             assert ("secrets", "/run/secrets") in set(mounts(services()[service]))
-            assert "10001" in services()[service]["group_add"], f"{service} may not read it"
+            ours_or_let_in = [services()[service]["user"].split(":")[1], *services()[service].get("group_add", ())]
+            assert "10001" in ours_or_let_in, f"{service} may not read it"
             told.add(value.removeprefix("/run/secrets/"))
     for path in ("deploy/containers/influxdb.sh", "dashboards/grafana/provisioning/datasources/stimfleet.yml"):
         told.update(re.findall(r"/run/secrets/([\w-]+)", (ROOT / path).read_text()))
@@ -141,23 +149,55 @@ def test_every_command_is_one_of_ours() -> None:
 
 
 def test_every_setting_is_one_and_may_have_its_value(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    for name, value in services()["fleet"]["environment"].items():
-        monkeypatch.setenv(name, value)
-    settings = load_settings(tmp_path, tmp_path)
-    assert (settings.broker_host, settings.http_host, settings.http_port) == ("mosquitto", EVERYBODY, 9883)
-    known = {service: list(_settings(described)) for service, described in ours().items()}
-    assert {service for service, named in known.items() if named} <= {"fleet", "web", "recorder", "pager"}
+    example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    for service, described in ours().items():
+        named = {
+            name: value for name, value in described.get("environment", {}).items() if name in _settings(described)
+        }
+        with monkeypatch.context() as only:
+            for name, value in named.items():
+                found = re.fullmatch(r"\$\{(\w+):\?.*\}", value)
+                only.setenv(name, example[found[1]] if found else value)
+            for prefix, load in LOADED.items():
+                if any(name.startswith(prefix) for name in named):
+                    load(tmp_path, tmp_path)
+        for name in named:
+            assert name.startswith(tuple(LOADED)) or service in {"prometheus", "provision"}, f"{service}: {name}"
 
 
-def _settings(service: dict[str, Any]) -> Iterator[str]:
-    return (name for name in service.get("environment", {}) if name.startswith("STIMFLEET_"))
+def test_where_figures_and_samples_are_is_said_the_same_everywhere(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for service in ("fleet", "recorder"):
+        for name, value in services()[service]["environment"].items():
+            monkeypatch.setenv(name, value)
+    fleet = load_settings(tmp_path, tmp_path)
+    assert (fleet.broker_host, fleet.http_host, fleet.http_port) == ("mosquitto", EVERYBODY, 9883)
+    recorder = load_recorder_settings(tmp_path, tmp_path)
+    assert (recorder.store, recorder.http_host, recorder.http_port) == ("influxdb", EVERYBODY, 9884)
+    influx, grafana = services()["influxdb"]["environment"], services()["grafana"]["environment"]
+    assert recorder.influx_org == influx["DOCKER_INFLUXDB_INIT_ORG"]
+    assert recorder.influx_bucket == influx["DOCKER_INFLUXDB_INIT_BUCKET"] == grafana["INFLUXDB_DATABASE"]
+    assert str(recorder.influx_token_file) == influx["DOCKER_INFLUXDB_INIT_ADMIN_TOKEN_FILE"]
+    assert recorder.influx_url == grafana["INFLUXDB_URL"]
+    web = services()["web"]["environment"]
+    assert {name: value for name, value in web.items() if name.startswith("STIMFLEET_RECORDER_")} == {
+        name: value for name, value in services()["recorder"]["environment"].items() if "_HTTP_" not in name
+    }, "who reads the samples looks where they are written"
+
+
+def _settings(service: dict[str, Any]) -> set[str]:
+    return {name for name in service.get("environment", {}) if name.startswith("STIMFLEET_")}
 
 
 def test_ports_are_those_of_the_settings() -> None:
     http_port = Settings.model_fields["http_port"].default
     assert f"127.0.0.1:{http_port}/healthz" in services()["fleet"]["healthcheck"]["test"][-1]
     targets = yaml.safe_load((ROOT / "dashboards/prometheus/targets/stimfleet.yml").read_text())
-    assert targets[0] == {"targets": [f"fleet:{http_port}"], "labels": {"process": "fleet"}}
+    assert targets == [
+        {"targets": [f"fleet:{http_port}"], "labels": {"process": "fleet"}},
+        {"targets": ["recorder:9884"], "labels": {"process": "recorder"}},
+    ]
     for target in targets:
         for address in target["targets"]:
             assert address.split(":")[0] in services()
@@ -179,7 +219,10 @@ def test_what_containers_ask_each_other_has_a_network_in_common() -> None:
         ("fleet", "mosquitto"),
         ("agents", "mosquitto"),
         ("prometheus", "fleet"),
+        ("prometheus", "recorder"),
         ("prometheus", "alertmanager"),
+        ("recorder", "influxdb"),
+        ("web", "influxdb"),
         ("grafana", "influxdb"),
         ("grafana", "prometheus"),
     ):
