@@ -97,15 +97,7 @@ class House:
     def _add(self, user: str, role: str) -> None:
         treats = [f"--operator={OPERATOR}"] if user == OPERATOR else []
         where = [f"--site-dir={self.clinic.site_dir}", f"--data-dir={self.clinic.fleet_dir}"]
-        command = [
-            "user",
-            "add",
-            user,
-            f"--role={role}",
-            f"--name={user.split('.', maxsplit=1)[0].title()}",
-            *treats,
-            *where,
-        ]
+        command = ["user", "add", user, f"--role={role}", f"--name={user.split('.')[0].title()}", *treats, *where]
         subprocess.run([sys.executable, "-m", "stimfleet", *command], input=PASSWORD + "\n", text=True, check=True)
 
     def _said_port(self) -> int | None:
