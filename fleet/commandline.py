@@ -47,6 +47,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     web.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
     web.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     web.add_argument("--port", type=int, help="the port (default: 8080); 0: any that is free")
+
     recorder = _command(commands, "recorder", "keep every sample that the fleet takes in, for months", _recorder)
     recorder.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
     recorder.add_argument("--status", action="store_true", help="say how the one that runs does, and end")
