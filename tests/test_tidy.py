@@ -82,7 +82,7 @@ PROOF: Final = re.compile(r"\b(tests/[\w/-]+\.py)::(\w+(?:::\w+)?)")
 
 @cache
 def tracked() -> tuple[str, ...]:
-    """Paths, relative to the root, of all that belongs to the repository, new files too."""
+    """Paths, relative to the root, of all that is this repository's own, new files too; not what is vendored."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
@@ -90,7 +90,7 @@ def tracked() -> tuple[str, ...]:
         listed = []
     if "pyproject.toml" not in listed:  # an unpacked archive, or git refuses a folder that is another account's
         listed = list(walked())
-    return tuple(sorted(path for path in listed if path and (ROOT / path).is_file()))
+    return tuple(sorted(path for path in listed if path and "/vendor/" not in path and (ROOT / path).is_file()))
 
 
 def walked() -> Iterator[str]:
