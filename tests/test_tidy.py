@@ -41,6 +41,7 @@ COMPOSITION_ROOTS: Final = {
     "fleet/keeping.py": "what is set aside is named for the moment",
     "fleet/recorder.py": "the composition root of the recorder",
     "fleet/pushing.py": "how long a person waits for measured zero",
+    "fleet/rota_command.py": "who is on call when somebody asks",
     "fleet/terminal.py": "how long a person waits for an answer",
     "demo/clinic.py": "a scripted person's clock",
     "demo/processes.py": "how long to wait for what other processes do",
