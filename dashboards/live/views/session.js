@@ -160,7 +160,7 @@ export function session(id) {
           null,
           value.cause
             ? say("session.ended_by", { cause: causeWords(value.cause) })
-            : say(known(`session_next.${value.state}`) ? `session_next.${value.state}` : "session_next.other", {
+            : say(known(`session_next.${value.state}`) ? `session_next.${value.state}` : "session_next.elsewhere", {
                 device: value.device,
               }),
         ),
