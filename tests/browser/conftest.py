@@ -23,7 +23,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.needs(CHROMIUM))
 
 
-
 @pytest.fixture(scope="package")
 def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     with House(tmp_path_factory.mktemp("house")) as house:
@@ -45,6 +44,13 @@ def visitor(house: House, browser: Browser) -> Iterator[Visitor]:
     """Somebody at a laptop who is not signed in yet."""
     with Visitor(browser, house.url, WIDE) as visitor:
         yield visitor
+
+
+@pytest.fixture
+def orderly(house: House) -> Iterator[None]:
+    """Whatever a test did, the next one finds every device idle."""
+    yield
+    house.tidy()
 
 
 @pytest.fixture
