@@ -43,7 +43,7 @@ class House:
             self._add(user, role)
         self.clinic.open()
         self.web.start()
-        await_that("the web server says where it is", lambda: self._said_port(), UP_WITHIN_S, self.web.last_words)
+        await_that("the web server says where it is", self._said_port, UP_WITHIN_S, self.web.last_words)
         return self
 
     def __exit__(
@@ -122,7 +122,15 @@ class House:
     def _add(self, user: str, role: str) -> None:
         treats = [f"--operator={OPERATOR}"] if user == OPERATOR else []
         where = [f"--site-dir={self.clinic.site_dir}", f"--data-dir={self.clinic.fleet_dir}"]
-        command = ["user", "add", user, f"--role={role}", f"--name={user.split('.')[0].title()}", *treats, *where]
+        command = [
+            "user",
+            "add",
+            user,
+            f"--role={role}",
+            f"--name={user[:-2] if '.' in user else user}",
+            *treats,
+            *where,
+        ]
         subprocess.run([sys.executable, "-m", "stimfleet", *command], input=PASSWORD + "\n", text=True, check=True)
 
     def _said_port(self) -> int | None:
