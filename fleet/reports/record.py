@@ -194,8 +194,6 @@ def _limits(begun: Row, told: Sequence[Row]) -> tuple[LimitInForce, ...]:
         event = row.event
         if not isinstance(event, e.SettingsIssued) or event.device != begun.event.device:
             continue
-        if row.position < begun.position:
-            continue
         tighter = limits.tightened(event.settings.limits)
         changed = [name for name in LIMIT_NAMES if getattr(tighter, name).value != getattr(limits, name).value]
         found += [_in_force(tighter, name, row.at) for name in changed]

@@ -11,7 +11,7 @@ from broker.contract.causes import Cause
 from broker.contract.limits import ENVELOPE, Layer
 from broker.contract.messages import Ack, AckStatus, EventKind, SettingChanged
 from fleet.reports.journal_record import read_record
-from fleet.reports.record import Entry, NoSuchSession, SessionRecord, record_sheet
+from fleet.reports.record import Entry, NoSuchSession, SessionRecord, record_sheet, session_record
 from tests.adapters.test_usage_command import written
 from tests.core.clinic import ONE, WALL, Clinic
 
@@ -160,5 +160,7 @@ async def test_a_session_that_the_journal_has_not_is_told(tmp_path: Path) -> Non
     await written(tmp_path, Clinic().journal)
     with pytest.raises(NoSuchSession):
         read_record(tmp_path / "journal.db", "f" * 32)
+    with pytest.raises(NoSuchSession):
+        session_record("f" * 32, [], str)
     with pytest.raises(FileNotFoundError, match="no such journal"):
         read_record(tmp_path / "none.db", "f" * 32)
