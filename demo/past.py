@@ -21,7 +21,7 @@ from demo.past_clinic import Course, PastClinic
 from demo.past_device import PastDevice, wall_time
 from demo.past_rollups import PastRollups
 from demo.past_treating import Told, treat
-from demo.past_weeks import Cast, PastVisit, past_days, the_past
+from demo.past_weeks import BUSY_BY_WEEKDAY, Cast, PastVisit, past_days, the_past
 from fleet.adapters.history.months import Months
 from fleet.adapters.journal.writer import Journal
 from fleet.core.events import Event
@@ -30,7 +30,9 @@ from fleet.core.state import snapshot
 from fleet.stored import FOLD, FleetJournal
 
 DAY_BEGINS_MIN: Final = 470  # ten to eight
-LOOKS: Final = range(DAY_BEGINS_MIN, 1_100, 6)  # minutes of the day at which every device is looked at
+DAY_ENDS_MIN: Final = 1_100
+LOOK_MIN: Final = 10  # minutes between two looks at every device; on a closed day an hour is enough
+CLOSED_LOOK_MIN: Final = 60
 RESTARTS_DAYS: Final = 28  # the fleet's host
 BOOTS_DAYS: Final = 14  # the agents, one after the other
 POOR_MARGIN_S: Final = 3.2
@@ -88,7 +90,8 @@ async def _lived(
         clinic.at(clinic.wall_s, _house(clinic, registry))
         for day in days:
             clinic.at(_wall_s(day, 240, zone), _night(clinic, (day - days[0]).days))
-            clinic.at(_wall_s(day, LOOKS[0], zone), _day(clinic))
+            look_min = LOOK_MIN if BUSY_BY_WEEKDAY[day.weekday()] else CLOSED_LOOK_MIN
+            clinic.at(_wall_s(day, DAY_BEGINS_MIN, zone), _day(clinic, look_min))
         for visit in past.visits:
             clinic.at(_wall_s(visit.day, visit.minute, zone), treat(clinic, visit, operator, past.told))
         written = 0
@@ -126,13 +129,13 @@ def _night(clinic: PastClinic, n: int) -> Course:
             clinic.boots(device)
 
 
-def _day(clinic: PastClinic) -> Course:
-    """Somebody looks at all devices every few minutes: the fleet does, all the time."""
+def _day(clinic: PastClinic, look_min: int) -> Course:
+    """Every device shows itself now and then, and the fleet looks at all of them."""
     for device in clinic.devices.values():
         device.battery_pct = 98.0
-    for _ in LOOKS:
+    for _ in range(DAY_BEGINS_MIN, DAY_ENDS_MIN, look_min):
         clinic.looks_around()
-        yield 60.0 * LOOKS.step
+        yield 60.0 * look_min
 
 
 def _wall_s(day: date, minute: int, zone: ZoneInfo) -> float:

@@ -19,6 +19,7 @@ ROWS_AT_ONCE: Final = 20_000
 
 Keep = Callable[[Sequence[tuple[Any, ...]]], None]  # `history.months.Months.keep`
 Reading = tuple[int, int | None, int | None, int | None]  # how many; sum, least and most in thousandths
+_NONE: Final[Reading] = (0, None, None, None)
 
 
 @dataclass(slots=True)
@@ -104,14 +105,16 @@ def _readings(before: Telemetry, sample: Telemetry, plan: Plan | None, count: in
     """Each quantity from what it was to what it is; the amplitude comes and goes with the cycle."""
     found: list[Reading] = []
     for name in QUANTITIES:
-        ends = [value for value in (getattr(before, name), getattr(sample, name)) if value is not None]
-        if getattr(sample, name) is None:
-            found.append((0, None, None, None))
-        elif name == "amplitude_ma" and plan is not None and sample.phase is Phase.RUNNING:
-            mean = sample.setting_ma * _duty(plan)
-            found.append((count, round(1000 * mean) * count, 0, _e3(max(ends))))
-        else:
-            found.append((count, _e3(sum(ends) / len(ends)) * count, _e3(min(ends)), _e3(max(ends))))
+        now: float | None = getattr(sample, name)
+        if now is None:
+            found.append(_NONE)
+            continue
+        then: float | None = getattr(before, name)
+        least, most = (now, now) if then is None else (min(now, then), max(now, then))
+        mean = (least + most) / 2.0
+        if name == "amplitude_ma" and plan is not None and sample.phase is Phase.RUNNING:
+            least, mean = 0.0, sample.setting_ma * _duty(plan)
+        found.append((count, _e3(mean) * count, _e3(least), _e3(most)))
     return found
 
 

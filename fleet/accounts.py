@@ -16,13 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from fleet import terminal
-from fleet.api.access import Role
+from fleet.api.access import TOKEN_ROLES, Role
 
 SITE_DIR: Final = Path("site")
 ADDRESS: Final = "command line"
 DAY_S: Final = 86_400.0
 DAYS_MAX: Final = 3_660
-TOKEN_ROLES: Final = [role for role in Role if role is not Role.ADMIN]
 
 Command = Callable[[Any, str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
 
@@ -54,7 +53,7 @@ def add_commands(commands: Any, command: Command) -> None:
     parts = tokens.add_subparsers(required=True, metavar="WHAT")
     creating = command(parts, "create", "let a machine in; its token is printed this once", _create)
     creating.add_argument("name", help="which machine, in a few words")
-    creating.add_argument("--role", required=True, choices=TOKEN_ROLES)
+    creating.add_argument("--role", required=True, choices=list(TOKEN_ROLES))
     ends = creating.add_mutually_exclusive_group()
     ends.add_argument("--days", type=_days, default=365, help="how long it is good (default: %(default)s)")
     ends.add_argument("--no-end", action="store_const", const=None, dest="days", help="good until it is revoked")

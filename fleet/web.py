@@ -29,6 +29,7 @@ from fleet.adapters.history.settings import load_recorder_settings, open_history
 from fleet.api.application import application, shielded
 from fleet.api.control import StopLine
 from fleet.api.following import ask_for_status, follow_journal, follow_samples
+from fleet.api.links import link_desk, link_routes
 from fleet.api.passwords import Passwords
 from fleet.api.people import Unusable
 from fleet.api.pulse import Pulse
@@ -169,7 +170,7 @@ class _Web:
 
     def _application(self) -> FastAPI:
         sight, settings = self._sight, self._settings
-        return application(
+        app = application(
             metadata.version("stimfleet"),
             settings=settings,
             sight=sight,
@@ -185,6 +186,9 @@ class _Web:
                 lambda: sight.state.durable.registry.operators,
             ),
         )
+        desk = link_desk(settings.data_dir, settings.control_path, lambda: sight.state, boottime_s, walltime_s)
+        app.router.routes[:0] = link_routes(desk)  # no part of the API: whoever holds a link needs no login
+        return app
 
     async def _wait_for_the_end(self) -> NoReturn:
         await self._end.wait()

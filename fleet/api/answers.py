@@ -60,8 +60,8 @@ _SAYS = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: what it answers besides its success. 401, 403 and 422 go with every guarded route."""
-    return {status: {"model": Problem, "description": _SAYS[status]} for status in (401, 403, 422, *statuses)}
+    """The `responses` of a route: what it answers besides its success. Four of them go with every route."""
+    return {status: {"model": Problem, "description": _SAYS[status]} for status in (401, 403, 422, 429, *statuses)}
 
 
 def answer_plainly(app: FastAPI) -> None:

@@ -73,6 +73,7 @@ class Attempts:
     ) -> None:
         self._counts = dict(counts)
         self._known = dict(known)  # user and address: when they last signed in there
+        self._known_addresses = {address for _, address in known}
         self._bounds = bounds
         self.changed: set[Key] = set()
 
@@ -88,6 +89,10 @@ class Attempts:
         """Whether this user has signed in there."""
         known_wall_s = self._known.get((user, address))
         return known_wall_s is not None and now_wall_s - known_wall_s < KNOWN_S
+
+    def knows_address(self, address: str) -> bool:
+        """Whether anybody has ever signed in there."""
+        return address in self._known_addresses
 
     def _wait_s(self, key: Key, now_wall_s: float, since_wall_s: float) -> float:
         count = self._standing(key, now_wall_s)
@@ -120,6 +125,7 @@ class Attempts:
                 self._counts[key] = Count(count.failures - 1, count.last_wall_s)
             self.changed.add(key)
         self._known[user, address] = now_wall_s
+        self._known_addresses.add(address)
 
     def take_changed(self) -> Iterator[tuple[Key, Count | None]]:
         """What a store has not got yet; None: it is over."""

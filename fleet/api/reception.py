@@ -129,6 +129,10 @@ class Reception:
         self._used[key] = now_wall_s
         return SignedIn(f"token:{token.id}", token.name, token.role, None, How.TOKEN, key=key)
 
+    def is_known_at(self, address: str) -> bool:
+        """Whether anybody has signed in from there before."""
+        return self._attempts.knows_address(place(address))
+
     def now_wall_s(self) -> float:
         return self._walltime()
 
