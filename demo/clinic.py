@@ -29,7 +29,7 @@ from broker.pki.devices import provision_device, provision_operator
 from broker.pki.registry import load_registry
 from broker.pki.site import provision_site
 from demo.day import USUAL
-from demo.past import Past, make_past
+from demo.past import Folders, Past, make_past
 from demo.people import RULE_SET, Pressed
 from demo.processes import DidNotHappen, Process, await_that
 from fleet.adapters.control.client import FleetUnreachable, ask
@@ -125,15 +125,10 @@ class Clinic:
     def remember(self, weeks: int, seed: int) -> Past:
         """Give a provisioned clinic that was never open weeks of a simulated past."""
         registry = core_registry(load_registry(self.site_dir), None)
-        past = make_past(
-            registry,
-            self.fleet_dir / "journal.db",
-            self.folder / "agents",
-            operator=OPERATOR,
-            weeks=weeks,
-            seed=seed,
-            now_wall_s=time.time(),
+        folders = Folders(
+            journal=self.fleet_dir / "journal.db", history=self.fleet_dir / "history", agents=self.folder / "agents"
         )
+        past = make_past(registry, folders, operator=OPERATOR, weeks=weeks, seed=seed, now_wall_s=time.time())
         self.past_rows = past.rows
         return past
 

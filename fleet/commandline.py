@@ -40,10 +40,17 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fleet.add_argument("--broker-port", type=int, help="instead of the registry's port")
     fleet.add_argument("--http-port", type=int, help="where /healthz and /metrics are served; 0: nowhere")
 
+    pager = _command(commands, "pager", "deliver the fleet's messages to people, beside a fleet service", _pager)
+    pager.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+
     web = _command(commands, "web", "serve the HTTP API and the live page, beside a fleet service", _web)
     web.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
     web.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     web.add_argument("--port", type=int, help="the port (default: 8080); 0: any that is free")
+
+    recorder = _command(commands, "recorder", "keep every sample that the fleet takes in, for months", _recorder)
+    recorder.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    recorder.add_argument("--status", action="store_true", help="say how the one that runs does, and end")
 
     sessions = commands.add_parser("session", help="request, list, show or cancel sessions")
     parts = sessions.add_subparsers(required=True, metavar="WHAT")
@@ -139,6 +146,20 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 # --- the service ----------------------------------------------------------------------------------------------------
 
 
+def _pager(args: argparse.Namespace) -> int:
+    from fleet.adapters.notify.settings import load_pager_settings
+    from fleet.pager import run_pager
+    from fleet.settings import SettingsRefused
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_pager_settings(args.site_dir, args.data_dir)
+    except SettingsRefused as refused:
+        terminal.fail(str(refused))
+        return 78
+    return run_pager(settings)
+
+
 def _fleet(args: argparse.Namespace) -> int:
     from fleet.settings import SettingsRefused, load_settings
     from fleet.supervisor import supervise
@@ -166,6 +187,12 @@ def _web(args: argparse.Namespace) -> int:
     except SettingsRefused as refused:
         return terminal.fail(str(refused))
     return run_web(settings)
+
+
+def _recorder(args: argparse.Namespace) -> int:
+    from fleet import recording
+
+    return recording.show(args) if args.status else recording.run(args)
 
 
 # --- people's requests ----------------------------------------------------------------------------------------------
