@@ -91,7 +91,7 @@ class Clinic:
         reads_along = [*self._site, f"--data-dir={self.fleet_dir}"]
         self.recorder = self._process("recorder", ["recorder", *reads_along], nice=BESIDE_NICE)
         self.web = self._process("web", ["web", *reads_along, f"--port={web_port}"], nice=BESIDE_NICE)
-        self._beside = () if web_port is None else (self.web,)
+        self._beside = () if web_port is None else (self.recorder, self.web)
         self.stimulators = self._process("stimulators", self._bench_command(seed))
         self.simulate = self._process("simulate", self._simulate_command(seed))
         self.agents = {device: self._agent(device) for device in self._alone}
