@@ -21,10 +21,12 @@ class Front:
     status: int
     taken: list[list[int]] = field(default_factory=list)
     asked: int = 0
+    largest_bytes: int = 0
 
     async def write(self, request: web.Request) -> web.Response:
         body = await request.read()
         self.asked += 1
+        self.largest_bytes = max(self.largest_bytes, len(body))
         if self.status == 204:
             self.taken.append([int(seq) for seq in re.findall(rb" seq=(\d+)i", body)])
         return web.Response(status=self.status)
@@ -68,5 +70,6 @@ async def test_a_batch_is_no_larger_than_what_a_request_may_be(tmp_path: Path) -
     async with front.serve() as where:
         shelf = Shelf(tmp_path / "waiting", where)
         async with shelf.open() as store:
-            await store.write([sample("stim-1", seq, NOON_S + seq) for seq in range(12_000)])
-    assert [len(batch) for batch in front.taken] == [5_000, 5_000, 2_000]
+            await store.write([sample("s" * 32, 2**52 + seq, NOON_S + seq / 1000) for seq in range(5_000)])
+    assert [len(batch) for batch in front.taken] == [2_000, 2_000, 1_000]
+    assert front.largest_bytes < 1_000_000
