@@ -22,7 +22,7 @@ PARALLEL := -n 3 --dist loadfile
 
 demo: ## run a clinic on this machine
 	@tools/set-up broker
-	@exec .venv/bin/stimfleet demo $(ARGS)
+	@exec .venv/bin/stimfleet demo --past 8 $(ARGS)
 
 seeds: ## the demo with ten seeds, a line each; ARGS="--for 60 --seeds 10"
 	@tools/set-up broker

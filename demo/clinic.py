@@ -26,11 +26,14 @@ from agents.counters import FILE_NAME as COUNTERS
 from agents.drivers.bench import BenchStimulator
 from agents.simulation.bench import MODEL, socket_of
 from broker.pki.devices import provision_device, provision_operator
+from broker.pki.registry import load_registry
 from broker.pki.site import provision_site
 from demo.day import USUAL
+from demo.past import Folders, Past, make_past
 from demo.people import RULE_SET, Pressed
 from demo.processes import DidNotHappen, Process, await_that
 from fleet.adapters.control.client import FleetUnreachable, ask
+from fleet.roster import core_registry
 
 SITE = "north"
 OPERATOR = "anna.k"
@@ -71,11 +74,13 @@ class Clinic:
         self.devices = dict(devices)
         self.port = port
         self.http_port = http_port
+        self.web_port = web_port
         self.site_dir = folder / "site"
         self.fleet_dir = folder / "fleet"
         self.bench_dir = folder / "bench"
         self.trace_dir = folder / "true-output"
         self.presses: list[Pressed] = []  # by hand, for an observer
+        self.past_rows = 0  # of the journal, from before it was opened
         self._logs = folder / "logs"
         self._alone = tuple(device for device in devices if alone is None or device in alone)
         self._together = tuple(device for device in devices if device not in self._alone)
@@ -115,6 +120,17 @@ class Clinic:
             )
         for operator in (OPERATOR, AT_A_SCREEN):
             provision_operator(self.site_dir, operator, {MODEL: (now + timedelta(days=365)).date()})
+        (self.site_dir / "web.toml").write_text("simulated = true\n", encoding="ascii")
+
+    def remember(self, weeks: int, seed: int) -> Past:
+        """Give a provisioned clinic that was never open weeks of a simulated past."""
+        registry = core_registry(load_registry(self.site_dir), None)
+        folders = Folders(
+            journal=self.fleet_dir / "journal.db", history=self.fleet_dir / "history", agents=self.folder / "agents"
+        )
+        past = make_past(registry, folders, operator=OPERATOR, weeks=weeks, seed=seed, now_wall_s=time.time())
+        self.past_rows = past.rows
+        return past
 
     def open(self) -> None:
         """Start everything and wait until the fleet sees every device fresh and idle.

@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,12 +27,15 @@ from demo.clinic import AT_A_SCREEN, OPERATOR, Clinic, Refused, boottime_s
 from demo.ending import status, summary
 from demo.evidence import Evidence
 from demo.incidents import Demo, a_demo, practised
+from demo.logins import Logins, make_logins
 from demo.observer import observe
 from demo.people import House, Therapist
 from demo.processes import DidNotHappen, await_that
 from demo.report import Sources, report
 from demo.telling import Narrator, Voice
+from demo.upkeep import keep_up
 from fleet.adapters.control.client import FleetUnreachable
+from fleet.api.passwords import one_time_password
 
 SOCKET_PATH_BYTES_MAX = 107  # of a Unix socket, by Linux
 DRAINS_WITHIN_S = 15.0
@@ -106,7 +110,14 @@ class _Story:
         eventful_s = arguments.seconds or USUAL_S
         self._open_s = eventful_s + (AFTERWARDS_S if self._open_end else 0.0)
         self._demo = a_demo(tuple(rooms), eventful_s, arguments.seed, self._open_s - eventful_s)
-        self._clinic = Clinic(folder, rooms, port=_free_port(), seed=arguments.seed, alone=self._demo.alone)
+        self._clinic = Clinic(
+            folder,
+            rooms,
+            port=_free_port(),
+            web_port=_free_port(arguments.page) if arguments.page else None,
+            seed=arguments.seed,
+            alone=self._demo.alone,
+        )
         self._voice = Voice(time.monotonic)
         self._fleet_counts = collecting.FleetCounts(self._clinic)
         self._lived_s = 0.0
@@ -116,10 +127,15 @@ class _Story:
         say, count = self._voice.say, len(self._rooms)
         say(f"Making keys and certificates for a site with {_some(count, 'stimulator')} in {_rooms(self._rooms)}.")
         self._clinic.provision()
+        keep_up(self._clinic.site_dir, tuple(self._rooms), datetime.now(UTC).date())
+        if self._arguments.past:
+            self._remember(self._arguments.past)
+        logins = make_logins(self._clinic.fleet_dir, one_time_password(), time.time())
         with self._clinic as clinic:
             try:
                 say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
                 clinic.open()
+                self._invite(logins)
                 record, house = asyncio.run(self._live())
                 say("Waiting until every event is in the journal.")
                 self._drain()
@@ -133,6 +149,19 @@ class _Story:
             say(complaint)
         say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
         return status(self._report(house, record), complaints)
+
+    def _invite(self, logins: Logins) -> None:
+        """Where to look, and as whom."""
+        if self._clinic.web_port is None:
+            return
+        self._voice.say(f"\nThe live page: http://127.0.0.1:{self._clinic.web_port}")
+        self._voice.say(f"    {logins.words}")
+
+    def _remember(self, weeks: int) -> None:
+        self._voice.say(f"Simulating a past of {_some(weeks, 'week')}, marked as such, to look back on.")
+        past = self._clinic.remember(weeks, self._arguments.seed)
+        sessions = _some(len(past.told.sessions), "session")
+        self._voice.say(f"{past.first} to {past.last}: {sessions}, {past.rows} events that the fleet's core decided.")
 
     # --- while the clinic is open -----------------------------------------------------------------------------------
 
@@ -275,8 +304,13 @@ def _rooms(rooms: dict[str, str]) -> str:
     return _some(len(set(rooms.values())), "room")
 
 
-def _free_port() -> int:
+def _free_port(wanted: int = 0) -> int:
+    """The port that is wanted, or if it is taken, or none is, any that is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port

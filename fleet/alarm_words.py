@@ -3,7 +3,7 @@
 The runbook has a heading for every code (dashboards/runbook.md).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleet import due_words
@@ -26,6 +26,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "A07": ("offline", "Check its power and its network."),
     "A08": ("battery low", "Charge it after this session."),
     "A09": ("messages that are not this site's, or a clock that stepped", "Call an engineer."),
+    "A10": ("nobody has accepted the page in its time", "See to the alarm that it is about: the next rung is told."),
+    "A12": ("the way from an alarm to a person is unproven", "Call an engineer: somebody may not be told."),
 }
 # Where the quantity that is to blame says something else than its code, and nothing more is known.
 _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
@@ -34,8 +36,21 @@ _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
         "See to the patient; call an engineer.",
     ),
 }
+_A12: dict[str, tuple[str, str]] = {
+    "no_rota": ("there is no rota, so nobody is told", "Import one: `stimfleet rota import FILE`."),
+    "pager_silent": ("whoever delivers messages is not heard", "Start `stimfleet pager`; until then watch the screen."),
+    "heartbeat_missing": (
+        "the dead-man's switch outside does not take the heartbeat",
+        "Check the way out of the house: messages may not get out either.",
+    ),
+    "cover_gap_in_s": ("nobody is on call from then on", "Fill the gap in the rota."),
+    "drill_failed": ("a test alarm was not delivered, or not answered", "Call that person another way; test again."),
+    "not_proven_for_days": ("a way to a person is untested", "Run a drill, and have it answered."),
+}
+_WORDS_OF.update({("A12", quantity): words for quantity, words in _A12.items()})
 # Whoever reads A01 is to go, not to read; for A07 nothing more is known; A11 has said it already.
 _WITHOUT_WHY = frozenset({"A01", "A07", "A11"})
+_WITH_NUMBER = frozenset({("A12", "cover_gap_in_s"), ("A12", "not_proven_for_days")})
 _CAUSES: dict[str, str] = {
     "output_stuck": "stuck",
     "patient_stop": "pressed at the device",
@@ -63,6 +78,8 @@ def where_words(alarm: Body) -> str:
 def why_words(why: Body) -> str:
     """Its cause and its number, as far as there are any."""
     cause, quantity, value = why["cause"], why["quantity"], why["value"]
+    if quantity == "cover_gap_in_s":
+        return f"in {value / 3600.0:.0f} h" if value > 0.0 else "now"
     name = cause or (quantity if value is None else None)
     named = [_CAUSES.get(name, name.replace("_", " "))] if name else []
     if value is not None and quantity != "waited_s":
@@ -84,9 +101,15 @@ def _words(alarm: Body) -> tuple[str, str]:
 def alarm_words(alarm: Body) -> str:
     """`HIGH Room room-4, stim-12: output not confirmed zero. Switch it off at the wall.`"""
     what, to_do = _words(alarm)
-    why = "" if alarm["code"] in _WITHOUT_WHY or _known(alarm) in _WORDS_OF else why_words(alarm["why"])
+    told = alarm["code"] in _WITHOUT_WHY or (_known(alarm) in _WORDS_OF and _known(alarm) not in _WITH_NUMBER)
+    why = "" if told else why_words(alarm["why"])
     because = f" ({why})" if why else ""
     return f"{alarm['priority'].upper()} {where_words(alarm)}: {what}{because}. {to_do}"
+
+
+def over_words(alarm: Body) -> str:
+    """`Room room-4, stim-12: output not confirmed zero.`"""
+    return f"{where_words(alarm)}: {_words(alarm)[0]}."
 
 
 def raised_words(body: Body) -> str:
@@ -109,3 +132,62 @@ def zero_words(body: Body) -> str:
     if body["amplitude_ma"] is None:
         return f"{body['device']}: a person at the device has seen that it is off; nothing was measured"
     return f"{body['device']}: zero current measured ({body['amplitude_ma']:.2f} mA)"
+
+
+# --- people and messages ----------------------------------------------------------------------------------------------
+
+
+def _of(body: Body) -> str:
+    return f"alarm {body['code']} {where_words(body)}"
+
+
+def _paged(body: Body) -> str:
+    what = {"trigger": "told", "acknowledge": "told that somebody has it", "resolve": "told that it is over"}
+    drill = "test alarm: " if body["drill"] else f"{_of(body)}: "
+    rung = f", rung {body['rung']}" if body["rung"] else ""
+    return f"{drill}{body['person']} is to be {what[body['act']]} by {body['method']}{rung}"
+
+
+def _digest(body: Body) -> str:
+    said = [f"{line['code']} {where_words(line)}" for line in body["alarms"][:NAMED_MAX]]
+    more = body["more"] + len(body["alarms"]) - len(said)
+    return f"digest for {body['person']} by {body['method']}: {', '.join(said)}" + (f" and {more} more" if more else "")
+
+
+def _arrived(body: Body) -> str:
+    late = ", after it had been given up" if body["late"] else ""
+    return f"message to {body['person']} by {body['method']}: delivered after {body['after_s']:.1f} s{late}"
+
+
+def _missed(body: Body) -> str:
+    return (
+        f"message to {body['person']} by {body['method']}: NOT delivered after {body['after_s']:.1f} s ({body['why']})"
+    )
+
+
+_AGAIN: dict[str, str] = {
+    "acknowledgement_over": "its acknowledgement has run out",
+    "shelf_over": "it is off its shelf",
+    "joined": "another device has joined it",
+}
+
+EVENT_WORDS: dict[str, Callable[[Body], str]] = {
+    "AlarmAcknowledged": lambda body: f"{_of(body)}: acknowledged by {body['issued_by']}",
+    "AlarmAccepted": lambda body: f"{_of(body)}: {body['issued_by']} sees to it",
+    "AlarmRejected": lambda body: f"{_of(body)}: {body['issued_by']} cannot ({body['reason']})",
+    "AlarmShelved": lambda body: f"{_of(body)}: shelved by {body['issued_by']} ({body['reason']})",
+    "AlarmUnshelved": lambda body: f"{_of(body)}: taken off its shelf by {body['issued_by']}",
+    "AlarmCommented": lambda body: f"{_of(body)}: {body['issued_by']} writes: {body['text']}",
+    "AlarmSounded": lambda body: f"{_of(body)}: sounds again, {_AGAIN[body['reason']]}",
+    "RungReached": lambda body: f"{_of(body)}: rung {body['rung']} {'reaches NOBODY' if body['nobody'] else 'is told'}",
+    "PageDue": _paged,
+    "DigestDue": _digest,
+    "PageArrived": _arrived,
+    "PageMissed": _missed,
+    "RotaAdopted": lambda body: "rota taken up" if body["rota"] else "there is NO rota: nobody is told",
+    "DrillOrdered": lambda body: (
+        f"test alarm to {body['person'] or 'everybody'}, by {body['issued_by'] or 'the calendar'}"
+    ),
+    "ChannelProven": lambda body: f"test alarm: {body['person']} has answered, {body['method']} is proven",
+    "DrillUnanswered": lambda body: f"test alarm: {body['person']} has NOT answered by {body['method']}",
+}

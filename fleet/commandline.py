@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import keeping, ledger, pushing, terminal, usage
+from fleet import accounts, keeping, ledger, pushing, rota_command, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -39,6 +39,14 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fleet.add_argument("--broker-host", help="instead of the registry's broker")
     fleet.add_argument("--broker-port", type=int, help="instead of the registry's port")
     fleet.add_argument("--http-port", type=int, help="where /healthz and /metrics are served; 0: nowhere")
+
+    pager = _command(commands, "pager", "deliver the fleet's messages to people, beside a fleet service", _pager)
+    pager.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+
+    web = _command(commands, "web", "serve the HTTP API and the live page, beside a fleet service", _web)
+    web.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    web.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
+    web.add_argument("--port", type=int, help="the port (default: 8080); 0: any that is free")
 
     recorder = _command(commands, "recorder", "keep every sample that the fleet takes in, for months", _recorder)
     recorder.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
@@ -78,7 +86,11 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     client = _command(commands, "client", "what a client has had, and when the next session is possible", ledger.show)
     client.add_argument("client", help="the client's token")
 
+    rota_command.add_commands(commands, SITE_DIR)
+
     usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
+
+    accounts.add_commands(commands, _command)
 
     _add_journal(commands)
 
@@ -134,6 +146,20 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 # --- the service ----------------------------------------------------------------------------------------------------
 
 
+def _pager(args: argparse.Namespace) -> int:
+    from fleet.adapters.notify.settings import load_pager_settings
+    from fleet.pager import run_pager
+    from fleet.settings import SettingsRefused
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_pager_settings(args.site_dir, args.data_dir)
+    except SettingsRefused as refused:
+        terminal.fail(str(refused))
+        return 78
+    return run_pager(settings)
+
+
 def _fleet(args: argparse.Namespace) -> int:
     from fleet.settings import SettingsRefused, load_settings
     from fleet.supervisor import supervise
@@ -145,6 +171,22 @@ def _fleet(args: argparse.Namespace) -> int:
     except SettingsRefused as refused:
         return terminal.fail(str(refused))
     return supervise(settings)
+
+
+def _web(args: argparse.Namespace) -> int:
+    from fleet.api.settings import load_web_settings
+    from fleet.settings import SettingsRefused
+    from fleet.web import run_web
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    given = {name: getattr(args, name) for name in ("host", "port")}
+    try:
+        settings = load_web_settings(
+            args.site_dir, args.data_dir, **{name: value for name, value in given.items() if value is not None}
+        )
+    except SettingsRefused as refused:
+        return terminal.fail(str(refused))
+    return run_web(settings)
 
 
 def _recorder(args: argparse.Namespace) -> int:

@@ -35,22 +35,17 @@ def check_of(quantity: str) -> str:
 def refused_words(quantity: str, value: float | None, limit: float | None) -> str:
     """`the calibration is 12 days overdue`; a refusal from before there were checks had the certificate's moment."""
     check = check_of(quantity)
-    return f"the {_NAMES[check]} is {_overdue(quantity, check, value, limit)}"
+    return f"the {_NAMES[check]} is {_overdue(quantity.removeprefix(f'{check}_'), value, limit)}"
 
 
-def _overdue(quantity: str, check: str, value: float | None, limit: float | None) -> str:
-    found = quantity.removeprefix(f"{check}_").replace("_", " ")
+def _overdue(counted: str, value: float | None, limit: float | None) -> str:
     if value is None:
-        return found if "below" in found else "needed, and was never recorded"
-    if quantity.endswith("_days_overdue"):
-        return f"{_counted(value, 'day')} overdue" if value >= 1.0 else "overdue"
-    if limit is None:
-        return "overdue"
-    return f"due after {limit:.10g} {found} and has {value:.10g}" if "session" in found else _hours(value, limit)
-
-
-def _hours(value: float, limit: float) -> str:
-    return f"due after {limit:.10g} hours of use and has {value:.1f}"
+        return f"version {counted.replace('_', ' ')}" if "below" in counted else "needed, and was never recorded"
+    if counted == "days_overdue" and value >= 1.0:
+        return f"{_counted(value, 'day')} overdue"
+    if counted == "sessions":
+        return f"due after {limit:.10g} sessions and has {value:.10g}"
+    return f"due after {limit:.10g} hours of use and has {value:.1f}" if counted == "hours" else "overdue"
 
 
 def alarm_words(why: Body) -> tuple[str, str]:

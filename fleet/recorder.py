@@ -32,6 +32,7 @@ from fleet.adapters.history.settings import RecorderSettings, open_history
 from fleet.adapters.history.telling import tell_status
 from fleet.adapters.lock import Held, not_running
 from fleet.adapters.systemd import notify
+from fleet.recorder_metrics import serve_metrics
 from fleet.settings import SettingsRefused
 
 log = logging.getLogger(__name__)
@@ -165,6 +166,9 @@ async def _record(settings: RecorderSettings, zone: ZoneInfo) -> int:
                 group.create_task(recorder.write(), name="batches"),
                 group.create_task(store.run(), name="store"),
                 group.create_task(_show_life(), name="signs of life"),
+                group.create_task(
+                    serve_metrics(settings.http_host, settings.http_port, recorder.status, walltime_s), name="metrics"
+                ),
             ]
             log.info("recording: %s", settings.store)
             await asked_to_end.wait()

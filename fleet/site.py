@@ -6,7 +6,10 @@ from pathlib import Path
 from broker.pki.link import Links, site_links
 from broker.pki.registry import FILE_NAME, Registry, load_registry
 from fleet.core.registry import Registry as CoreRegistry
+from fleet.core.rota import Rota
 from fleet.roster import core_registry
+from fleet.rota_file import FILE_NAME as ROTA_FILE_NAME
+from fleet.rota_file import BadRota, core_rota, load_rota
 from fleet.settings import Settings
 
 
@@ -17,6 +20,8 @@ class Site:
     registry: Registry
     links: Links
     adopted: CoreRegistry
+    rota: Rota | None  # None: there is none
+    bad_rota: str | None  # why it stays as it was: a rota that cannot be used keeps nobody from treating
 
 
 def read_site(settings: Settings) -> Site:
@@ -26,7 +31,17 @@ def read_site(settings: Settings) -> Site:
         BadRegistry, OSError, ValueError: it cannot be used.
     """
     registry = load_registry(settings.site_dir)
-    return Site(registry, _links(settings.site_dir, registry), core_registry(registry, settings.lease_ttl_ms))
+    rota, bad_rota = _rota(settings.site_dir, registry.time_zone)
+    links = _links(settings.site_dir, registry)
+    return Site(registry, links, core_registry(registry, settings.lease_ttl_ms), rota, bad_rota)
+
+
+def _rota(site_dir: Path, time_zone: str) -> tuple[Rota | None, str | None]:
+    try:
+        found = load_rota(site_dir)
+    except BadRota as bad:
+        return None, str(bad)
+    return None if found is None else core_rota(found, time_zone), None
 
 
 def _links(site_dir: Path, registry: Registry) -> Links:
@@ -43,12 +58,12 @@ Stamps = list[tuple[int, int, int] | None]
 
 
 def stamps_of(site_dir: Path) -> Stamps:
-    """What tells one version of the registry and its keys from another.
+    """What tells one version of the registry, its keys and its rota from another.
 
     Raises:
         OSError: the folder cannot be looked at.
     """
-    return [_stamp(site_dir / name) for name in (FILE_NAME, "site.key", "site.key.old")]
+    return [_stamp(site_dir / name) for name in (FILE_NAME, "site.key", "site.key.old", ROTA_FILE_NAME)]
 
 
 def _stamp(path: Path) -> tuple[int, int, int] | None:

@@ -4,8 +4,6 @@ Seconds and charge of the devices' own records are never added to the fleet's ow
 """
 
 import argparse
-import csv
-import io
 import json
 import sys
 from datetime import date
@@ -13,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fleet import terminal
+from fleet.reports.sheets import sheet
 
 Row = dict[str, Any]  # `tallies.Tally.figures`
 PROGRESS_EVENTS = 5_000  # a second or less
-# A spreadsheet takes a cell that begins so for a formula.
-FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 # Heading of the table, and how a row says it.
 _COLUMNS: tuple[tuple[str, str], ...] = (
@@ -85,23 +82,14 @@ def _counted(journal: Path) -> Any:
 
 def _print_csv(by: str, rows: dict[str, Row], total: Row) -> int:
     """Without a line for the total: a spreadsheet adds up by itself."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [by, *_without_kinds(total)])  # RFC 4180: lines end with CR LF
-    writer.writeheader()
-    for key, row in rows.items():
-        writer.writerow({by: _cell(key), **_without_kinds(row)})
-    sys.stdout.write(out.getvalue())
+    lines = ({by: key, **_without_kinds(row)} for key, row in rows.items())
+    sys.stdout.write(sheet([by, *_without_kinds(total)], lines))
     return 0
 
 
 def _without_kinds(row: Row) -> Row:
     """Faults as one number; the causes are rows of their own (`--by cause`)."""
     return {name: sum(row["faults"].values()) if name == "faults" else row[name] for name in row if name != "causes"}
-
-
-def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_BEGINS) else text
 
 
 def _print_table(by: str, rows: dict[str, Row], total: Row, zone: str) -> int:

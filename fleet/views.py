@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from broker.contract.causes import AlarmCode
 from broker.contract.messages import LIVE_PHASES, Phase
@@ -13,12 +14,14 @@ from fleet.core.alarm_events import Why
 from fleet.core.alarm_state import SITE, Alarm
 from fleet.core.alarm_steps import RANK
 from fleet.core.alarm_table import ROWS
+from fleet.core.attention_state import Attention, Responsibility, channel
 from fleet.core.conditions import due_why
 from fleet.core.due import dues, instructions
 from fleet.core.fold_doses import local_day
 from fleet.core.presence import STALE_AFTER_S, liveness
 from fleet.core.refusals import Refusal
 from fleet.core.registry import RegisteredDevice
+from fleet.core.rota import on_call
 from fleet.core.state import Session, State
 from fleet.core.turn import wall_time
 
@@ -141,8 +144,12 @@ def instruction_rows(state: State, wall_s: float) -> list[dict[str, Any]]:
     return [{**asdict(one), "on": one.on.isoformat()} for one in found]
 
 
-def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None) -> dict[str, Any]:
-    """One alarm; `since` is when its condition began, `cleared` when it was over. Times are UTC."""
+def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None, held: dict[str, Any] | None = None) -> dict[str, Any]:
+    """One alarm; `since` is when its condition began, `cleared` when it was over. Times are UTC.
+
+    `held` is how people have it: `responsibility`, `by` whom and for which `reason`, `silent_until`, the `rung` that
+    was told last, `comments`.
+    """
     return {
         "alarm_id": alarm.alarm_id,
         "code": alarm.code.value,
@@ -156,6 +163,24 @@ def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None) -> dict[str, An
         "responsible": ROWS[alarm.code].responsible.value,
         "session_id": alarm.session_id,
         "why": asdict(alarm.why),
+        **(_held(None, State()) if held is None else held),
+    }
+
+
+def _held(one: Attention | None, state: State) -> dict[str, Any]:
+    """How people have an alarm. What was set in boot time is told in the wall time of the newest event's clock."""
+    until_s = None if one is None else one.until_s
+    durable = state.durable
+    return {
+        "responsibility": (Responsibility.NONE if one is None else one.responsibility).value,
+        "by": None if one is None else one.by,
+        "reason": None if one is None else one.reason,
+        "silent_until": None if until_s is None else wall_time(durable.wall_s + (until_s - durable.now_s)),
+        "rung": 0 if one is None else one.rung,
+        "comments": [
+            {"at": wall_time(said.wall_s), "by": said.issued_by, "text": said.text}
+            for said in (() if one is None else one.comments)
+        ],
     }
 
 
@@ -164,9 +189,14 @@ def alarm_rows(state: State, *, past: bool, wall_s: float) -> list[dict[str, Any
     over, newest first.
     """
     durable = state.durable
-    alarms = sorted(durable.alarms.values(), key=lambda alarm: (RANK[alarm.priority], alarm.since_wall_s))
-    now = [replace(alarm, room=_stands_in(state, alarm), why=_due_in(state, alarm, wall_s)) for alarm in alarms]
-    rows = [alarm_row(alarm) for alarm in now]
+    alarms = sorted(durable.alarms.items(), key=lambda found: (RANK[found[1].priority], found[1].since_wall_s))
+    rows = [
+        alarm_row(
+            replace(alarm, room=_stands_in(state, alarm), why=_due_in(state, alarm, wall_s)),
+            held=_held(durable.attention.get(where), state),
+        )
+        for where, alarm in alarms
+    ]
     over = [alarm_row(past.alarm, past.cleared_wall_s) for past in reversed(durable.past_alarms)] if past else []
     return rows + over
 
@@ -183,6 +213,36 @@ def _due_in(state: State, alarm: Alarm, wall_s: float) -> Why:
         return alarm.why
     place = SITE if alarm.device is None else alarm.device
     return due_why(state.durable, place, max(wall_s, state.durable.wall_s)) or alarm.why
+
+
+def people_rows(state: State) -> list[dict[str, Any]]:
+    """Everybody on the rota: each way to them, last proven when, and what is known against it. Times are UTC."""
+    rota, proofs = state.durable.rota, state.durable.proofs
+    rows = []
+    for person in () if rota is None else rota.people.values():
+        ways = []
+        for method in person.methods:
+            proof = proofs[channel(person.person, method.method)]
+            proven = None if proof.proven_wall_s is None else wall_time(proof.proven_wall_s)
+            ways.append(
+                {
+                    "method": method.method,
+                    "kind": method.kind,
+                    "priorities": [priority.value for priority in method.priorities],
+                    "last_proven": proven,
+                    "failed": proof.failed,
+                }
+            )
+        rows.append({"person": person.person, "name": person.name, "methods": ways})
+    return rows
+
+
+def on_call_rows(state: State, wall_s: float) -> dict[str, str | None]:
+    """Who has each rotation at that moment; None: nobody."""
+    rota = state.durable.rota
+    zone = ZoneInfo(state.durable.registry.clinic.time_zone)
+    rotations = {} if rota is None else rota.rotations
+    return {name: on_call(rotation, wall_s, zone) for name, rotation in rotations.items()}
 
 
 def refusal_row(refusal: Refusal) -> dict[str, Any]:

@@ -149,6 +149,7 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "AlarmChanged": alarm_words.changed_words,
     "AlarmCleared": alarm_words.cleared_words,
     "ZeroConfirmed": alarm_words.zero_words,
+    **alarm_words.EVENT_WORDS,
 }
 
 
@@ -211,6 +212,14 @@ _RULE_WORDS: dict[str, str] = {
     "session_running": "the session runs: stop it instead",
     "no_hold": "there is no hold",
     "stop_unconfirmed": "zero current has not been measured yet",
+    "alarm_unknown": "there is no such alarm",
+    "alarm_over": "the alarm is over",
+    "alarm_never_shelved": "{quantity} is never shelved: acknowledge it, and see to it",
+    "shelf_end": "a shelf ends later than now, and at most 8 h from now (seconds ahead: {value}, at most {limit})",
+    "not_shelved": "the alarm is not shelved",
+    "page_unknown": "there is no such message, or what came of it is known already",
+    "no_rota": "there is no rota, so nobody can be told: `stimfleet rota import FILE`",
+    "person_unknown": "nobody of that id is on the rota",
     "in_service_hold": "the device is out of service: `stimfleet provision service-hold ... off` comes first",
 }
 

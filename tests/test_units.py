@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import stimfleet
-from fleet import recorder, service
+from fleet import recorder, service, web
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
 
@@ -22,7 +22,15 @@ def values(unit: str, name: str) -> list[str]:
     return [line.partition("=")[2] for line in lines(unit) if line.startswith(f"{name}=")]
 
 
-@pytest.mark.parametrize("unit", ["stimfleet-fleet.service", "stimfleet-agent@.service", "stimfleet-recorder.service"])
+UNITS_OF_COMMANDS = [
+    "stimfleet-fleet.service",
+    "stimfleet-agent@.service",
+    "stimfleet-web.service",
+    "stimfleet-recorder.service",
+]
+
+
+@pytest.mark.parametrize("unit", UNITS_OF_COMMANDS)
 def test_the_command_line_is_understood(unit: str) -> None:
     environment = dict(entry.split("=", 1) for entry in values(unit, "Environment"))
     (command,) = values(unit, "ExecStart")
@@ -37,6 +45,12 @@ def test_a_fleet_that_was_taken_over_or_refused_or_has_no_journal_to_lead_from_i
     (given_up,) = values("stimfleet-fleet.service", "RestartPreventExitStatus")
     no_use = {service.EXIT_TAKEN_OVER, service.EXIT_REFUSED, service.EXIT_JOURNAL}
     assert {int(status) for status in given_up.split()} == no_use
+
+
+def test_the_web_server_gives_way_to_the_fleet_and_is_started_again_unless_it_was_refused() -> None:
+    assert values("stimfleet-web.service", "Nice") == ["10"]
+    assert values("stimfleet-web.service", "Restart") == ["always"]
+    assert values("stimfleet-web.service", "RestartPreventExitStatus") == [str(web.EXIT_REFUSED)]
 
 
 @pytest.mark.parametrize("unit", ["stimfleet-fleet.service", "stimfleet-agent@.service", "stimfleet-recorder.service"])

@@ -22,6 +22,7 @@ from broker.contract.topics import RESERVED_IDS
 from broker.pki.checks import BOUNDS, VERSION_PATTERN, CheckKind, DoneCheck, Every, Upkeep, wrong_interval
 from broker.pki.clinic import ClinicSettings, loosened, out_of_bounds
 from broker.pki.durable import write_public
+from broker.pki.opening import NoHours, hours_said
 
 FILE_NAME = "registry.json"
 OPERATOR_PATTERN = r"[a-z0-9][a-z0-9.-]{0,63}"
@@ -74,7 +75,7 @@ class Operator:
 class Registry:
     """A site. `clinic_limits` tightens the envelope: limit name to value; `models` does so for each model, besides what
     its devices say of themselves; `dose_rules` tightens the domain's: modality to rule to value. `upkeep` says for each
-    model what is to be checked. `time_zone` is what calendar rules go by.
+    model what is to be checked. `time_zone` is what calendar rules go by; `opening_hours` (`opening`) allow nothing.
     """
 
     site: str
@@ -88,6 +89,7 @@ class Registry:
     models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     dose_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     upkeep: Mapping[str, Upkeep] = field(default_factory=dict)
+    opening_hours: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def active_devices(self) -> tuple[Device, ...]:
@@ -279,6 +281,13 @@ def _dose_rules(where: str, value: Any) -> dict[str, dict[str, float]]:
     return found
 
 
+def _opening_hours(where: str, value: Any) -> dict[str, str]:
+    try:
+        return hours_said(value)
+    except NoHours as wrong:
+        raise _Wrong(f"{where}: {wrong}") from wrong
+
+
 def _interval(name: str, where: str, value: Any) -> float:
     if why := wrong_interval(name, value):
         raise _Wrong(f"{where} is {value!r}, {why}")
@@ -381,11 +390,11 @@ _REGISTRY: dict[str, _Read] = {
     "models": _by_model,
     "dose_rules": _dose_rules,
     "upkeep": _upkeep,
+    "opening_hours": _opening_hours,
 }
 
 
 def _registry(document: Any) -> Registry:
-    if isinstance(document, dict):
-        # A registry from before there were any.
-        document = {"clinic": {}, "models": {}, "dose_rules": {}, "upkeep": {}, **document}
+    if isinstance(document, dict):  # perhaps from before there were any of these
+        document = {"clinic": {}, "models": {}, "dose_rules": {}, "upkeep": {}, "opening_hours": {}, **document}
     return Registry(**_fields("the registry", document, _REGISTRY))

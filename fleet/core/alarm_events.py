@@ -1,8 +1,8 @@
 """Durable events of alarms, and the words that they are made of (domain.md "Alarms").
 
 A *condition* is a predicate on the state: present or not. Its *signal* is what people are to notice of it. An alarm is
-one occurrence of a condition at one place: it is raised, may change, and is cleared. Telling people (delivery,
-acknowledgement, escalation) is not here: it will follow these events, and go on from the signal's first state.
+one occurrence of a condition at one place: it is raised, may change, and is cleared. Telling people (acknowledging,
+shelving, messages) follows these events, and goes on from the signal's first state (`attention_events`).
 """
 
 from dataclasses import dataclass, field
@@ -29,6 +29,8 @@ class SignalState(StrEnum):
     ON = "on"
     HELD_BACK = "held_back"  # it may yet be handled at the device
     DIGEST = "digest"  # told with others, once
+    ACKNOWLEDGED = "acknowledged"  # somebody has seen it: silent, for a while
+    SHELVED = "shelved"  # put aside with a reason and an end
     LATCHED = "latched"  # the condition is gone, and somebody should know that it was there
     OFF = "off"
 

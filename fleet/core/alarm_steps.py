@@ -130,6 +130,8 @@ def leave(turn: Turn, row: Row, alarm: Alarm, places: list[str], grouped_into: s
     left = SignalState.OFF
     if alarm.signal.state is SignalState.ON and row.latching:
         left = SignalState.LATCHED
+    elif alarm.signal.state is SignalState.ACKNOWLEDGED and row.latching:
+        left = SignalState.ACKNOWLEDGED  # somebody has taken note already; nothing of it is wiped away
     elif alarm.signal.state in {SignalState.HELD_BACK, SignalState.DIGEST}:
         left = SignalState.DIGEST
     turn.happened(AlarmCleared(**_of(turn, alarm), priority=alarm.priority, signal=left, grouped_into=grouped_into))

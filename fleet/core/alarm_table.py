@@ -52,6 +52,14 @@ def _turned_due(look: Look) -> Iterable[str]:
     return [name for name, device in devices.items() if device.due_wall_s is not None and device.due_wall_s <= until_s]
 
 
+def _climbed(look: Look) -> Iterable[str]:
+    return {one.device or SITE for one in look.durable.attention.values() if conditions.climbed(one)}
+
+
+def _site(look: Look) -> Iterable[str]:
+    return (SITE,)
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
     """What is to be known of one code.
@@ -157,6 +165,21 @@ ROWS: dict[AlarmCode, Row] = {
             present=conditions.not_ours,
             responsible=_R.ENGINEERS,
             off_delay_s=0.0,  # the same
+        ),
+        Row(
+            code=_A.A10,
+            priority=Priority.MEDIUM,  # ordinarily its parent's
+            present=conditions.unaccepted,
+            responsible=_R.EVERYONE,
+            looked_at=_climbed,
+            lowers=True,
+        ),
+        Row(
+            code=_A.A12,
+            priority=Priority.MEDIUM,
+            present=conditions.path_unproven,
+            responsible=_R.ENGINEERS,
+            looked_at=_site,
         ),
         Row(
             code=_A.A11,

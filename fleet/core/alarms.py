@@ -14,8 +14,8 @@ The rules of this file:
   A01 once in the second for which zero has to be missing. An off-delay begins anew after a restart: an alarm stays a
   little longer then, never shorter. All other times are in the journal and go on where they were.
 
-Left for whoever tells people: acknowledging, shelving, escalation and delivery go on from `AlarmRaised` and its
-`signal`. A10 (a page that nobody accepted) and A12 (the alarm path unproven) are theirs.
+What people do with an alarm is `attention`; who is told of it, and when, is `paging`. Both go on from `AlarmRaised` and
+its `signal`.
 """
 
 from collections.abc import Mapping

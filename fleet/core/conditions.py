@@ -14,8 +14,10 @@ from broker.contract.topics import CHANNELS, Channel
 from fleet.core import due as due_dates
 from fleet.core.alarm_events import Priority, Why
 from fleet.core.alarm_state import NO_SIGNS, SITE, Alarm, Signs, key
+from fleet.core.attention_state import Attention
 from fleet.core.fold_alarms import ELECTRODE, place_of
 from fleet.core.registry import RegisteredDevice
+from fleet.core.rota import DAY_S
 from fleet.core.session_events import SessionState
 from fleet.core.state import Durable, Session, State
 
@@ -26,6 +28,8 @@ LOST_AFTER_S: float = _lost_after_s
 STAYS_S = 900.0  # what lasts for a moment is shown this long after the last time: a quarter of an hour
 BATTERY_MEDIUM_PCT = 10.0
 BATTERY_RECOVERED_PCT = 2.0  # above the bound: a reading at it is one occurrence
+UNPAGED_S = 900.0  # a clinic that is being set up is not told at once that it has no rota
+PAGER_SILENT_S = 180.0  # whoever delivers speaks once a minute
 
 # What latched it says which alarm. Output that was stuck has an A01 of its own until zero is measured, and then stays
 # what it was: output without permission, for an engineer.
@@ -215,3 +219,49 @@ def due_why(durable: Durable, place: str, wall_s: float) -> Why | None:
         return None
     pressing = due_dates.most_pressing(durable, registered, wall_s)
     return None if pressing is None else pressing.why
+
+
+# --- A10 and A12: whether anybody is told -----------------------------------------------------------------------------
+
+
+def unaccepted(look: Look, place: str, alarm: Alarm | None) -> Present | None:
+    """A10: a page went on to the next rung, because nobody accepted it in its time; as grave as what it is about."""
+    attention = look.durable.attention
+    if place == SITE:
+        found = [one for one in attention.values() if one.device is None and climbed(one)]
+    else:
+        ours = (attention.get(key(code, place)) for code in AlarmCode)
+        found = [one for one in ours if one is not None and climbed(one)]
+    if not found:
+        return None
+    gravest = min(found, key=lambda one: list(Priority).index(one.priority))
+    return Present(Why(quantity=f"{gravest.code}_rung", value=float(gravest.rung)), gravest.priority)
+
+
+def climbed(one: Attention) -> bool:
+    """Whether it sounds, beyond its first rung."""
+    return one.rung > 1 and one.rung_s is not None and one.cleared_s is None
+
+
+def path_unproven(look: Look, place: str, alarm: Alarm | None) -> Present | None:
+    """A12: nobody would be told, or nobody knows whether somebody would."""
+    if place != SITE:
+        return None
+    durable, fleeting = look.durable, look.state.fleeting
+    if durable.rota is None:
+        since_s = durable.unpaged_s
+        known = since_s is not None and look.now_s - since_s >= UNPAGED_S
+        return Present(Why(quantity="no_rota")) if known else None
+    if look.now_s - max(fleeting.pager_s, durable.took_over_s) >= PAGER_SILENT_S:
+        return Present(Why(quantity="pager_silent"))
+    if fleeting.heartbeat is False:
+        return Present(Why(quantity="heartbeat_missing"))
+    if fleeting.gap_wall_s is not None:
+        return Present(Why(quantity="cover_gap_in_s", value=max(0.0, fleeting.gap_wall_s - look.wall_s)))
+    if any(proof.failed is not None for proof in durable.proofs.values()):
+        return Present(Why(quantity="drill_failed"))
+    days = durable.rota.proven_within_days
+    oldest_s = look.wall_s - days * DAY_S
+    proven_s = (proof.proven_wall_s or proof.since_wall_s for proof in durable.proofs.values())
+    unproven = any(at_wall_s <= oldest_s for at_wall_s in proven_s)
+    return Present(Why(quantity="not_proven_for_days", value=float(days))) if unproven else None

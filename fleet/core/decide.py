@@ -15,10 +15,13 @@ from broker.contract.messages import Ack, Birth, Event, Presence, Telemetry
 from broker.contract.topics import CHANNEL_OF, Channel
 from fleet.core import (
     alarms,
+    attention,
     configuration,
     house,
     leases,
+    paging,
     presence,
+    proof,
     receipts,
     releases,
     requests,
@@ -26,6 +29,7 @@ from fleet.core import (
     stops,
     withdrawals,
 )
+from fleet.core.alarm_inputs import Asked, OfAlarm, OfPager, Reported, RotaChanged
 from fleet.core.evolve import evolve
 from fleet.core.inputs import (
     CancelSession,
@@ -76,6 +80,9 @@ def decide(state: State, heard: Input) -> Decision:
         case StopSent() | StopCleared():
             turn = Turn(state, heard.sent_s, heard.wall_s)
             _told_by_the_edge(turn, heard)
+        case OfAlarm() | OfPager() | RotaChanged():
+            turn = Turn(state, heard.now_s, heard.wall_s)
+            _about_alarms(turn, heard)
         case RegistryChanged():
             turn = Turn(state, heard.now_s, heard.wall_s)
             house.registry_changed(turn, heard)
@@ -87,8 +94,24 @@ def decide(state: State, heard: Input) -> Decision:
     if turn.events:
         alarms.follow(turn)
     if isinstance(heard, Tick):
+        proof.look(turn)
         alarms.look(turn)
+        paging.look(turn)
+    if turn.events:
+        paging.follow(turn)
     return turn.decision()
+
+
+def _about_alarms(turn: Turn, heard: Asked | Reported | RotaChanged) -> None:
+    match heard:
+        case OfAlarm():
+            attention.asked(turn, heard)
+        case OfPager():
+            proof.reported(turn, heard)
+        case RotaChanged():
+            proof.rota_changed(turn, heard)
+        case _:
+            assert_never(heard)
 
 
 def _asked(turn: Turn, heard: _Person) -> None:

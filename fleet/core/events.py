@@ -6,6 +6,24 @@ the fields. A change of an event's fields is a new version; an old one is read b
 """
 
 from fleet.core.alarm_events import AlarmChanged, AlarmCleared, AlarmRaised, ZeroConfirmed
+from fleet.core.attention_events import (
+    AlarmAccepted,
+    AlarmAcknowledged,
+    AlarmCommented,
+    AlarmRejected,
+    AlarmShelved,
+    AlarmSounded,
+    AlarmUnshelved,
+    ChannelProven,
+    DigestDue,
+    DrillOrdered,
+    DrillUnanswered,
+    PageArrived,
+    PageDue,
+    PageMissed,
+    RotaAdopted,
+    RungReached,
+)
 from fleet.core.device_events import (
     DeviceBooted,
     DeviceBorn,
@@ -60,12 +78,20 @@ from fleet.core.stop_events import (
 )
 
 __all__ = [
+    "AlarmAccepted",
+    "AlarmAcknowledged",
     "AlarmChanged",
     "AlarmCleared",
+    "AlarmCommented",
     "AlarmRaised",
+    "AlarmRejected",
+    "AlarmShelved",
+    "AlarmSounded",
+    "AlarmUnshelved",
     "AuthorisationAccepted",
     "BaselineMeasured",
     "CancelOvertaken",
+    "ChannelProven",
     "ConfirmedBy",
     "DeviceBooted",
     "DeviceBorn",
@@ -73,8 +99,11 @@ __all__ = [
     "DeviceLost",
     "DeviceReported",
     "DeviceReturned",
+    "DigestDue",
     "DrainLifted",
     "DrainOrdered",
+    "DrillOrdered",
+    "DrillUnanswered",
     "Event",
     "EventConflicted",
     "EventUnreadable",
@@ -85,7 +114,12 @@ __all__ = [
     "HoldReleased",
     "LimitExceeded",
     "OutputUnpermitted",
+    "PageArrived",
+    "PageDue",
+    "PageMissed",
     "RegistryAdopted",
+    "RotaAdopted",
+    "RungReached",
     "SecurityNoticed",
     "SensorFlatlined",
     "SessionAdvanced",
@@ -160,4 +194,20 @@ Event = (
     | AlarmChanged
     | AlarmCleared
     | ZeroConfirmed
+    | AlarmAcknowledged
+    | AlarmAccepted
+    | AlarmRejected
+    | AlarmShelved
+    | AlarmUnshelved
+    | AlarmCommented
+    | AlarmSounded
+    | RungReached
+    | PageDue
+    | DigestDue
+    | PageArrived
+    | PageMissed
+    | RotaAdopted
+    | DrillOrdered
+    | ChannelProven
+    | DrillUnanswered
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleet.core import events as e
-from fleet.core import fold_alarms, fold_devices, fold_sessions, fold_stops
+from fleet.core import fold_alarms, fold_attention, fold_devices, fold_sessions, fold_stops
 from fleet.core.events import Event
 from fleet.core.fold_doses import DOSE_FOLDS
 from fleet.core.fold_use import USE_FOLDS
@@ -68,11 +68,12 @@ FOLDS: dict[type[Event], Fold] = {
     e.AlarmChanged: fold_alarms.changed,
     e.AlarmCleared: fold_alarms.cleared,
     e.ZeroConfirmed: fold_alarms.confirmed,
+    **fold_attention.FOLDS,
 }
 
 
 # What is folded a second time, for what alarms, the dose ledger and the devices' meters have to remember of it.
-_ALSO: tuple[Mapping[type[Event], Fold], ...] = (fold_alarms.SIGNS, DOSE_FOLDS, USE_FOLDS)
+_ALSO: tuple[Mapping[type[Event], Fold], ...] = (fold_alarms.SIGNS, fold_attention.ALSO, DOSE_FOLDS, USE_FOLDS)
 
 
 def evolve(state: State, event: Event) -> State:

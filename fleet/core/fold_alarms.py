@@ -11,7 +11,7 @@ clock makes the comparison void until the next birth.
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any
+from typing import Any, Protocol
 
 from broker.contract import messages
 from broker.contract.causes import CONSEQUENCES, AlarmCode, Cause
@@ -52,14 +52,24 @@ def place_of(durable: Durable, device: str | None) -> str:
 # --- alarms ---------------------------------------------------------------------------------------------------------
 
 
-def _key_of(event: e.AlarmRaised | e.AlarmChanged | e.AlarmCleared) -> str:
+class _Placed(Protocol):
+    @property
+    def code(self) -> AlarmCode: ...
+    @property
+    def device(self) -> str | None: ...
+    @property
+    def room(self) -> str | None: ...
+
+
+def key_of(event: _Placed) -> str:
+    """Where an alarm, or an event about one, has its place in the state."""
     if event.device is None and event.room is not None:
         return room_key(event.code, event.room)
     return key(event.code, SITE if event.device is None else event.device)
 
 
 def raised(durable: Durable, event: e.AlarmRaised) -> None:
-    durable.alarms[_key_of(event)] = Alarm(
+    durable.alarms[key_of(event)] = Alarm(
         alarm_id=event.alarm_id,
         code=event.code,
         device=event.device,
@@ -76,12 +86,12 @@ def raised(durable: Durable, event: e.AlarmRaised) -> None:
 
 
 def changed(durable: Durable, event: e.AlarmChanged) -> None:
-    alarm = durable.alarms[_key_of(event)]
+    alarm = durable.alarms[key_of(event)]
     members = {**alarm.members, **event.joined}
     for name in event.left:
         del members[name]
     same_signal = alarm.signal.state is event.signal
-    durable.alarms[_key_of(event)] = replace(
+    durable.alarms[key_of(event)] = replace(
         alarm,
         priority=event.priority,
         changed_s=alarm.changed_s if alarm.priority is event.priority else event.now_s,
@@ -91,8 +101,8 @@ def changed(durable: Durable, event: e.AlarmChanged) -> None:
 
 
 def cleared(durable: Durable, event: e.AlarmCleared) -> None:
-    alarm = durable.alarms.pop(_key_of(event))
-    durable.moments.pop(_key_of(event), None)
+    alarm = durable.alarms.pop(key_of(event))
+    durable.moments.pop(key_of(event), None)
     if event.grouped_into is not None:
         return  # it goes on, under another name
     signal = Signal(state=event.signal, since_s=event.now_s)

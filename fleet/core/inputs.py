@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from broker.contract.messages import Scope, Uplink
 from broker.contract.plan import Plan
 from broker.contract.topics import Channel
+from fleet.core.alarm_inputs import Asked, Reported, RotaChanged
 from fleet.core.registry import Registry
 from fleet.core.screening import Screening
 
@@ -210,7 +211,10 @@ class Tick:
 
 
 Input = (
-    Received
+    Asked
+    | Reported
+    | RotaChanged
+    | Received
     | Rejected
     | Unreadable
     | StopSent

@@ -45,6 +45,14 @@ class Rule(StrEnum):
     STOP_UNCONFIRMED = "stop_unconfirmed"  # zero has not been measured yet, so nothing is lifted
     DEVICE_SPEAKS = "device_speaks"  # it is heard: what it measures counts, not what anybody says
     NOTHING_OPEN = "nothing_open"
+    ALARM_UNKNOWN = "alarm_unknown"
+    ALARM_OVER = "alarm_over"
+    ALARM_NEVER_SHELVED = "alarm_never_shelved"  # A01 to A03
+    SHELF_END = "shelf_end"  # it must be ahead, and not further than 8 h
+    NOT_SHELVED = "not_shelved"
+    PAGE_UNKNOWN = "page_unknown"  # no such attempt, or what came of it is known already
+    NO_ROTA = "no_rota"  # nobody can be told anything
+    PERSON_UNKNOWN = "person_unknown"
     IN_SERVICE_HOLD = "in_service_hold"  # the registry still says so
 
 

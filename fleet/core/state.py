@@ -20,11 +20,14 @@ from broker.contract.limits import Breach, Limit, Limits
 from broker.contract.messages import Scope
 from broker.contract.plan import Plan
 from broker.contract.shapes import Strict
+from fleet.core.alarm_events import Priority
 from fleet.core.alarm_state import Alarm, PastAlarm, Signs
+from fleet.core.attention_state import Attention, Drill, Page, Proof
 from fleet.core.dose import ClientDoses
 from fleet.core.events import SessionState, StopTarget, WithheldFor
 from fleet.core.meter import Meter
 from fleet.core.registry import RegisteredDevice, Registry
+from fleet.core.rota import Rota
 from fleet.core.screening import Screened
 
 NO_BOOT = 0  # no boot heard yet: boot numbers start at 1
@@ -179,6 +182,14 @@ class Durable(Strict):
     past_alarms: tuple[PastAlarm, ...] = ()  # newest last
     signs: dict[str, Signs] = field(default_factory=dict)  # by device: what it last said of itself
     moments: dict[str, float] = field(default_factory=dict)  # by an alarm's key: what lasts for a while only, last when
+    attention: dict[str, Attention] = field(default_factory=dict)  # by an alarm's key: how people have it
+    pages: dict[str, Page] = field(default_factory=dict)  # by id: messages whose outcome is not known
+    rota: Rota | None = None
+    unpaged_s: float | None = None  # since when there has been no rota
+    proofs: dict[str, Proof] = field(default_factory=dict)  # by `attention_state.channel`
+    drills: dict[str, Drill] = field(default_factory=dict)  # by page id: test alarms that nobody has answered yet
+    drilled_wall_s: float = 0.0  # when the path was last tested by the calendar, or the rota was adopted
+    digested_wall_s: dict[Priority, float] = field(default_factory=dict)  # when the last digest was due
     doses: dict[str, ClientDoses] = field(default_factory=dict)  # by client token
     dosed: dict[str, str] = field(default_factory=dict)  # by session id: the client in whose ledger it is
     doses_day: date | None = None  # the day on which they were last gone through
@@ -239,6 +250,10 @@ class Fleeting:
     unpermitted_s: dict[str, float] = field(default_factory=dict)  # live without a session: first seen when
     looked_s: float = float("-inf")  # when presence was last looked at
     alarms_looked_s: float = float("-inf")  # when alarms were
+    pager_s: float = float("-inf")  # when whoever delivers was last heard
+    heartbeat: bool | None = None  # whether the switch outside takes its heartbeat
+    calendar_s: float = float("-inf")  # when cover, drills and digests were last looked at
+    gap_wall_s: float | None = None  # from when on nobody is on call, as of then
     gone_s: dict[str, float] = field(default_factory=dict)  # by an open alarm's key: since when its condition is gone
     dues_day: date | None = None  # the day on which checks were last looked through
 

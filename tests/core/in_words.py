@@ -4,17 +4,28 @@ from typing import assert_never
 
 from fleet.core import effects, events
 from fleet.core.decide import Decision
+from tests.core.alarm_lines import ABOUT_PEOPLE, people_line
 
-ALARMS = (events.AlarmRaised, events.AlarmChanged, events.AlarmCleared, events.ZeroConfirmed)
+ALARMS = (
+    events.AlarmRaised,
+    events.AlarmChanged,
+    events.AlarmCleared,
+    events.ZeroConfirmed,
+    *ABOUT_PEOPLE,
+)
 
 
 def in_words(decision: Decision, *, alarms: bool = True) -> list[str]:
     """A decision as lines, in order; without what it says of alarms in stories that are about something else."""
     return [
-        *(_event(event) for event in decision.events if alarms or not isinstance(event, ALARMS)),
+        *(_line(event) for event in decision.events if alarms or not isinstance(event, ALARMS)),
         *(f"! {_effect(effect)}" for effect in decision.at_once),
         *(f"> {_effect(effect)}" for effect in decision.after_commit),
     ]
+
+
+def _line(event: events.Event) -> str:
+    return people_line(event) if isinstance(event, ABOUT_PEOPLE) else _event(event)
 
 
 def _event(event: events.Event) -> str:

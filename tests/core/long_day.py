@@ -7,11 +7,13 @@ from broker.contract.messages import Ack as AckMessage
 from broker.contract.messages import AckStatus, CommandRefusal, EventKind, HoldChanged, Holds, Phase, Scope
 from fleet.core import inputs
 from tests.core.clinic import WALL, Clinic
+from tests.core.long_night import a_long_night
+from tests.core.on_call import OnCall
 
 
 def a_long_day() -> Clinic:
     """A clinic in which every kind of event has happened."""
-    clinic = Clinic()
+    clinic = OnCall(rota=None)
     stim = clinic.stims["stim-12"]
     clinic.asks()  # refused
     clinic.running()
@@ -82,4 +84,5 @@ def a_long_day() -> Clinic:
     clinic.after(1.0)
     clinic.shows("stim-12")
     clinic.after(1.0)
+    a_long_night(clinic)
     return clinic

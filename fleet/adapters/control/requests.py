@@ -1,7 +1,9 @@
 """What may be asked at the control socket, strictly: an unknown word or a wrong type is an error that names the field.
 
 {"op": "stop", "device": "stim-12", "issued_by": "anna", "reason": "patient asked"}
-{"ok": true, "command_id": "..."}
+{"ok": true, "request_id": "...", "command_id": "..."}
+{"op": "stop", "room": "room-4", "issued_by": "anna"}
+{"ok": true, "commands": [{"device": "stim-11", "command_id": "..."}, {"device": "stim-12", "command_id": "..."}]}
 {"ok": false, "error": "refused", "text": "...", "refusals": [{"rule": "screening_age", ...}]}
 """
 
@@ -15,6 +17,7 @@ from broker.contract.messages import Scope
 from broker.contract.plan import Plan
 from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, OperatorId, RoomId, Strict
 from broker.contract.topics import ALL, RESERVED_IDS
+from fleet.adapters.control import alarm_requests
 from fleet.core.screening import Screening
 
 
@@ -70,10 +73,11 @@ class AskShow(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskStop(Strict):
-    """`device` is a device's id or `all`."""
+    """`device` is a device's id or `all`; or a `room`, each of whose devices gets a stop of its own, all at once."""
 
     op: Literal["stop"]
-    device: DeviceOrAll
+    device: DeviceOrAll | None = None
+    room: RoomId | None = None
     issued_by: Label
     reason: Label = "pushed"
 
@@ -138,11 +142,21 @@ class AskStatus(Strict):
 
 
 # What the core decides, and what is only read.
-Decided = AskSession | AskCancel | AskStop | AskConfirmOff | AskRelease | AskDrain | AskUndrain
+Decided = (
+    AskSession
+    | AskCancel
+    | AskStop
+    | AskConfirmOff
+    | AskRelease
+    | AskDrain
+    | AskUndrain
+    | alarm_requests.OfAlarm
+    | alarm_requests.OfPager
+)
 Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus
 OPS = (
     "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, undrain, devices, "
-    "alarms, client_show, status"
+    f"alarms, client_show, status, {alarm_requests.OPS}"
 )
 
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import Field, SecretStr, ValidationError, model_validator
+from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
 from pydantic_settings import (
     BaseSettings,
     PydanticBaseSettingsSource,
@@ -20,7 +20,7 @@ from pydantic_settings import (
 )
 
 from fleet.adapters.history.port import History, HistoryReader
-from fleet.settings import SettingsRefused
+from fleet.settings import SettingsRefused, own_address
 
 if TYPE_CHECKING:
     from fleet.adapters.history.influx_reading import Where
@@ -51,6 +51,9 @@ class RecorderSettings(BaseSettings):
     # In memory, while a batch is being written or nothing can be; what comes beyond that is lost and counted.
     waiting_samples_max: Annotated[int, Field(ge=1_000, le=10_000_000)] = 200_000
     batch_samples_max: Annotated[int, Field(ge=100, le=50_000)] = 10_000
+    # Where /metrics is; 0: nowhere.
+    http_host: Annotated[str, AfterValidator(own_address)] = "127.0.0.1"
+    http_port: Annotated[int, Field(ge=0, le=65_535)] = 0
     batch_period_s: Annotated[float, Field(ge=0.05, le=10.0)] = 0.5
 
     @model_validator(mode="after")

@@ -1,0 +1,109 @@
+"""`stimfleet rota ...`: show who is told, check a file, import one. The fleet looks at the file twice a second."""
+
+import argparse
+import time
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+from zoneinfo import ZoneInfo
+
+from fleet import terminal
+
+if TYPE_CHECKING:
+    from fleet.core import rota as core
+
+
+def show(args: argparse.Namespace) -> int:
+    """Who is on call now, and who is told of what."""
+    from fleet.core.rota import gap, on_call
+
+    rota, zone = _core(args, args.site_dir)
+    if rota is None:
+        return terminal.fail("There is no rota: nobody is told of any alarm. `stimfleet rota import FILE` takes one.")
+    now_s = time.time()
+    for rotation in rota.rotations.values():
+        person = on_call(rotation, now_s, zone)
+        terminal.say(f"{rotation.rotation:<12}{'NOBODY' if person is None else rota.people[person].name} now")
+    for what, of in (("", rota.rungs), ("engineers ", rota.engineer_rungs)):
+        for priority, rungs in of.items():
+            terminal.say(f"{what}{priority.value:<12}{', then '.join(' and '.join(names) for names in rungs)}")
+    for person_of in rota.people.values():
+        ways = ", ".join(
+            f"{method.method} ({method.kind}: {' '.join(method.priorities)})" for method in person_of.methods
+        )
+        terminal.say(f"{person_of.person:<12}{person_of.name}: {ways or 'no method'}")
+    found_s = gap(rota, now_s, zone)
+    if found_s is not None:
+        at = datetime.fromtimestamp(found_s, zone).isoformat(sep=" ", timespec="minutes")
+        return terminal.fail(f"A gap in cover: from {at} on a first rung reaches nobody.")
+    return 0
+
+
+def check(args: argparse.Namespace) -> int:
+    """Every error of a file, a line each; status 1 where there is any."""
+    return _judged(args, args.file) or terminal.say("The rota can be used.")
+
+
+def take(args: argparse.Namespace) -> int:
+    """Put a file in the rota's place, whole or not at all."""
+    from fleet.rota_file import load_rota, save_rota
+
+    status = _judged(args, args.file)
+    if status:
+        return status
+    rota = load_rota(args.file)
+    assert rota is not None
+    save_rota(args.site_dir, rota)
+    return terminal.say("Imported. A running fleet takes it up within a second; see `stimfleet rota show`.")
+
+
+def _judged(args: argparse.Namespace, path: Path) -> int:
+    from fleet.rota_file import BadRota, destination, load_rota
+
+    try:
+        rota = load_rota(path)
+    except BadRota as bad:
+        for error in bad.errors:
+            terminal.fail(error)
+        return 1
+    if rota is None:
+        return terminal.fail(f"There is no rota in {path}.")
+    for person in rota.people:
+        for method in person.methods:
+            try:
+                destination(args.site_dir, method)
+            except OSError as error:
+                return terminal.fail(
+                    f"The secret of {person.id}/{method.id} cannot be read: {error.filename}: {error.strerror}. "
+                    "Put the URL there, readable by the fleet's account only."
+                )
+    _core(args, path)
+    return 0
+
+
+def _core(args: argparse.Namespace, path: Path) -> tuple["core.Rota | None", ZoneInfo]:
+    from broker.pki.registry import BadRegistry, load_registry
+    from fleet.rota_file import BadRota, core_rota, load_rota
+
+    try:
+        zone = load_registry(args.site_dir).time_zone
+        found = load_rota(path)
+    except (BadRegistry, BadRota) as bad:
+        raise terminal.Failed(str(bad)) from bad
+    return (None if found is None else core_rota(found, zone)), ZoneInfo(zone)
+
+
+def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", site_dir: Path) -> None:
+    """`stimfleet rota show|check|import`."""
+    rota = commands.add_parser("rota", help="who is told of alarms: show it, check a file, import one")
+    parts = rota.add_subparsers(required=True, metavar="WHAT")
+    for name, says, run in (
+        ("show", "who is on call now, and who is told of what", show),
+        ("check", "every error of a file, a line each", check),
+        ("import", "put a file in the rota's place", take),
+    ):
+        parser = parts.add_parser(name, help=says, description=says)
+        parser.add_argument("--site-dir", type=Path, default=site_dir, help="the site's folder (default: ./site)")
+        parser.set_defaults(run=terminal.plainly(run))
+        if name != "show":
+            parser.add_argument("file", type=Path, metavar="FILE", help="a rota as JSON")
