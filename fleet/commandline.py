@@ -48,6 +48,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     web.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
     web.add_argument("--port", type=int, help="the port (default: 8080); 0: any that is free")
 
+    recorder = _command(commands, "recorder", "keep every sample that the fleet takes in, for months", _recorder)
+    recorder.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    recorder.add_argument("--status", action="store_true", help="say how the one that runs does, and end")
+
     sessions = commands.add_parser("session", help="request, list, show or cancel sessions")
     parts = sessions.add_subparsers(required=True, metavar="WHAT")
     _add_request(_command(parts, "request", "ask for a session; refused with every reason at once", _request))
@@ -183,6 +187,12 @@ def _web(args: argparse.Namespace) -> int:
     except SettingsRefused as refused:
         return terminal.fail(str(refused))
     return run_web(settings)
+
+
+def _recorder(args: argparse.Namespace) -> int:
+    from fleet import recording
+
+    return recording.show(args) if args.status else recording.run(args)
 
 
 # --- people's requests ----------------------------------------------------------------------------------------------

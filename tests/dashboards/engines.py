@@ -121,12 +121,13 @@ class Engine:
 class Prometheus(Engine):
     """With the committed rules and scraping, of the targets that are given: job's target file to its addresses."""
 
-    def __init__(self, folder: Path, port: int, *, fleet_port: int, alertmanager_port: int) -> None:
+    def __init__(self, folder: Path, port: int, *, fleet_port: int, recorder_port: int, alertmanager_port: int) -> None:
         self.url = f"http://127.0.0.1:{port}"
         configuration = folder / "configuration"
         shutil.copytree(PROMETHEUS, configuration)
         targets = configuration / "targets"
-        replaced(targets / "stimfleet.yml", {"fleet:9883": f"127.0.0.1:{fleet_port}"})
+        ours = {"fleet:9883": f"127.0.0.1:{fleet_port}", "recorder:9884": f"127.0.0.1:{recorder_port}"}
+        replaced(targets / "stimfleet.yml", ours)
         replaced(targets / "alertmanager.yml", {"alertmanager:9093": f"127.0.0.1:{alertmanager_port}"})
         replaced(
             targets / "watching.yml",

@@ -87,7 +87,8 @@ def test_a_stopped_fleet_service_is_one_notification_and_its_return_another(tmp_
     alertmanager = Alertmanager(
         tmp_path / "engines", ports["alertmanager_port"], receiver=receiver.url, group_interval="2m>1s"
     )
-    prometheus = Prometheus(tmp_path / "engines", free_port(), **ports)
+    # No recorder here: in its place somebody who answers.
+    prometheus = Prometheus(tmp_path / "engines", free_port(), recorder_port=ports["alertmanager_port"], **ports)
     with clinic, alertmanager, prometheus:
         clinic.open()
         up = 'up{job="stimfleet", process="fleet"}'
