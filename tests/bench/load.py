@@ -74,7 +74,7 @@ def _measured(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, 
     spent = Spent(
         {"fleet": site.worker, "supervisor": site.fleet.pid, "mosquitto": site.mosquitto.pid, "bench": os.getpid()}
     )
-    run = _run(crowd, schedule, load)
+    run = drive(crowd, schedule, load)
     used = spent.so_far()
     tell("waiting until all is quiet")
     quiet = _settle(crowd, before, schedule)
@@ -116,7 +116,8 @@ def _measured(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, 
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-def _run(crowd: Crowd, schedule: Schedule, load: Load) -> Run:
+def drive(crowd: Crowd, schedule: Schedule, load: Load) -> Run:
+    """Publish what was built, each slice in its time."""
     run = Run()
     gc.collect()
     gc.freeze()  # half a million frames: our own collector would look at them again and again
