@@ -29,7 +29,7 @@ from broker.pki.devices import provision_device, provision_operator
 from broker.pki.registry import load_registry
 from broker.pki.site import provision_site
 from demo.day import USUAL
-from demo.past import Past, make_past
+from demo.past import Folders, Past, make_past
 from demo.people import RULE_SET, Pressed
 from demo.processes import DidNotHappen, Process, await_that
 from fleet.adapters.control.client import FleetUnreachable, ask
@@ -91,7 +91,7 @@ class Clinic:
         reads_along = [*self._site, f"--data-dir={self.fleet_dir}"]
         self.recorder = self._process("recorder", ["recorder", *reads_along], nice=BESIDE_NICE)
         self.web = self._process("web", ["web", *reads_along, f"--port={web_port}"], nice=BESIDE_NICE)
-        self._beside = () if web_port is None else (self.web,)
+        self._beside = () if web_port is None else (self.recorder, self.web)
         self.stimulators = self._process("stimulators", self._bench_command(seed))
         self.simulate = self._process("simulate", self._simulate_command(seed))
         self.agents = {device: self._agent(device) for device in self._alone}
@@ -125,15 +125,10 @@ class Clinic:
     def remember(self, weeks: int, seed: int) -> Past:
         """Give a provisioned clinic that was never open weeks of a simulated past."""
         registry = core_registry(load_registry(self.site_dir), None)
-        past = make_past(
-            registry,
-            self.fleet_dir / "journal.db",
-            self.folder / "agents",
-            operator=OPERATOR,
-            weeks=weeks,
-            seed=seed,
-            now_wall_s=time.time(),
+        folders = Folders(
+            journal=self.fleet_dir / "journal.db", history=self.fleet_dir / "history", agents=self.folder / "agents"
         )
+        past = make_past(registry, folders, operator=OPERATOR, weeks=weeks, seed=seed, now_wall_s=time.time())
         self.past_rows = past.rows
         return past
 

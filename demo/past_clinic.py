@@ -17,7 +17,8 @@ from broker.contract import messages
 from broker.contract.causes import Cause
 from broker.contract.messages import AckStatus, EventKind, HoldChanged, Scope, Uplink
 from broker.wire.codec import encode
-from demo.past_device import PastDevice, wall_time
+from demo.past_device import LIVE_PERIOD_S, PastDevice, wall_time
+from demo.past_rollups import PastRollups, Span
 from fleet.core import effects, inputs
 from fleet.core.decide import decide
 from fleet.core.events import Event
@@ -35,7 +36,14 @@ Course = Iterator[float]  # what somebody does, step by step: yields the seconds
 class PastClinic:
     """Devices, fleet and the clock on the wall. `step` until nothing is left to happen."""
 
-    def __init__(self, registry: Registry, begins_wall_s: float, seed: int, journaled: Journaled) -> None:
+    def __init__(
+        self,
+        registry: Registry,
+        begins_wall_s: float,
+        seed: int,
+        journaled: Journaled,
+        rollups: PastRollups | None = None,
+    ) -> None:
         self.state = State()
         self.wall_s = begins_wall_s
         self.registry = registry
@@ -47,6 +55,7 @@ class PastClinic:
         }
         self._begins_wall_s = begins_wall_s
         self._journaled = journaled
+        self._rollups = rollups
         self._to_come: list[tuple[float, int, Course]] = []
         self._n = itertools.count()
         self._answers: dict[str, effects.Reply] = {}
@@ -120,7 +129,27 @@ class PastClinic:
 
     def shows(self, device: PastDevice) -> None:
         """Its sample of this moment."""
-        self.says(device, device.sample(self.wall_s))
+        if not device.talks:
+            return
+        before, since_seq = device.shown, device.seq
+        sample = device.sample(self.wall_s)
+        device.shown = self.wall_s, sample
+        if self._rollups is not None:
+            if before is None:
+                self._rollups.first(device.name, self.wall_s, sample)
+            else:
+                self._rollups.between(
+                    Span(
+                        device=device.name,
+                        since_wall_s=before[0],
+                        wall_s=self.wall_s,
+                        since_seq=since_seq,
+                        before=before[1],
+                        sample=sample,
+                        plan=device.plan,
+                    )
+                )
+        self.says(device, sample)
 
     def is_born(self, device: PastDevice) -> None:
         self.says(device, device.birth(self.wall_s))
@@ -213,6 +242,9 @@ class PastClinic:
 
     def link_returns(self, device: PastDevice) -> None:
         device.talks = True
+        if device.shown is not None:  # what it took meanwhile is not sent afterwards here
+            device.seq += round((self.wall_s - device.shown[0]) / LIVE_PERIOD_S)
+            device.shown = None
         self.is_born(device)
         for event in device.unsent:
             self.says(device, event)

@@ -19,6 +19,8 @@ from broker.contract.messages import EventKind, Phase
 from broker.contract.plan import Plan
 
 STEP_S: Final = 0.1  # of the arithmetic of a cycle
+LIVE_PERIOD_S: Final = 0.5
+IDLE_PERIOD_S: Final = 5.0
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,11 +52,13 @@ class PastDevice:
     started_wall_s: float | None = None
     dryness: float = 1.0
     battery_pct: float = 97.0
+    margin_s: float = 4.6  # what is usually left of its lease when the next one comes
+    shown: tuple[float, messages.Telemetry] | None = None  # when it last showed itself, and as what
 
     def boots(self, wall_s: float) -> None:
         self.boot_n += 1
         self.booted_wall_s = wall_s
-        self.seq = self.chance.getrandbits(47)
+        self.seq, self.shown = self.chance.getrandbits(47), None
         self.spool_id = self.spool_id or f"{self.chance.getrandbits(128):032x}"
 
     def gets_ready(self, session_id: str, plan: Plan) -> None:
@@ -70,8 +74,10 @@ class PastDevice:
     # --- what it says -----------------------------------------------------------------------------------------------
 
     def sample(self, wall_s: float) -> messages.Telemetry:
-        self.seq += 1
+        """Its newest; those since the last one are counted as sent."""
         plan, is_live = self.plan, self.phase in messages.LIVE_PHASES
+        since_s = 0.0 if self.shown is None else wall_s - self.shown[0]
+        self.seq += max(1, round(since_s / (LIVE_PERIOD_S if is_live else IDLE_PERIOD_S)))
         return messages.Telemetry(
             boot_n=self.boot_n,
             seq=self.seq,
@@ -86,7 +92,7 @@ class PastDevice:
             impedance_ohm=self._impedance_ohm(wall_s) if is_live else None,
             battery_pct=round(self.battery_pct, 1),
             temperature_c=round(29.0 + self.chance.gauss(0.0, 0.4), 1),
-            lease_margin_s=round(4.6 + self.chance.uniform(-0.4, 0.2), 3) if is_live else None,
+            lease_margin_s=round(self.margin_s + self.chance.uniform(-0.4, 0.2), 3) if is_live else None,
             settings_version=0 if self.settings is None else self.settings.version,
             late=False,
         )

@@ -155,11 +155,10 @@ class _Story:
         self._voice.say(f"    {logins.words}")
 
     def _remember(self, weeks: int) -> None:
+        self._voice.say(f"Simulating a past of {_some(weeks, 'week')}, marked as such, to look back on.")
         past = self._clinic.remember(weeks, self._arguments.seed)
-        self._voice.say(
-            f"A simulated past, marked as such: {past.first} to {past.last}, {len(past.told.sessions)} sessions, "
-            f"{past.rows} events that the fleet's own core decided."
-        )
+        sessions = _some(len(past.told.sessions), "session")
+        self._voice.say(f"{past.first} to {past.last}: {sessions}, {past.rows} events that the fleet's core decided.")
 
     # --- while the clinic is open -----------------------------------------------------------------------------------
 

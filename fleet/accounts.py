@@ -6,6 +6,7 @@ being shown, or comes as a line of standard input; or one is made and printed th
 
 import argparse
 import getpass
+import os
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -15,13 +16,12 @@ from pathlib import Path
 from typing import Any, Final
 
 from fleet import terminal
-from fleet.api.access import Role
+from fleet.api.access import TOKEN_ROLES, Role
 
 SITE_DIR: Final = Path("site")
 ADDRESS: Final = "command line"
 DAY_S: Final = 86_400.0
 DAYS_MAX: Final = 3_660
-TOKEN_ROLES: Final = [role for role in Role if role is not Role.ADMIN]
 
 Command = Callable[[Any, str, str, Callable[[argparse.Namespace], int]], argparse.ArgumentParser]
 
@@ -53,7 +53,7 @@ def add_commands(commands: Any, command: Command) -> None:
     parts = tokens.add_subparsers(required=True, metavar="WHAT")
     creating = command(parts, "create", "let a machine in; its token is printed this once", _create)
     creating.add_argument("name", help="which machine, in a few words")
-    creating.add_argument("--role", required=True, choices=TOKEN_ROLES)
+    creating.add_argument("--role", required=True, choices=list(TOKEN_ROLES))
     ends = creating.add_mutually_exclusive_group()
     ends.add_argument("--days", type=_days, default=365, help="how long it is good (default: %(default)s)")
     ends.add_argument("--no-end", action="store_const", const=None, dest="days", help="good until it is revoked")
@@ -191,6 +191,11 @@ def _store(args: argparse.Namespace) -> Iterator[Any]:
     if not args.data_dir.is_dir():
         raise terminal.Failed(
             f"There is no folder {args.data_dir}; --data-dir or {terminal.DATA_DIR_VARIABLE} names the fleet's."
+        )
+    owner = args.data_dir.stat().st_uid
+    if owner != os.geteuid():  # files of another account would keep the web process out
+        raise terminal.Failed(
+            f"{args.data_dir} belongs to another account (uid {owner}): do this as that one, `sudo -u ...`."
         )
     try:
         store = Store(args.data_dir / FILE_NAME)

@@ -107,6 +107,11 @@ def alarm_words(alarm: Body) -> str:
     return f"{alarm['priority'].upper()} {where_words(alarm)}: {what}{because}. {to_do}"
 
 
+def over_words(alarm: Body) -> str:
+    """`Room room-4, stim-12: output not confirmed zero.`"""
+    return f"{where_words(alarm)}: {_words(alarm)[0]}."
+
+
 def raised_words(body: Body) -> str:
     return f"alarm {body['code']} {alarm_words(body)}"
 

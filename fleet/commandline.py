@@ -40,6 +40,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fleet.add_argument("--broker-port", type=int, help="instead of the registry's port")
     fleet.add_argument("--http-port", type=int, help="where /healthz and /metrics are served; 0: nowhere")
 
+    pager = _command(commands, "pager", "deliver the fleet's messages to people, beside a fleet service", _pager)
+    pager.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+
     web = _command(commands, "web", "serve the HTTP API and the live page, beside a fleet service", _web)
     web.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
     web.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
@@ -141,6 +144,20 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 
 
 # --- the service ----------------------------------------------------------------------------------------------------
+
+
+def _pager(args: argparse.Namespace) -> int:
+    from fleet.adapters.notify.settings import load_pager_settings
+    from fleet.pager import run_pager
+    from fleet.settings import SettingsRefused
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_pager_settings(args.site_dir, args.data_dir)
+    except SettingsRefused as refused:
+        terminal.fail(str(refused))
+        return 78
+    return run_pager(settings)
 
 
 def _fleet(args: argparse.Namespace) -> int:

@@ -3,6 +3,7 @@
 from dataclasses import asdict, replace
 from datetime import date, timedelta
 from typing import Any
+from zoneinfo import ZoneInfo
 
 from broker.contract.causes import AlarmCode
 from broker.contract.messages import LIVE_PHASES, Phase
@@ -13,13 +14,14 @@ from fleet.core.alarm_events import Why
 from fleet.core.alarm_state import SITE, Alarm
 from fleet.core.alarm_steps import RANK
 from fleet.core.alarm_table import ROWS
-from fleet.core.attention_state import Attention, Responsibility
+from fleet.core.attention_state import Attention, Responsibility, channel
 from fleet.core.conditions import due_why
 from fleet.core.due import dues, instructions
 from fleet.core.fold_doses import local_day
 from fleet.core.presence import STALE_AFTER_S, liveness
 from fleet.core.refusals import Refusal
 from fleet.core.registry import RegisteredDevice
+from fleet.core.rota import on_call
 from fleet.core.state import Session, State
 from fleet.core.turn import wall_time
 
@@ -211,6 +213,36 @@ def _due_in(state: State, alarm: Alarm, wall_s: float) -> Why:
         return alarm.why
     place = SITE if alarm.device is None else alarm.device
     return due_why(state.durable, place, max(wall_s, state.durable.wall_s)) or alarm.why
+
+
+def people_rows(state: State) -> list[dict[str, Any]]:
+    """Everybody on the rota: each way to them, last proven when, and what is known against it. Times are UTC."""
+    rota, proofs = state.durable.rota, state.durable.proofs
+    rows = []
+    for person in () if rota is None else rota.people.values():
+        ways = []
+        for method in person.methods:
+            proof = proofs[channel(person.person, method.method)]
+            proven = None if proof.proven_wall_s is None else wall_time(proof.proven_wall_s)
+            ways.append(
+                {
+                    "method": method.method,
+                    "kind": method.kind,
+                    "priorities": [priority.value for priority in method.priorities],
+                    "last_proven": proven,
+                    "failed": proof.failed,
+                }
+            )
+        rows.append({"person": person.person, "name": person.name, "methods": ways})
+    return rows
+
+
+def on_call_rows(state: State, wall_s: float) -> dict[str, str | None]:
+    """Who has each rotation at that moment; None: nobody."""
+    rota = state.durable.rota
+    zone = ZoneInfo(state.durable.registry.clinic.time_zone)
+    rotations = {} if rota is None else rota.rotations
+    return {name: on_call(rotation, wall_s, zone) for name, rotation in rotations.items()}
 
 
 def refusal_row(refusal: Refusal) -> dict[str, Any]:

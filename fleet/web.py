@@ -17,18 +17,24 @@ import time
 from contextlib import closing
 from importlib import metadata
 from typing import NoReturn
+from zoneinfo import ZoneInfo
 
 from fastapi import FastAPI
 
+from broker.pki.opening import OpeningHours
 from broker.pki.registry import BadRegistry, Registry, load_registry
 from broker.wire import codec
+from fleet.adapters.history.port import HistoryReader
+from fleet.adapters.history.settings import load_recorder_settings, open_history_reader
 from fleet.api.application import application, shielded
 from fleet.api.control import StopLine
 from fleet.api.following import ask_for_status, follow_journal, follow_samples
+from fleet.api.links import link_desk, link_routes
 from fleet.api.passwords import Passwords
 from fleet.api.people import Unusable
 from fleet.api.pulse import Pulse
 from fleet.api.reception import Reception
+from fleet.api.reports import CHECKPOINT, Reports
 from fleet.api.serving import Bounds, listen, serve
 from fleet.api.settings import WebSettings
 from fleet.api.sight import Sight
@@ -67,15 +73,18 @@ def run_web(settings: WebSettings) -> int:
         registry = load_registry(settings.site_dir)
         settings.data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
         tls = _tls(settings)
+        history = open_history_reader(
+            load_recorder_settings(settings.site_dir, settings.data_dir), ZoneInfo(registry.time_zone)
+        )
         listening = _listening(settings)
-    except (BadRegistry, CannotServe, OSError, ValueError) as bad:
+    except (BadRegistry, CannotServe, OSError, ValueError) as bad:  # SettingsRefused is a ValueError
         log.error("the web server cannot be set up: %s", bad)
         return EXIT_REFUSED
     codec.warm_up()
     with listening:
         try:
             with closing(Store(settings.data_dir / USERS)) as store:
-                return asyncio.run(_Web(settings, registry, store).run(listening, tls))
+                return asyncio.run(_Web(settings, registry, history, store).run(listening, tls))
         except Unusable as unusable:
             log.error("%s", unusable)
             return EXIT_REFUSED
@@ -104,7 +113,7 @@ def _tls(settings: WebSettings) -> ssl.SSLContext | None:
 class _Web:
     """The parts of one running web server."""
 
-    def __init__(self, settings: WebSettings, registry: Registry, store: Store) -> None:
+    def __init__(self, settings: WebSettings, registry: Registry, history: HistoryReader, store: Store) -> None:
         self._settings = settings
         self._registry = registry
         self._end = asyncio.Event()
@@ -113,6 +122,14 @@ class _Web:
         self._studio = Studio(Pulse(self._sight, secrets.token_hex(4)), settings.streams_max)
         self._sight.on_sample = self._studio.sample
         self._stop_line = StopLine(settings.control_path)
+        self._reports = Reports(
+            settings.journal_path,
+            settings.data_dir / CHECKPOINT,
+            history,
+            OpeningHours.of(registry.opening_hours),
+            ZoneInfo(registry.time_zone),
+            walltime_s,
+        )
         self._reception = Reception(store, Passwords(), walltime=walltime_s, over_tls=settings.over_tls)
 
     async def run(self, listening: socket.socket, tls: ssl.SSLContext | None) -> int:
@@ -129,6 +146,7 @@ class _Web:
             log.info("ended")
         finally:
             self._stop_line.close()
+            await self._reports.history.close()
         return EXIT_ENDED
 
     async def _serve(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
@@ -146,18 +164,20 @@ class _Web:
             group.create_task(ask_for_status(sight, settings, self._stop_line), name="status")
             group.create_task(self._studio.run(), name="pulse")
             group.create_task(self._reception.run(), name="reception")
+            group.create_task(self._reports.run(), name="reports")
             group.create_task(served, name="http")
             group.create_task(self._wait_for_the_end(), name="end")
 
     def _application(self) -> FastAPI:
         sight, settings = self._sight, self._settings
-        return application(
+        app = application(
             metadata.version("stimfleet"),
             settings=settings,
             sight=sight,
             stop_line=self._stop_line,
             studio=self._studio,
             reception=self._reception,
+            reports=self._reports,
             site=Site(
                 sight.site,
                 self._registry.time_zone,
@@ -166,6 +186,9 @@ class _Web:
                 lambda: sight.state.durable.registry.operators,
             ),
         )
+        desk = link_desk(settings.data_dir, settings.control_path, lambda: sight.state, boottime_s, walltime_s)
+        app.router.routes[:0] = link_routes(desk)  # no part of the API: whoever holds a link needs no login
+        return app
 
     async def _wait_for_the_end(self) -> NoReturn:
         await self._end.wait()

@@ -41,6 +41,7 @@ COMPOSITION_ROOTS: Final = {
     "fleet/keeping.py": "what is set aside is named for the moment",
     "fleet/recorder.py": "the composition root of the recorder",
     "fleet/pushing.py": "how long a person waits for measured zero",
+    "fleet/rota_command.py": "who is on call when somebody asks",
     "fleet/terminal.py": "how long a person waits for an answer",
     "demo/clinic.py": "a scripted person's clock",
     "demo/processes.py": "how long to wait for what other processes do",
@@ -81,7 +82,7 @@ PROOF: Final = re.compile(r"\b(tests/[\w/-]+\.py)::(\w+(?:::\w+)?)")
 
 @cache
 def tracked() -> tuple[str, ...]:
-    """Paths, relative to the root, of all that belongs to the repository, new files too."""
+    """Paths, relative to the root, of all that is this repository's own, new files too; not what is vendored."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
@@ -89,7 +90,7 @@ def tracked() -> tuple[str, ...]:
         listed = []
     if "pyproject.toml" not in listed:  # an unpacked archive, or git refuses a folder that is another account's
         listed = list(walked())
-    return tuple(sorted(path for path in listed if path and (ROOT / path).is_file()))
+    return tuple(sorted(path for path in listed if path and "/vendor/" not in path and (ROOT / path).is_file()))
 
 
 def walked() -> Iterator[str]:

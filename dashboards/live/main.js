@@ -3,7 +3,7 @@
 import * as api from "./core/api.js";
 import { render } from "./core/dom.js";
 import { useZone } from "./core/formats.js";
-import { parse } from "./core/route.js";
+import { link, parse } from "./core/route.js";
 import { change, forget, may, state, subscribe } from "./core/store.js";
 import { hush, listen, watch } from "./core/stream.js";
 import { followAlarms } from "./core/alarms.js";
@@ -39,9 +39,9 @@ function drawSoon() {
 /** Show the view that the address names. */
 async function show() {
   const before = state.route;
+  if (state.me?.must_change) history.replaceState(null, "", link("account")); // nothing else is open yet
   state.route = parse(location.hash);
   if (!state.me) return drawSoon();
-  if (state.me.must_change) state.route = { name: "account", at: [], query: {} }; // nothing else is open yet
   const same = view && before.name === state.route.name && before.at.join("/") === state.route.at.join("/");
   if (!same) {
     view?.leave?.();

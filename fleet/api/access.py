@@ -68,6 +68,9 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 # What only a person does: they have seen something, or answer for it. A token of whatever role may not.
 PEOPLE_ONLY: Final = frozenset({_P.OWN_SESSION, _P.REQUEST, _P.RELEASE, _P.CONFIRM_OFF, _P.USERS, _P.TOKENS, _P.AUDIT})
 
+# What a token may be: who looks after users and tokens is a person.
+TOKEN_ROLES: Final = tuple(role for role in Role if role is not Role.ADMIN)
+
 # What is left to somebody who has to choose a password first.
 BEFORE_PASSWORD: Final = frozenset({_P.OWN_ACCOUNT, _P.OWN_SESSION, _P.STOP})
 

@@ -3,10 +3,10 @@
 import asyncio
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final, Self, TypeVar
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from fastapi import APIRouter, Path, Query, Request
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field
 
 from fleet.api.access import Permission, Role, SignedIn
 from fleet.api.answers import Declined, problems
@@ -14,7 +14,6 @@ from fleet.api.guard import require
 from fleet.api.passwords import one_time_password, weakness
 from fleet.api.people import (
     NAME_PATTERN,
-    TOKEN_ROLES,
     USER_PATTERN,
     NotKept,
     Token,
@@ -74,7 +73,9 @@ class NewUser(Body):
 
 
 class UserChange(Body):
-    """What is not named stays. `password`, or `generate` to have one made: they choose their own when they sign in."""
+    """What is not named stays, and what is null, but that `operator` null takes it away. `password`, or `generate` to
+    have one made: they choose their own when they sign in.
+    """
 
     name: Name | None = None
     role: AnyRole | None = None
@@ -82,16 +83,6 @@ class UserChange(Body):
     disabled: bool | None = None
     password: TypedPassword | None = None
     generate: bool = False
-
-    @model_validator(mode="after")
-    def _one_thing(self) -> Self:
-        if not self.model_fields_set:
-            raise ValueError("nothing is named that should change")
-        if self.generate and self.password is not None:
-            raise ValueError("either a password or generate")
-        if any(getattr(self, field) is None for field in self.model_fields_set - {"operator", "password"}):
-            raise ValueError("only operator may be null")
-        return self
 
 
 class TokenRow(BaseModel):
@@ -112,7 +103,7 @@ class NewToken(Body):
     """For `days`; null: until it is revoked."""
 
     name: Name
-    role: AnyRole
+    role: Literal["viewer", "therapist", "on-call", "manager"]  # access.TOKEN_ROLES
     days: Annotated[int, Field(ge=1, le=DAYS_MAX)] | None = 365
 
 
@@ -173,15 +164,18 @@ async def change_user(
     who: Annotated[SignedIn, require(Permission.USERS)],
 ) -> UserSet:
     """Change somebody. Their sessions end where role, operator, password or access change."""
-    changes = body.model_dump(include=body.model_fields_set - {"password", "generate"})
-    if "operator" in changes:
+    changes: dict[str, Any] = body.model_dump(include={"name", "role", "disabled"}, exclude_none=True)
+    if "operator" in body.model_fields_set:
         await _check_operator(request, body.operator)
+        changes["operator"] = body.operator
     made = None
     if body.password is not None or body.generate:
         if user == who.user:
             raise Declined(
                 409, "own_password", "Your own password is changed with the present one, under /me/password."
             )
+        if body.generate and body.password is not None:
+            raise Declined(409, "two_passwords", "Either a password, or one that is made.")
         known = next((one for one in reception(request).users() if one.id == user), None)
         password, made = _chosen(body.password, user, known.name if known else "")
         changes |= {"hash": await reception(request).hash(password), "must_change": True}
@@ -208,12 +202,10 @@ async def add_token(
     request: Request, body: NewToken, who: Annotated[SignedIn, require(Permission.TOKENS)]
 ) -> TokenMade:
     """Let a machine in. An admin's role is for people."""
-    if body.role not in TOKEN_ROLES:
-        raise Declined(422, "role", "A token cannot be admin: users and tokens are looked after by people.")
     id_, value = new_token()
     now_wall_s = reception(request).now_wall_s()
     ends_wall_s = None if body.days is None else now_wall_s + body.days * DAY_S
-    token = Token(id_, fingerprint(value), body.name, body.role, who.user, now_wall_s, ends_wall_s)
+    token = Token(id_, fingerprint(value), body.name, Role(body.role), who.user, now_wall_s, ends_wall_s)
     told = Told(now_wall_s, who.user, address_of(request), "add token", f"{id_} {token.name} as {token.role}")
     await _change(request, lambda store: store.add_token(token, told))
     return TokenMade(**_token_row(token), value=value)
@@ -292,7 +284,7 @@ def _chosen(password: str | None, user: str, name: str) -> tuple[str, str | None
         made = one_time_password()
         return made, made
     if (why := weakness(password, user, name)) is not None:
-        raise Declined(422, "weak_password", why)
+        raise Declined(409, "weak_password", why)
     return password, None
 
 

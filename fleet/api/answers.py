@@ -49,6 +49,7 @@ _SAYS = {
     401: "nobody is signed in, or not any more",
     403: "this user may not, or the request does not come from our own page",
     404: "there is no such thing",
+    408: "the request's body did not come in time",
     409: "it is refused as things are",
     413: "the request is too long",
     415: "the body is not JSON",
@@ -59,8 +60,8 @@ _SAYS = {
 
 
 def problems(*statuses: int) -> dict[int | str, dict[str, Any]]:
-    """The `responses` of a route: what it answers besides its success. 401, 403 and 422 go with every guarded route."""
-    return {status: {"model": Problem, "description": _SAYS[status]} for status in (401, 403, 422, *statuses)}
+    """The `responses` of a route: what it answers besides its success. Four of them go with every route."""
+    return {status: {"model": Problem, "description": _SAYS[status]} for status in (401, 403, 422, 429, *statuses)}
 
 
 def answer_plainly(app: FastAPI) -> None:

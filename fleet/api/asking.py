@@ -7,6 +7,7 @@ from fastapi import Depends, Request
 
 from fleet.api.answers import Declined
 from fleet.api.control import Document, FleetAbsent, StopLine, ask
+from fleet.api.reports import Reports
 from fleet.api.settings import WebSettings
 from fleet.api.sight import Sight
 from fleet.words import refusal_words
@@ -51,6 +52,12 @@ async def _stop_line_of(request: Request) -> StopLine:
     return _stop_line(request)
 
 
+async def _reports_of(request: Request) -> Reports:
+    reports: Reports = request.app.state.reports
+    return reports
+
+
+Reporting = Annotated[Reports, Depends(_reports_of)]
 Seeing = Annotated[Sight, Depends(_sight_of)]
 Settings = Annotated[WebSettings, Depends(_settings_of)]
 Stopping = Annotated[StopLine, Depends(_stop_line_of)]

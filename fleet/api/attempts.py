@@ -73,6 +73,7 @@ class Attempts:
     ) -> None:
         self._counts = dict(counts)
         self._known = dict(known)  # user and address: when they last signed in there
+        self._known_addresses = {address for _, address in known}
         self._bounds = bounds
         self.changed: set[Key] = set()
 
@@ -80,13 +81,18 @@ class Attempts:
         """How long until the next attempt is looked at; 0: now. What was before `since_wall_s` does not count for the
         user: their password was set then.
         """
-        known_wall_s = self._known.get((user, address))
-        if known_wall_s is not None and now_wall_s - known_wall_s < KNOWN_S:
-            kinds: tuple[Kind, ...] = (Kind.PAIR,)
-        else:
-            kinds = tuple(Kind)
+        kinds = (Kind.PAIR,) if self.knows(user, address, now_wall_s) else tuple(Kind)
         keys = [key for key in _keys(user, address) if key[0] in kinds]
         return max(self._wait_s(key, now_wall_s, 0.0 if key[0] is Kind.ADDRESS else since_wall_s) for key in keys)
+
+    def knows(self, user: str, address: str, now_wall_s: float) -> bool:
+        """Whether this user has signed in there."""
+        known_wall_s = self._known.get((user, address))
+        return known_wall_s is not None and now_wall_s - known_wall_s < KNOWN_S
+
+    def knows_address(self, address: str) -> bool:
+        """Whether anybody has ever signed in there."""
+        return address in self._known_addresses
 
     def _wait_s(self, key: Key, now_wall_s: float, since_wall_s: float) -> float:
         count = self._standing(key, now_wall_s)
@@ -119,6 +125,7 @@ class Attempts:
                 self._counts[key] = Count(count.failures - 1, count.last_wall_s)
             self.changed.add(key)
         self._known[user, address] = now_wall_s
+        self._known_addresses.add(address)
 
     def take_changed(self) -> Iterator[tuple[Key, Count | None]]:
         """What a store has not got yet; None: it is over."""

@@ -95,13 +95,10 @@ async def follow_samples(sight: Sight, settings: WebSettings) -> NoReturn:
                     case Sample(device, received_s, wall_s, payload):
                         _sample(sight, device, payload, received_s, wall_s)
                     case Missed(samples):
-                        sight.feed_lost(samples)
-                    case FeedLost():
-                        sight.feed_lost()
+                        sight.feed_missed(samples)
         except BadFrame as error:
             log.error("the feed cannot be read: %s", error)
         sight.feed_is_up = False
-        sight.feed_lost()
         await asyncio.sleep(AGAIN_S)
 
 

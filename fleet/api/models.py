@@ -77,6 +77,20 @@ class OpenSession(BaseModel):
     lease_margin_s: Annotated[float | None, Field(description="what was left of the permission at the newest sample")]
 
 
+class Due(Row):
+    """What is left of a check, by whatever counts; below zero: overdue, and nothing is started there."""
+
+    check: Annotated[str, Field(examples=["safety_check"])]
+    due_on: Annotated[Day | None, Field(description="the last day that is still good")]
+    days_left: float | None
+    hours_left: Annotated[float | None, Field(description="of use")]
+    sessions_left: float | None
+    overdue: bool
+    soon: Annotated[bool, Field(description="it is warned of")]
+    found: Annotated[str | None, Field(description="what was found where nothing counts down: the firmware")]
+    layer: str
+
+
 class Device(Row):
     """One device. `amplitude_ma`, `phase` and `battery_pct` are of its newest sample, which came at `heard_at`."""
 
@@ -100,6 +114,7 @@ class Device(Row):
     holds: list[str]
     session_id: Annotated[str | None, Field(description="the newest authorised there, over or not")]
     stop_unconfirmed: bool
+    due: list[Due]
     alarms: list[AlarmMark]
     session: OpenSession | None
 
@@ -234,14 +249,6 @@ class PendingRelease(BaseModel):
     issued_by: str
 
 
-class Due(BaseModel):
-    """Something of a device with an end."""
-
-    what: Annotated[str, Field(examples=["certificate"])]
-    at: Time
-    left_s: Annotated[float, Field(description="below zero: overdue, and nothing is started there")]
-
-
 class DeviceDetails(BaseModel):
     """Everything about one device."""
 
@@ -280,6 +287,7 @@ class Samples(BaseModel):
     source: Annotated[
         Literal["memory", "history", "both"], Field(description="where they were read; memory reaches back minutes")
     ]
+    note: Annotated[str | None, Field(description="why there may be more than is shown")]
 
 
 class Trace(Samples):

@@ -66,7 +66,7 @@ def weakness(password: str, user: str, name: str = "") -> str | None:
         return "A password does not have the user's name in it."
     if len(set(said)) < DIFFERENT_MIN or _is_run(said.casefold()):
         return "A password is no row of the same or of neighbouring characters."
-    if _is_common(said.casefold()) or _is_common(plain):
+    if _is_common(said.casefold()):
         return "This password is one of those that are tried first."
     return None
 
@@ -100,11 +100,13 @@ def _is_run(password: str) -> bool:
 
 
 def _is_common(password: str) -> bool:
-    """Whether it is a common one, one twice over, or one with digits and signs at its end."""
-    bare = password.rstrip("0123456789!?.,-_#*+&%")
+    """Whether it is a common one, one twice over, or one with digits and signs at its end or instead of letters."""
     common = _common()
+    bare = password.rstrip("0123456789!?.,-_#*+&%")
     half = password[: len(password) // 2]
-    return bool({password, bare} & common) or (half * 2 == password and half in common)
+    return not common.isdisjoint({password, bare, _letters(password), _letters(bare)}) or (
+        half * 2 == password and half in common
+    )
 
 
 @cache

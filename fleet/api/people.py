@@ -13,7 +13,6 @@ USER_PATTERN: Final = r"[a-z0-9][a-z0-9.-]{0,63}"  # as an operator's: anna.k
 NAME_PATTERN: Final = r"[^\x00-\x1f\x7f]{1,64}"
 TOKEN_PREFIX: Final = "sf_"  # noqa: S105 # what secret scanners find it by
 SECRET_BYTES: Final = 32
-TOKEN_ROLES: Final = frozenset(Role) - {Role.ADMIN}  # who looks after users and tokens is a person
 
 
 class NotKept(Exception):

@@ -88,6 +88,7 @@ def sample_frame(device: str, point: Point) -> bytes:
         "battery_pct": point.battery_pct,
         "temperature_c": point.temperature_c,
         "late": point.late,
-        "after_gap": point.after_gap,
+        "boot_n": point.boot_n,
+        "seq": point.seq,
     }
     return format_sse_event(data_str=encoded(said), event="sample")

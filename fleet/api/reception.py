@@ -30,6 +30,7 @@ LOOK_S: Final = 0.25
 USED_S: Final = 60.0  # how often it is written that a session is in use
 VERIFYING_MAX: Final = 16  # waiting, or being verified
 VERIFYING_MAX_ADDRESS: Final = 4  # of them from one address
+VERIFYING_MAX_UNKNOWN: Final = 12  # of users where they never were: the others find a place, whoever floods
 BUSY_S: Final = 2.0
 LATER_MAX: Final = 10_000  # rows of the audit that wait for the disk
 T = TypeVar("T")
@@ -111,11 +112,14 @@ class Reception:
         if session is None or user is None or user.disabled:
             return None
         now_wall_s = self._walltime()
-        used_wall_s = self._used.get(key, session.used_wall_s)
-        if now_wall_s - used_wall_s > self._ends.idle_s or now_wall_s - session.began_wall_s > self._ends.whole_s:
+        if self._is_over(session, now_wall_s):
             return None
         self._used[key] = now_wall_s
         return _signed_in(user, key)
+
+    def _is_over(self, session: Session, now_wall_s: float) -> bool:
+        used_wall_s = self._used.get(session.key, session.used_wall_s)
+        return now_wall_s - used_wall_s > self._ends.idle_s or now_wall_s - session.began_wall_s > self._ends.whole_s
 
     def _token(self, key: bytes) -> SignedIn | None:
         token = self._kept.tokens.get(key)
@@ -124,6 +128,10 @@ class Reception:
             return None
         self._used[key] = now_wall_s
         return SignedIn(f"token:{token.id}", token.name, token.role, None, How.TOKEN, key=key)
+
+    def is_known_at(self, address: str) -> bool:
+        """Whether anybody has signed in from there before."""
+        return self._attempts.knows_address(place(address))
 
     def now_wall_s(self) -> float:
         return self._walltime()
@@ -194,7 +202,8 @@ class Reception:
         wait_s = self._attempts.wait_s(user, address, now_wall_s, known.password_wall_s if known else 0.0)
         if wait_s > 0:
             return TooOften(wait_s)
-        with self._verifying_for(address) as taken:
+        places = VERIFYING_MAX if self._attempts.knows(user, address, now_wall_s) else VERIFYING_MAX_UNKNOWN
+        with self._verifying_for(address, places) as taken:
             if not taken:
                 return TooOften(BUSY_S)
             self._attempts.began(user, address, now_wall_s)
@@ -209,9 +218,9 @@ class Reception:
         return known
 
     @contextmanager
-    def _verifying_for(self, address: str) -> Iterator[bool]:
-        """A place in the queue of the verifiers; False: there is none."""
-        if self._verifying.total() >= VERIFYING_MAX or self._verifying[address] >= VERIFYING_MAX_ADDRESS:
+    def _verifying_for(self, address: str, places: int) -> Iterator[bool]:
+        """One of so many places in the queue of the verifiers; False: they are taken."""
+        if self._verifying.total() >= places or self._verifying[address] >= VERIFYING_MAX_ADDRESS:
             yield False
             return
         self._verifying[address] += 1
@@ -280,6 +289,10 @@ class Reception:
             except Unusable:
                 self._later[:0] = waiting["told"]  # the counts are still in memory
                 raise
+        now_wall_s = self._walltime()
+        over = [key for key, session in self._kept.sessions.items() if self._is_over(session, now_wall_s)]
+        if over:
+            await self.write(lambda store: store.end_sessions(over))
         if await self.read(lambda store: store.changed()):
             self._kept = await self.read(lambda store: store.kept())
             there = self._kept.sessions.keys() | self._kept.tokens.keys()

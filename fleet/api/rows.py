@@ -42,7 +42,7 @@ def rows_of_devices(sight: Sight) -> list[Document]:
         for name in _concerned(alarm):
             mark = {"alarm_id": alarm.alarm_id, "code": alarm.code.value, "priority": alarm.priority.value}
             alarms.setdefault(name, []).append(mark)
-    rows = device_rows(state, now_s)
+    rows = device_rows(state, now_s, wall_s)
     for row in rows:
         name = row["device"]
         row["presence"] = _presence(sight, name, row["presence"], now_s)

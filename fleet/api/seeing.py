@@ -55,7 +55,7 @@ async def show_device(device: DeviceName, sight: Seeing, who: Annotated[SignedIn
             {"command_id": one.command_id, "scope": one.scope.value, "issued_by": one.issued_by}
             for one in known.releases
         ],
-        "due": _due(state, device, wall_s),
+        "due": row["due"],
         "alarms": [_in_words(alarm) for alarm in alarms_of(sight, device=device)],
         "sessions": [shown_to(who, session_row(one)) for one in sessions[:SESSIONS_OF_A_DEVICE]],
     }
@@ -87,14 +87,6 @@ def holds_of(state: State, device: str) -> list[dict[str, Any]]:
         for where in dict.fromkeys((device, ALL))
         for hold in state.durable.holds.get(where, ())
     ]
-
-
-def _due(state: State, device: str, wall_s: float) -> list[dict[str, Any]]:
-    registered = state.registered(device)
-    if registered is None or registered.due_wall_s is None:
-        return []
-    left_s = registered.due_wall_s - wall_s
-    return [{"what": "certificate", "at": wall_words(registered.due_wall_s), "left_s": left_s}]
 
 
 def _in_words(alarm: dict[str, Any]) -> dict[str, Any]:

@@ -95,6 +95,7 @@ async def serve(
                     tasks.create_task(connections.begin(place), name=f"connection from {place.address}")
                 else:
                     accepted.close()
+                await asyncio.sleep(0)  # a crowd at the door waits for its turn: those inside have theirs in between
     finally:
         await connections.end()
 

@@ -1,5 +1,5 @@
-"""What holds for every request, before any route: the name we are called by, how long a body may be and take, what
-browsers are told about every answer, and a row in the audit for every order. Plain ASGI.
+"""What holds for every request, before any route: the name we are called by, how much strangers may ask for, how long
+a body may be and take, what browsers are told about every answer, and a row in the audit for every order. Plain ASGI.
 
 Bodies are small here and are read whole before a route is asked: one that is too long, or comes too slowly, costs no
 more than its connection.
@@ -9,14 +9,19 @@ import asyncio
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, Final
 
+from starlette.requests import HTTPConnection
+
 from fleet.api.access import SignedIn
 from fleet.api.answers import problem
-from fleet.api.guard import SAFE_METHODS
+from fleet.api.attempts import place
+from fleet.api.guard import COOKIE, COOKIE_OVER_TLS, SAFE_METHODS
 from fleet.api.people import Told
 from fleet.api.reception import Reception
+from fleet.api.strangers import API_COSTS, FILE_COSTS, Strangers
 
 BODY_BYTES_MAX: Final = 65_536
 BODY_S_MAX: Final = 10.0
+HELD_S: Final = 1.0  # how long a stranger who asks for too much waits before anything else is done
 SUBJECT_CHARS_MAX: Final = 200
 
 Scope = MutableMapping[str, Any]
@@ -51,12 +56,14 @@ class Shield:
         reception: Reception,
         body_bytes_max: int = BODY_BYTES_MAX,
         body_s_max: float = BODY_S_MAX,
+        strangers: Strangers | None = None,
     ) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
         self._reception = reception
         self._body_bytes_max = body_bytes_max
         self._body_s_max = body_s_max
+        self._strangers = strangers or Strangers()
         self._headers = [*HEADERS, *(OVER_TLS if reception.over_tls else ())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -76,6 +83,11 @@ class Shield:
         if not self._is_us(scope):
             await _answer(problem(400, "host", "This server is not called that; allowed_hosts says what it is."), told)
             return
+        if not self._within(scope):
+            await asyncio.sleep(HELD_S)
+            if scope["path"].startswith(API):  # a file of the page is only late
+                await _answer(problem(429, "too_often", "Too many requests from here.", {"Retry-After": "5"}), told)
+                return
         body = await self._body(scope, receive)
         if not isinstance(body, bytes):
             await _answer(body, told)
@@ -93,6 +105,20 @@ class Shield:
         host = named[0].decode("latin-1").lower()
         name, _, port = host.rpartition(":") if not host.endswith("]") else (host, "", "")
         return (name if port.isdecimal() and name else host) in self._hosts
+
+    def _within(self, scope: Scope) -> bool:
+        """Whether this request may be looked at now: of who is signed in, always."""
+        connection = HTTPConnection(scope)
+        cookie = connection.cookies.get(COOKIE_OVER_TLS if self._reception.over_tls else COOKIE)
+        if cookie is not None and self._reception.by_cookie(cookie) is not None:
+            return True
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        if scheme.lower() == "bearer" and self._reception.by_token(token.strip()) is not None:
+            return True
+        address = scope["client"][0] if scope.get("client") else "unknown"
+        costs = API_COSTS if scope["path"].startswith(API) else FILE_COSTS
+        known = self._reception.is_known_at(address)
+        return self._strangers.may(place(address), costs, asyncio.get_running_loop().time(), known=known)
 
     async def _body(self, scope: Scope, receive: Receive) -> Any:
         """The whole body; or the answer to who sends too much of it, or too slowly."""

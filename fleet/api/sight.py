@@ -62,8 +62,8 @@ class Sight:
         """Take in a sample off the feed."""
         if self.replica is not None:
             self.replica.sample(device, sample, received_s)
-        self.on_sample(device, self.window.take(device, sample, wall_s))
+        self.on_sample(device, self.window.take(device, sample, received_s, wall_s))
 
-    def feed_lost(self, samples: int = 0) -> None:
-        """The feed was away, or did not bring so many samples."""
-        self.window.interrupted(samples)
+    def feed_missed(self, samples: int) -> None:
+        """The feed did not bring so many samples: their numbers are missing, which is shown as a gap."""
+        self.window.lost += samples

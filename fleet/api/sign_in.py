@@ -73,7 +73,7 @@ class MeAndMine(Me):
     simulated: bool
 
 
-@router.post("/login", responses=problems(429, 503))
+@router.post("/login", responses=problems(503))
 async def login(request: Request, response: Response, body: Credentials) -> Me:
     """Sign in. Which of name and password was wrong is not said."""
     check_own_page(request)
@@ -118,7 +118,7 @@ async def me(request: Request, who: Annotated[SignedIn, require(Permission.OWN_A
     )
 
 
-@router.post("/me/password", responses=problems(409, 429, 503))
+@router.post("/me/password", responses=problems(409, 503))
 async def change_password(
     request: Request,
     response: Response,
@@ -128,9 +128,9 @@ async def change_password(
     """Change my password. Every other session of mine ends, and this one goes on under a new cookie."""
     settled(request)
     if (why := weakness(body.new, who.user, who.name)) is not None:
-        raise Declined(422, "weak_password", why)
+        raise Declined(409, "weak_password", why)
     if body.new == body.password:
-        raise Declined(422, "same_password", "Choose another password than the one before.")
+        raise Declined(409, "same_password", "Choose another password than the one before.")
     change = reception(request).change_own_password(who, body.password, body.new, address_of(request))
     entered = await _usable(change, "The present password is wrong.")
     return _enter(request, response, entered)

@@ -1,35 +1,38 @@
 """The newest samples of every device, as they came over the feed, bounded in time and in number.
 
-Packed: a device in a session brings 2 a second, and 40 minutes of 200 devices must fit into a small process.
+Packed: a device in a session brings 2 a second, and 40 minutes of 200 devices must fit into a small process. What a
+point's time is, what identifies it and what a gap is are the history's (`fleet.adapters.history.port`), so that what is
+in memory and what is in the store fit together.
 """
 
 import struct
-from bisect import bisect_left
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from itertools import pairwise
 from math import isnan, nan
 
 from broker.contract.messages import LIVE_PHASES, Phase, Telemetry
+from fleet.adapters.history.port import Trace, gaps_between, sample_of
 from fleet.core.presence import STALE_AFTER_S
 
 SAMPLES_A_MINUTE_MAX = 150  # a live device sends 120; what comes faster shortens what is kept
-GAP_LIVE_S = 1.6  # three samples of a live device that did not come
 _PHASES = tuple(Phase)
-_ROW = struct.Struct("<dB16s??7d")
+_ROW = struct.Struct("<dQQB16s?7d")
 _NO_SESSION = bytes(16)
 
 
 @dataclass(frozen=True, slots=True)
 class Point:
-    """One sample as it is shown. `at_s` is Unix time: the device's own for a late one, else when it was received."""
+    """One sample as it is shown. `at_s` is when it was taken, Unix time."""
 
     at_s: float
+    boot_n: int
+    seq: int
     phase: Phase
     session_id: str | None
     late: bool
-    after_gap: bool  # the feed lost samples before it
     setting_ma: float
     amplitude_ma: float | None
     impedance_ohm: float | None
@@ -39,14 +42,15 @@ class Point:
     elapsed_s: float
 
 
-def point_of(sample: Telemetry, wall_s: float, *, after_gap: bool = False) -> Point:
+def point_of(sample: Telemetry, received_s: float, wall_s: float) -> Point:
     """What is shown of a sample that was received at `wall_s`."""
     return Point(
-        _taken_at_s(sample, wall_s) if sample.late else wall_s,
+        sample_of("", sample, received_s, wall_s).time_s,
+        sample.boot_n,
+        sample.seq,
         sample.phase,
         sample.session_id,
         sample.late,
-        after_gap,
         sample.setting_ma,
         sample.amplitude_ma,
         sample.impedance_ohm,
@@ -57,11 +61,24 @@ def point_of(sample: Telemetry, wall_s: float, *, after_gap: bool = False) -> Po
     )
 
 
-def _taken_at_s(sample: Telemetry, wall_s: float) -> float:
-    try:
-        return datetime.fromisoformat(sample.at).timestamp()
-    except ValueError:  # the wire's pattern lets the 31st of February pass
-        return wall_s
+def points_of(trace: Trace) -> Iterator[Point]:
+    """What the history has."""
+    for sample in trace.samples():
+        yield Point(
+            sample.time_s,
+            sample.boot_n,
+            sample.seq,
+            sample.phase,
+            sample.session_id,
+            sample.late,
+            sample.setting_ma,
+            sample.amplitude_ma,
+            sample.impedance_ohm,
+            sample.lease_margin_s,
+            sample.battery_pct,
+            sample.temperature_c,
+            sample.elapsed_s,
+        )
 
 
 @dataclass(slots=True)
@@ -71,52 +88,63 @@ class Window:
     minutes: int
     lost: int = 0
     _rows: dict[str, deque[bytes]] = field(default_factory=dict)
-    _gap_before: set[str] = field(default_factory=set)
 
-    def take(self, device: str, sample: Telemetry, wall_s: float) -> Point:
+    def take(self, device: str, sample: Telemetry, received_s: float, wall_s: float) -> Point:
         """Keep a sample; what it is shown as."""
         rows = self._rows.get(device)
         if rows is None:
             rows = self._rows[device] = deque(maxlen=self.minutes * SAMPLES_A_MINUTE_MAX)
-        point = point_of(sample, wall_s, after_gap=device in self._gap_before)
-        self._gap_before.discard(device)
+        point = point_of(sample, received_s, wall_s)
         rows.append(_packed(point))
         oldest_s = wall_s - self.minutes * 60.0
-        while rows and _unpacked(rows[0]).at_s < oldest_s:
+        while rows and _at_s(rows[0]) < oldest_s:
             rows.popleft()
         return point
-
-    def interrupted(self, samples: int = 0) -> None:
-        """Nothing is known of what came until now: the feed was away, or lost so many samples of nobody knows whom."""
-        self.lost += samples
-        self._gap_before.update(self._rows)
 
     def since_s(self, device: str) -> float | None:
         """When the oldest kept sample of a device was taken; None without one."""
         rows = self._rows.get(device)
-        return _unpacked(rows[0]).at_s if rows else None
+        return _at_s(rows[0]) if rows else None
 
-    def between(self, device: str, from_s: float, to_s: float) -> list[Point]:
-        """The samples of a device from `from_s` up to `to_s` (Unix time), oldest first, late ones where they belong."""
-        points = sorted((_unpacked(row) for row in self._rows.get(device, ())), key=lambda point: point.at_s)
-        first = bisect_left(points, from_s, key=lambda point: point.at_s)
-        return [point for point in points[first:] if point.at_s <= to_s]
+    def rows(self, device: str) -> tuple[bytes, ...]:
+        """What is kept of a device, to be read by `unpacked`, in another thread if need be."""
+        return tuple(self._rows.get(device, ()))
 
 
-def gaps_of(points: Iterable[Point]) -> Iterator[tuple[float, float]]:
-    """From when to when nothing is known of a device, between samples that are in order. Unix time."""
-    before: Point | None = None
-    for point in points:
-        if before is not None:
-            usual_s = GAP_LIVE_S if before.phase in LIVE_PHASES else STALE_AFTER_S
-            if point.after_gap or point.at_s - before.at_s > usual_s:
-                yield before.at_s, point.at_s
-        before = point
+def unpacked(rows: Iterable[bytes], from_s: float, to_s: float) -> Iterator[Point]:
+    """The samples that were taken from `from_s` to `to_s` (Unix time), as they came."""
+    return (_unpacked(row) for row in rows if from_s <= _at_s(row) <= to_s)
+
+
+def in_order(*points: Iterable[Point]) -> list[Point]:
+    """By when they were taken, each once: memory and store have some in common."""
+    once = {(point.boot_n, point.seq): point for some in points for point in some}
+    return sorted(once.values(), key=lambda point: (point.at_s, point.boot_n, point.seq))
+
+
+def gaps_of(points: Sequence[Point]) -> list[tuple[float, float]]:
+    """From when to when nothing is known of a device, of points in order: samples that never came, and the time
+    between two boots.
+    """
+    missing = gaps_between(
+        [point.boot_n for point in points], [point.seq for point in points], [point.at_s for point in points]
+    )
+    gaps = [(gap.from_s, gap.to_s) for gap in missing]
+    for before, after in pairwise(points):
+        usual_s = 1.0 if before.phase in LIVE_PHASES else STALE_AFTER_S
+        if after.boot_n != before.boot_n and after.at_s - before.at_s > usual_s:
+            gaps.append((before.at_s, after.at_s))
+    return sorted(gaps)
 
 
 def wall_words(wall_s: float) -> str:
     """Unix time as the contract writes it: UTC, to the millisecond."""
     return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+
+def _at_s(row: bytes) -> float:
+    at_s: float = _ROW.unpack(row)[0]
+    return at_s
 
 
 def _packed(point: Point) -> bytes:
@@ -131,18 +159,19 @@ def _packed(point: Point) -> bytes:
     )
     session = _NO_SESSION if point.session_id is None else bytes.fromhex(point.session_id)
     floats = (nan if number is None else number for number in numbers)
-    return _ROW.pack(point.at_s, _PHASES.index(point.phase), session, point.late, point.after_gap, *floats)
+    return _ROW.pack(point.at_s, point.boot_n, point.seq, _PHASES.index(point.phase), session, point.late, *floats)
 
 
 def _unpacked(row: bytes) -> Point:
-    at_s, phase, session, late, after_gap, setting, *readings, elapsed = _ROW.unpack(row)
+    at_s, boot_n, seq, phase, session, late, setting, *readings, elapsed = _ROW.unpack(row)
     amplitude, impedance, margin, battery, temperature = (None if isnan(number) else number for number in readings)
     return Point(
         at_s,
+        boot_n,
+        seq,
         _PHASES[phase],
         None if session == _NO_SESSION else session.hex(),
         late,
-        after_gap,
         setting,
         amplitude,
         impedance,

@@ -94,8 +94,8 @@ def decide(state: State, heard: Input) -> Decision:
     if turn.events:
         alarms.follow(turn)
     if isinstance(heard, Tick):
-        alarms.look(turn)
         proof.look(turn)
+        alarms.look(turn)
         paging.look(turn)
     if turn.events:
         paging.follow(turn)

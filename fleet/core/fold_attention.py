@@ -129,7 +129,17 @@ def _rises(before: Priority, now: Priority) -> bool:
 
 def cleared(durable: Durable, event: e.AlarmCleared) -> None:
     where = key_of(event)
-    _put(durable, where, durable.attention[where], cleared_s=event.now_s, until_s=None)
+    one = durable.attention[where]
+    _put(durable, where, one, cleared_s=event.now_s, until_s=None)
+    if one.in_digest:
+        _past_is(durable, event.alarm_id, Signal(state=SignalState.OFF, since_s=event.now_s))
+
+
+def _past_is(durable: Durable, alarm_id: str, signal: Signal) -> None:
+    durable.past_alarms = tuple(
+        replace(past, alarm=replace(past.alarm, signal=signal)) if past.alarm.alarm_id == alarm_id else past
+        for past in durable.past_alarms
+    )
 
 
 # --- people -----------------------------------------------------------------------------------------------------------
@@ -153,11 +163,7 @@ def acknowledged(durable: Durable, event: a.AlarmAcknowledged) -> None:
     if alarm is not None and alarm.alarm_id == event.alarm_id:
         _silenced(durable, event, responsibility=durable.attention[key_of(event)].responsibility)
         return
-    taken = Signal(state=SignalState.ACKNOWLEDGED, since_s=event.now_s)
-    durable.past_alarms = tuple(
-        replace(past, alarm=replace(past.alarm, signal=taken)) if past.alarm.alarm_id == event.alarm_id else past
-        for past in durable.past_alarms
-    )
+    _past_is(durable, event.alarm_id, Signal(state=SignalState.ACKNOWLEDGED, since_s=event.now_s))
 
 
 def accepted(durable: Durable, event: a.AlarmAccepted) -> None:
@@ -251,7 +257,11 @@ def digest_due(durable: Durable, event: a.DigestDue) -> None:
     durable.digested_wall_s[event.priority] = event.wall_s
     for line in event.alarms:
         where = key_of(line)
-        _put(durable, where, durable.attention[where], in_digest=True)
+        one = durable.attention.get(where)
+        if one is not None and one.alarm_id == line.alarm_id and one.cleared_s is None:
+            _put(durable, where, one, in_digest=True)
+        else:
+            _past_is(durable, line.alarm_id, Signal(state=SignalState.OFF, since_s=event.now_s))
 
 
 def page_arrived(durable: Durable, event: a.PageArrived) -> None:

@@ -169,21 +169,24 @@ def look(turn: Turn) -> None:
 
 
 def _digests(turn: Turn, plan: Rota) -> None:
-    """Low: what is new, hourly at most and not in quiet hours. Info: all that is open, once a day."""
+    """Low: what is new, hourly at most and not in quiet hours; also what is over already, which somebody should know.
+    Info: all that was open by then, once a day.
+    """
     durable, zone = turn.state.durable, paging.zone_of(turn)
-    alarms = durable.alarms.items()
-    last_s = durable.digested_wall_s
-    if turn.wall_s - last_s.get(Priority.LOW, 0.0) >= LOW_DIGEST_PERIOD_S and not rota.is_quiet(
-        plan, turn.wall_s, zone
-    ):
+    alarms, last_s = durable.alarms.items(), durable.digested_wall_s
+    quiet = rota.is_quiet(plan, turn.wall_s, zone)
+    if turn.wall_s - last_s.get(Priority.LOW, 0.0) >= LOW_DIGEST_PERIOD_S and not quiet:
         waiting = [
             alarm
             for where, alarm in alarms
             if alarm.signal.state is SignalState.DIGEST and not durable.attention[where].in_digest
         ]
+        waiting += [past.alarm for past in durable.past_alarms if past.alarm.signal.state is SignalState.DIGEST]
         _digest(turn, plan, Priority.LOW, waiting)
-    if last_s.get(Priority.INFO, 0.0) < rota.last_at(turn.wall_s, plan.digest_local_min, zone):
-        _digest(turn, plan, Priority.INFO, [alarm for _, alarm in alarms if alarm.priority is Priority.INFO])
+    moment_s = rota.last_at(turn.wall_s, plan.digest_local_min, zone)
+    if last_s.get(Priority.INFO, 0.0) < moment_s:
+        infos = [alarm for _, alarm in alarms if alarm.priority is Priority.INFO and alarm.since_wall_s <= moment_s]
+        _digest(turn, plan, Priority.INFO, infos)
 
 
 def _digest(turn: Turn, plan: Rota, priority: Priority, alarms: list[Alarm]) -> None:

@@ -8,12 +8,11 @@ first `REFERENCE_DAYS` on record: clients differ by half, a cable that ages show
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from datetime import date, timedelta
-from fractions import Fraction
 
 from broker.contract import messages
 from broker.contract.messages import EventKind
 from fleet.core import events as e
-from fleet.core.tallies import Tally
+from fleet.core.tallies import E9, Tally, e9
 from fleet.core.usage import NOWHERE, Place, Usage, where
 from fleet.reports.sheets import sheet
 
@@ -22,14 +21,18 @@ REFERENCE_DAYS = 14
 
 @dataclass(slots=True, kw_only=True)
 class Vitals:
-    """What is counted of one device on one day, where it stood. Baselines in ohm; their sum is exact."""
+    """What is counted of one device on one day, where it stood. Baselines in ohm; their sum is of whole billionths."""
 
     battery_lows: int = 0
     losses: int = 0
     boots: int = 0
     events_missing: int = 0  # of the device's own record
     baselines: int = 0
-    baseline_sum_ohm: Fraction = Fraction()
+    baseline_sum_ohm_e9: int = 0
+
+    @property
+    def mean_ohm(self) -> float:
+        return self.baseline_sum_ohm_e9 / (E9 * self.baselines)
 
     def add(self, other: "Vitals") -> None:
         for f in fields(self):
@@ -54,7 +57,7 @@ def count(vitals: dict[Place, Vitals], usage: Usage, event: e.Event) -> None:
             device = usage.state.durable.sessions[event.session_id].device
             today = _of(vitals, usage, event, device)
             today.baselines += 1
-            today.baseline_sum_ohm += Fraction(event.impedance_ohm)
+            today.baseline_sum_ohm_e9 += e9(event.impedance_ohm)
         case _:
             pass
 
@@ -121,6 +124,7 @@ def health_rows(
 ) -> tuple[HealthRow, ...]:
     """A row for each device, room and day of which anything is known, by day and device."""
     reference = _references(vitals)
+    vitals = {place: one for place, one in vitals.items() if first <= place.day <= last}
     # Samples say of which device they are, not where it stood.
     there = {Place(day, NOWHERE, device) for day, device in samples}
     known = {(place.day, place.device) for place in vitals.keys() | tallies.keys()}
@@ -142,18 +146,18 @@ def _references(vitals: Mapping[Place, Vitals]) -> dict[str, float]:
     for place, one in vitals.items():
         if one.baselines and place.day < begun[place.device] + timedelta(days=REFERENCE_DAYS):
             sums.setdefault(place.device, Vitals()).add(one)
-    return {device: float(one.baseline_sum_ohm / one.baselines) for device, one in sums.items()}
+    return {device: one.mean_ohm for device, one in sums.items()}
 
 
 def _row(place: Place, vitals: Vitals, tally: Tally, reference: Mapping[str, float], samples: SamplesOf) -> HealthRow:
     seen = samples.get((place.day, place.device))
-    ohm = float(vitals.baseline_sum_ohm / vitals.baselines) if vitals.baselines else None
+    ohm = vitals.mean_ohm if vitals.baselines else None
     return HealthRow(
         day=place.day,
         device=place.device,
         room=place.room,
         sessions=tally.started,
-        session_s=float(tally.session_s),
+        session_s=tally.session_s_e9 / E9,
         faults=dict(sorted(tally.faults.items())),
         battery_lows=vitals.battery_lows,
         battery_pct_min=None if seen is None else seen.battery_pct_min,

@@ -6,7 +6,7 @@ from datetime import date
 
 from broker.contract.shapes import Strict
 from fleet.core.state import Durable, State
-from fleet.core.tallies import Tally
+from fleet.core.tallies import Figures
 from fleet.core.usage import Place, SessionUse, Usage
 from fleet.reports.health import Vitals
 from fleet.reports.stock import Since, Stock
@@ -24,7 +24,7 @@ class StoredLedger(Strict):
     faults: list[tuple[Place, dict[str, int]]]
     lost: list[str]
     late: int
-    settled: list[tuple[Place, str, Tally]]
+    settled: list[tuple[Place, str, Figures]]
     vitals: list[tuple[Place, Vitals]]
     stood: dict[str, tuple[Since, ...]]
     today: date
@@ -45,7 +45,7 @@ def stored(ledger: UsageLedger) -> StoredLedger:
         faults=[(place, dict(kinds)) for place, kinds in usage.faults.items()],
         lost=sorted(usage.lost),
         late=usage.late,
-        settled=[(place, cause, tally) for (place, cause), tally in ledger.settled.items()],
+        settled=[(place, cause, figures) for (place, cause), figures in ledger.settled.items()],
         vitals=list(ledger.vitals.items()),
         stood=ledger.stock.stood,
         today=ledger.today,
@@ -69,7 +69,7 @@ def restored(taken: StoredLedger) -> UsageLedger:
     )
     return UsageLedger(
         usage=usage,
-        settled={(place, cause): tally for place, cause, tally in taken.settled},
+        settled={(place, cause): figures for place, cause, figures in taken.settled},
         vitals=dict(taken.vitals),
         stock=Stock(taken.stood),
         today=taken.today,

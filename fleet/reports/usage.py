@@ -12,7 +12,7 @@ from typing import Any
 from zoneinfo import ZoneInfo
 
 from broker.pki.opening import OpeningHours
-from fleet.core.tallies import By, Tally
+from fleet.core.tallies import E9, By, Tally
 from fleet.reports.sheets import Cell, sheet
 from fleet.reports.usage_ledger import UsageLedger
 
@@ -102,7 +102,7 @@ def _opening_s(ledger: UsageLedger, by: By, first: date, last: date, hours: Open
 
 
 def _row(key: str, tally: Tally, opening_s: float, by: By) -> UsageRow:
-    in_use_s = float(tally.session_s + tally.fleet_session_s)
+    in_use_s = (tally.session_s_e9 + tally.fleet_session_s_e9) / E9
     return UsageRow(
         key=key,
         **tally.figures(),

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from datetime import date
 
 from fleet.core import events as e
-from fleet.core.tallies import By, Tally, add_up, by_place
+from fleet.core.tallies import By, Figures, Tally, add_up, by_place, settled_with
 from fleet.core.usage import COUNTED as COUNTED_FOR_USAGE
 from fleet.core.usage import Ending, Place, SessionUse, Usage, fold, today
 from fleet.reports import health
@@ -30,7 +30,7 @@ class UsageLedger:
     """What was counted up to here. `simulated_until`: the last day that was made up; None: none was."""
 
     usage: Usage = field(default_factory=Usage)
-    settled: dict[tuple[Place, str], Tally] = field(default_factory=dict)
+    settled: dict[tuple[Place, str], Figures] = field(default_factory=dict)
     vitals: dict[Place, Vitals] = field(default_factory=dict)
     stock: Stock = field(default_factory=Stock)
     today: date = date.min  # of the newest event that was counted
@@ -67,7 +67,8 @@ class UsageLedger:
                 self._settle(self.usage.sessions.pop(session_id))
 
     def _settle(self, use: SessionUse) -> None:
-        self.settled.setdefault((use.place, use.ended_by), Tally()).add_session(use)
+        key = use.place, use.ended_by
+        self.settled[key] = settled_with(self.settled.get(key), use)
 
     def add_up(self, by: By, first: date = date.min, last: date = date.max) -> tuple[dict[str, Tally], Tally]:
         """`core.tallies.add_up` of what was counted."""
@@ -75,4 +76,5 @@ class UsageLedger:
 
     def health(self, first: date, last: date, samples: SamplesOf | None = None) -> tuple[HealthRow, ...]:
         """`reports.health.health_rows` of what was counted. `samples`: of the history store, by day and device."""
-        return health.health_rows(self.vitals, by_place(self.usage, self.settled), first, last, samples or {})
+        tallies = by_place(self.usage, first, last, self.settled)
+        return health.health_rows(self.vitals, tallies, first, last, samples or {})

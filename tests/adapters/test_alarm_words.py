@@ -209,6 +209,12 @@ def test_alarms_are_shown_gravest_first_with_everything_that_a_screen_needs() ->
         "responsible": "everyone",
         "session_id": session.session_id,
         "why": {"cause": "emergency_stop", "quantity": "waited_s", "value": raised.why.value, "limit": None},
+        "responsibility": "none",
+        "by": None,
+        "reason": None,
+        "silent_until": None,
+        "rung": 0,
+        "comments": [],
     }
 
 

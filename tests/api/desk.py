@@ -22,10 +22,12 @@ from fleet.api.people import Token, Told, User, fingerprint, new_token
 from fleet.api.reception import Reception
 from fleet.api.shield import Shield
 from fleet.api.store import FILE_NAME, Store
+from fleet.api.strangers import Allowance, Strangers
 
 NOON_WALL_S = 1_795_608_000.0
 PASSWORD = "seven brown cows on a hill"
 HOST = "fleet.clinic.example"
+ANY = Allowance(at_once=1e9, a_second=1e9)
 CHEAP = Passwords(passes=1, memory_kib=8)  # the costs are no subject of most tests
 
 
@@ -50,6 +52,7 @@ class Front:
     wall: Wall = field(default_factory=Wall)
     over_tls: bool = False
     passwords: Passwords = CHEAP
+    strangers: Strangers = field(default_factory=lambda: Strangers(ANY, ANY))
 
     def __post_init__(self) -> None:
         self.store = Store(self.folder / FILE_NAME)
@@ -61,7 +64,7 @@ class Front:
         self.app.post("/api/v1/stops", status_code=202, responses=problems())(stop)
         self.app.state.reception = self.reception
         self.app.state.site = sign_in.Site("clinic", "Europe/Berlin", "en", True, lambda: {"anna.k"})
-        self.whole = Shield(self.app, hosts={HOST, "127.0.0.1"}, reception=self.reception)
+        self.whole = Shield(self.app, hosts={HOST, "127.0.0.1"}, reception=self.reception, strangers=self.strangers)
 
     def opened(self, **more: Any) -> Reception:
         return Reception(self.store, self.passwords, walltime=self.wall, over_tls=self.over_tls, **more)

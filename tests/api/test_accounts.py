@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from fleet.api.access import Role
+from fleet.api.access import TOKEN_ROLES, Role
 from fleet.api.passwords import Passwords
 from fleet.api.people import NotKept, Told
 from tests.api.desk import HOST, NOON_WALL_S, PASSWORD, Browser, Front, running, until
@@ -58,7 +58,7 @@ async def test_no_answer_has_a_hash_or_a_fingerprint(front: Front, admin: Browse
         ({"user": "anna", "name": "line\nline", "role": "viewer"}, 422, "invalid"),
         ({"user": "anna", "name": "A", "role": "viewer", "is_admin": True}, 422, "invalid"),
         ({"user": "anna", "name": "A", "role": "viewer", "operator": "nobody"}, 409, "unknown_operator"),
-        ({"user": "anna", "name": "A", "role": "viewer", "password": "short"}, 422, "weak_password"),
+        ({"user": "anna", "name": "A", "role": "viewer", "password": "short"}, 409, "weak_password"),
     ],
 )
 async def test_what_cannot_be_added_is_told_why(admin: Browser, body: dict[str, Any], status: int, word: str) -> None:
@@ -90,15 +90,33 @@ async def test_a_new_name_ends_nothing(front: Front, admin: Browser) -> None:
 
 @pytest.mark.parametrize(
     ("change", "status"),
-    [({}, 422), ({"role": None}, 422), ({"disabled": None}, 422), ({"generate": True, "password": NEW}, 422),
-     ({"user": "bert"}, 422), ({"hash": "x"}, 422), ({"disabled": "yes"}, 422)],
-)  # fmt: skip
-async def test_a_change_that_is_none_is_refused(
+    [
+        ({"generate": True, "password": NEW}, 409),
+        ({"password": "password1234"}, 409),
+        ({"user": "bert"}, 422),
+        ({"hash": "x"}, 422),
+        ({"disabled": "yes"}, 422),
+        ({"role": "owner"}, 422),
+        ({}, 200),
+        ({"role": None, "disabled": None, "password": None, "name": None}, 200),
+    ],
+)
+async def test_a_change_that_is_none_changes_nothing(
     front: Front, admin: Browser, change: dict[str, Any], status: int
 ) -> None:
-    front.user("anna", Role.VIEWER)
+    anna = front.user("anna", Role.VIEWER)
     assert (await admin.sends("PATCH", "/users/anna", change)).status_code == status
-    assert front.store.kept().users["anna"].role is Role.VIEWER
+    assert front.store.kept().users["anna"] == anna
+
+
+async def test_an_operator_is_given_and_taken_away(front: Front, admin: Browser) -> None:
+    front.user("anna", Role.THERAPIST)
+    for operator in ("anna.k", None):
+        answer = await admin.sends("PATCH", "/users/anna", {"operator": operator})
+        assert answer.json()["operator"] == operator
+        assert front.store.kept().users["anna"].operator == operator
+    answer = await admin.sends("PATCH", "/users/anna", {"operator": "nobody"})
+    assert (answer.status_code, answer.json()["error"]) == (409, "unknown_operator")
 
 
 async def test_the_last_admin_stays_one(front: Front, admin: Browser) -> None:
@@ -116,8 +134,8 @@ async def test_ones_own_password_is_changed_with_the_present_one_only(front: Fro
     assert (answer.status_code, answer.json()["error"]) == (409, "own_password")
     for body, status, word in (
         ({"password": "not the present one", "new": NEW}, 401, "wrong"),
-        ({"password": PASSWORD, "new": PASSWORD}, 422, "same_password"),
-        ({"password": PASSWORD, "new": "short"}, 422, "weak_password"),
+        ({"password": PASSWORD, "new": PASSWORD}, 409, "same_password"),
+        ({"password": PASSWORD, "new": "short"}, 409, "weak_password"),
     ):
         answer = await admin.sends("POST", "/me/password", body)
         assert (answer.status_code, answer.json()["error"]) == (status, word)
@@ -227,6 +245,12 @@ async def test_a_token_is_shown_once_used_and_revoked(front: Front, admin: Brows
 async def test_tokens_that_can_be_and_that_cannot(admin: Browser, body: dict[str, Any], status: int) -> None:
     await admin.sends("POST", "/tokens", {"name": "taken", "role": "viewer"})
     assert (await admin.sends("POST", "/tokens", body)).status_code == status
+
+
+async def test_a_token_may_be_everything_but_admin(admin: Browser) -> None:
+    answers = {role: (await admin.sends("POST", "/tokens", {"name": role, "role": role})).status_code for role in Role}
+    assert answers == {role: 201 if role in TOKEN_ROLES else 422 for role in Role}
+    assert set(Role) - set(TOKEN_ROLES) == {Role.ADMIN}
 
 
 async def test_an_admins_token_that_somebody_put_into_the_store_is_still_no_admin(front: Front) -> None:

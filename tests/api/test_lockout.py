@@ -2,6 +2,7 @@
 
 import asyncio
 import statistics
+import threading
 import time
 from pathlib import Path
 
@@ -11,7 +12,7 @@ from fleet.api.access import Role
 from fleet.api.attempts import BOUNDS, COUNTS_MAX, Attempts, Bound, Kind, place
 from fleet.api.passwords import Passwords
 from fleet.api.people import Told
-from fleet.api.reception import VERIFYING_MAX_ADDRESS
+from fleet.api.reception import VERIFYING_MAX_ADDRESS, VERIFYING_MAX_UNKNOWN
 from tests.api.desk import NOON_WALL_S, PASSWORD, Front, running, until
 
 MINUTE_S = 60.0
@@ -232,6 +233,24 @@ async def test_two_hundred_bad_sign_ins_at_once_do_not_hold_up_who_is_signed_in(
     assert len(took) >= 10
     assert statistics.median(took) < one_verification_s / 4, f"{statistics.median(took)} of {one_verification_s}"
     front.store.close()
+
+
+async def test_a_flood_of_sign_ins_leaves_room_for_who_was_there_before(front: Front) -> None:
+    front.user("anna", Role.VIEWER)
+    front.user("bert", Role.VIEWER)
+    await front.browser("192.0.2.1").signs_in("anna")
+    hold = threading.Event()
+    front.reception._verifiers.submit(hold.wait)  # as if a verification took that long
+    flood = [asyncio.ensure_future(front.browser(f"203.0.113.{n}").signs_in(f"user-{n}", "a guess")) for n in range(50)]
+    await until(lambda: sum(one.done() for one in flood) == 50 - VERIFYING_MAX_UNKNOWN)
+    bert = await front.browser("192.0.2.2").signs_in("bert")
+    assert (bert.status_code, bert.headers["retry-after"]) == (429, "2")
+    anna = asyncio.ensure_future(front.browser("192.0.2.1").signs_in("anna"))
+    await until(lambda: front.reception._verifying.total() == VERIFYING_MAX_UNKNOWN + 1)
+    hold.set()
+    assert (await anna).status_code == 200
+    statuses = [(await one).status_code for one in flood]
+    assert (statuses.count(401), statuses.count(429)) == (VERIFYING_MAX_UNKNOWN, 50 - VERIFYING_MAX_UNKNOWN)
 
 
 async def test_counts_survive_a_restart(front: Front) -> None:

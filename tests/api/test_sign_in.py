@@ -29,8 +29,8 @@ async def test_somebody_signs_in_and_the_page_knows_what_they_may(front: Front) 
     }
     me = (await browser.get("/me")).json()
     assert me["may"] == [
-        "cancel", "confirm_off", "explain", "own_account", "own_session", "release", "request", "see", "see_clients", "see_records",
-        "see_usage", "stop",
+        "cancel", "confirm_off", "explain", "own_account", "own_session", "release", "request", "see", "see_clients",
+        "see_records", "see_usage", "stop",
     ]  # fmt: skip
     assert (me["operator"], me["site"], me["time_zone"], me["simulated"]) == ("anna.k", "clinic", "Europe/Berlin", True)
     assert me["csrf"] == answer.json()["csrf"]
@@ -125,6 +125,14 @@ async def test_a_session_ends_after_an_hour_unused_and_after_a_working_day(front
         assert (await browser.get("/me")).status_code == 200
     front.wall.after(1)
     assert (await browser.get("/me")).status_code == 401, "used all day, and over all the same"
+
+
+async def test_a_session_that_is_over_is_not_kept(front: Front) -> None:
+    front.user("anna", Role.VIEWER)
+    await front.browser().signs_in("anna")
+    front.wall.after(HOUR_S + 1)
+    async with running(front.reception):
+        await until(lambda: not front.store.kept().sessions)
 
 
 async def test_a_stream_that_is_open_keeps_the_session_and_hears_of_its_end(front: Front) -> None:

@@ -1,4 +1,4 @@
-"""A clinic with its web server: real broker, fleet, simulated stimulators, `stimfleet web`, and somebody of each role."""
+"""A clinic with its web server: real broker, fleet, simulated stimulators, `stimfleet web`, a user of each role."""
 
 import re
 import subprocess

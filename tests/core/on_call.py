@@ -67,7 +67,7 @@ class OnCall(Clinic):
         """What happens within so many seconds, each line with when, counted from now."""
         began_s, told = self.now_s, []
         for _ in range(round(seconds / step_s)):
-            told += [(round(self.now_s + step_s - began_s, 3), line) for line in self.after(step_s)]
+            told += [(round(self.now_s - began_s, 3), line) for line in self.after(step_s)]
         return told
 
     # --- what people do -----------------------------------------------------------------------------------------------

@@ -14,10 +14,11 @@ from agents.latch import LatchFile
 from agents.simulation.bench import MODEL
 from broker.contract.plan import Plan
 from demo.day import USUAL
-from demo.past import Past, make_past
+from demo.past import Folders, Past, make_past
 from demo.past_clinic import PastClinic
 from demo.past_device import flowed
 from demo.past_weeks import BUSY_BY_WEEKDAY, Fate, PastVisit, past_days, the_past
+from fleet.adapters.history.embedded_reading import EmbeddedReader
 from fleet.adapters.journal.restore import verify_journal
 from fleet.core import inputs
 from fleet.core.decide import decide
@@ -26,6 +27,8 @@ from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
 from fleet.core.tallies import By, add_up
 from fleet.core.usage import Usage, fold
 from fleet.replica import Replica
+from fleet.reports.day_samples import day_samples
+from fleet.reports.health import HealthRow
 from fleet.reports.journal_ledger import JournalLedger
 from fleet.stored import FORMS
 
@@ -60,8 +63,7 @@ def made(folder: Path, seed: int = 3, weeks: int = 4) -> Past:
     folder.mkdir()
     return make_past(
         REGISTRY,
-        folder / "journal.db",
-        folder / "agents",
+        Folders(journal=folder / "journal.db", history=folder / "history", agents=folder / "agents"),
         operator="anna.k",
         weeks=weeks,
         seed=seed,
@@ -213,6 +215,47 @@ def test_it_leaves_a_house_at_rest_and_a_snapshot(folder: Path, past: Past) -> N
     assert all(not device.lost for device in durable.devices.values())
 
 
+async def health(past: Past, folder: Path) -> dict[str, list[HealthRow]]:
+    """By device, the days on which it treated."""
+    zone = ZoneInfo(VIENNA)
+    reader = EmbeddedReader(folder / "history", zone)
+    samples = await day_samples(reader, DEVICES, past.first, past.last, zone)
+    ledger = JournalLedger.opened(folder / "journal.db", folder / "health.json")
+    while ledger.look():
+        pass
+    ledger.close()
+    rows = ledger.counted.health(past.first, past.last, samples)
+    return {device: [row for row in rows if row.device == device and row.sessions] for device in DEVICES}
+
+
+async def test_the_rollups_show_what_the_devices_went_through(past: Past, folder: Path) -> None:
+    found = await health(past, folder)
+    weak, poor, drifts = found["stim-03"], found["stim-04"], found["stim-02"]
+    lowest: dict[tuple[date, str], float] = {}
+    for visit in past.visits:
+        where = visit.day, visit.device
+        lowest[where] = min(visit.battery_pct, lowest.get(where, 100.0))
+    for rows in found.values():
+        for row in rows:
+            assert row.battery_pct_min is not None
+            assert row.battery_pct_mean is not None
+            assert row.battery_pct_min <= lowest[row.day, row.device] + 1e-9
+            assert row.battery_pct_min < row.battery_pct_mean < 100.0
+            assert row.lease_margin_s_min is not None
+            assert row.samples is not None
+            # Every 5 s at rest, twice a second in a session: the morning's first day begins late.
+            assert row.samples >= 2 * row.session_s
+    assert min(row.battery_pct_min or 0.0 for row in weak) < 20.0
+    assert all((row.lease_margin_s_mean or 9.0) < 3.6 for row in poor)
+    assert all((row.lease_margin_s_mean or 0.0) > 4.0 for row in drifts)
+    cut = Counter(visit.day for visit in past.visits if visit.fate is Fate.LINK_LOST)
+    for row in poor:  # 75 s and 75 s and the 5 s of the lease, twice a second
+        assert row.samples_missed == cut[row.day] * 310
+    early = [row.impedance_drift for row in drifts[:5] if row.impedance_drift is not None]
+    late = [row.impedance_drift for row in drifts[-5:] if row.impedance_drift is not None]
+    assert sum(late) / len(late) > sum(early) / len(early) + 0.2
+
+
 def test_it_is_marked_in_the_chain_itself(folder: Path, past: Past) -> None:
     boots = [event.host_boot for event in events_of(folder) if isinstance(event, FleetTookOver)]
     assert boots
@@ -283,8 +326,7 @@ def test_a_core_that_decides_otherwise_than_the_script_is_told(tmp_path: Path) -
     with pytest.raises(RuntimeError, match="stim-0"):
         make_past(
             nobody,
-            tmp_path / "journal.db",
-            tmp_path / "agents",
+            Folders(journal=tmp_path / "journal.db", history=tmp_path / "history", agents=tmp_path / "agents"),
             operator="anna.k",
             weeks=1,
             seed=0,

@@ -55,7 +55,7 @@ def left_running(folder: Path) -> list[str]:
 def test_everything_happens_nothing_is_missing_and_no_rule_is_broken(tmp_path: Path) -> None:
     data, report = tmp_path / "data", tmp_path / "report.json"
     began_s = boottime_s()
-    command = [*DEMO, f"--data={data}", "--for=45", f"--report={report}", "--seed=2"]
+    command = [*DEMO, f"--data={data}", "--for=45", "--past=1", f"--report={report}", "--seed=2"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=118)
     took_s = boottime_s() - began_s
     assert done.returncode == 0, done.stdout + done.stderr

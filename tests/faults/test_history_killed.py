@@ -56,6 +56,7 @@ def counted(influx: Engine, database: str) -> int:
     return int(result["series"][0]["values"][0][1]) if "series" in result else 0
 
 
+@pytest.mark.needs("influxd", "nginx")
 async def test_killed_writers_and_a_killed_influxdb_lose_and_double_nothing(tmp_path: Path) -> None:
     with engine(tmp_path) as influx:
         shelf = Shelf(tmp_path / "waiting", influx.database("clinic"))

@@ -4,6 +4,7 @@ import * as api from "./api.js";
 import { change, state, subscribe } from "./store.js";
 import { sound } from "../parts/sound.js";
 import { alert } from "../parts/announce.js";
+import { duePhrase } from "./due.js";
 import { known, say } from "./words.js";
 import { quantity, quantityName, about } from "./formats.js";
 
@@ -67,12 +68,11 @@ export const what = (alarm) => say(`${row(alarm)}.what`);
 export const toDo = (alarm) => say(`${row(alarm)}.do`);
 
 /** Its cause and its number, as far as there are any. */
-export function why({ why: said }) {
+export function why({ code, why: said }) {
   if (!said) return "";
   const { cause, quantity: name, value, limit } = said;
-  if (name === "due_in_s" || name?.startsWith("due_")) {
-    return value >= 0 ? say("alarms.due_in", { long: about(value) }) : say("alarms.overdue");
-  }
+  if (name === "due_in_s") return value >= 0 ? say("alarms.due_in", { long: about(value) }) : say("due.overdue");
+  if (code === "A11") return duePhrase(name, value);
   const named = cause ?? (value === null ? name : null);
   const parts = named ? [say(known(`causes.${named}`) ? `causes.${named}` : `findings.${named}`)] : [];
   if (value !== null && value !== undefined && name && name !== "waited_s") {

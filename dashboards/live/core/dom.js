@@ -77,9 +77,10 @@ function patch(node, one) {
   for (const name of Object.keys(before)) if (!(name in one.props)) set(node, name, undefined);
   if (!one.props.attach) patchChildren(node, one.children);
   // After the children: the value of a select names one of them.
-  for (const [name, value] of Object.entries(one.props)) if (before[name] !== value || PROPERTIES.has(name)) {
-    set(node, name, value);
-  }
+  for (const [name, value] of Object.entries(one.props))
+    if (before[name] !== value || PROPERTIES.has(name)) {
+      set(node, name, value);
+    }
   listen(node, one.props.on ?? {});
   node.described = { tag: one.tag, key: one.key, props: one.props };
   return node;

@@ -38,7 +38,8 @@ export const celsius = (value) => number(value, "°C", 1);
 export const seconds = (value, decimals = 1) => number(value, "s", decimals);
 export const ohms = (value) => (value >= 10_000 ? number(value / 1000, "kΩ", 1) : number(value, "Ω"));
 /** From seconds: `14 ms`, and `1.2 s` where it is long. */
-export const latency = (value) => (value >= 10 ? number(value, "s", 1) : number(missing(value) ? null : value * 1000, "ms"));
+export const latency = (value) =>
+  value >= 10 ? number(value, "s", 1) : number(missing(value) ? null : value * 1000, "ms");
 
 /** `12:34`, with hours where there are any: of a session. */
 export function clockwise(value) {
@@ -54,7 +55,8 @@ export function about(value) {
   if (missing(value)) return NOTHING;
   if (value < 60) return number(Math.max(0, value), "s");
   if (value < 3600) return number(Math.floor(value / 60), "min");
-  if (value < 86_400) return `${number(Math.floor(value / 3600), "h")} ${number(Math.floor((value % 3600) / 60), "min")}`;
+  if (value < 86_400)
+    return `${number(Math.floor(value / 3600), "h")} ${number(Math.floor((value % 3600) / 60), "min")}`;
   return number(Math.floor(value / 86_400), "d");
 }
 
@@ -120,7 +122,8 @@ const UNITS = [
 export function quantity(name, value) {
   if (missing(value) || typeof value !== "number") return missing(value) ? NOTHING : String(value);
   if (/_wall_s$|^wall_s$/.test(name)) return dayAndYear(value * 1000);
-  if (/_s(_max|_min)?$/.test(name)) return value < 60 ? number(value, "s", Number.isInteger(value) ? 0 : 1) : about(value);
+  if (/_s(_max|_min)?$/.test(name))
+    return value < 60 ? number(value, "s", Number.isInteger(value) ? 0 : 1) : about(value);
   const unit = UNITS.find(([ending]) => ending.test(name));
   return unit ? number(value, unit[1], unit[2]) : number(value, "", Number.isInteger(value) ? 0 : 2);
 }

@@ -49,7 +49,8 @@ export function roomState(rows) {
 /** Why a device is as it is, in a sentence, where there is more to say. */
 export function because(row) {
   const { name } = stateOf(row);
-  if (name === "latched" || name === "stopped") return say("state.latched_by", { cause: say(`causes.${row.latched ?? "unknown"}`) });
+  if (name === "latched" || name === "stopped")
+    return say("state.latched_by", { cause: say(`causes.${row.latched ?? "unknown"}`) });
   if (name === "lost" || name === "stale") return row.heard_at ? null : say("state.never_heard");
   return null;
 }

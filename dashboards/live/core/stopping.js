@@ -24,7 +24,7 @@ const told = () => change({ pushed: state.pushed });
 export async function push(scope, name) {
   number += 1;
   const pushed = { id: number, scope, name, at: new Date(), stage: "sending", tries: 0, commands: [] };
-  state.pushed = [pushed, ...(state.pushed)].slice(0, 5);
+  state.pushed = [pushed, ...state.pushed].slice(0, 5);
   told();
   alert(say("stop.said.sending", { what: whatOf(pushed) }));
   await order(pushed);

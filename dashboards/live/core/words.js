@@ -26,7 +26,7 @@ export const known = (path) => at(texts, path) !== undefined || at(en, path) !==
 
 /**
  * The text of this name with its `{places}` filled in. One that depends on a number is a table by plural
- * (`{one: ..., other: ...}`) and is chosen by the value `n`. An unknown name is said as it is: it is better than nothing.
+ * (`{one: ..., other: ...}`) and is chosen by the value `n`. An unknown name is said as it is: better than nothing.
  */
 export function say(path, values = {}) {
   let text = at(texts, path) ?? at(en, path);

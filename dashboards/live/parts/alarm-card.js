@@ -4,7 +4,7 @@ import * as api from "../core/api.js";
 import { readAlarms, toDo, what, where, why } from "../core/alarms.js";
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
-import { ago, moment, number } from "../core/formats.js";
+import { ago, moment, number, time } from "../core/formats.js";
 import { link } from "../core/route.js";
 import { change, may } from "../core/store.js";
 import { PRIORITY } from "../core/status.js";
@@ -55,7 +55,11 @@ function sayForm(alarm) {
     "label",
     { class: "field" },
     h("span", null, say("alarms.shelve_for")),
-    h("select", { value: String(form.hours), on: { change: (event) => (form.hours = Number(event.target.value)) } }, SHELF_HOURS.map((n) => h("option", { value: String(n), key: n }, number(n, "h")))),
+    h(
+      "select",
+      { value: String(form.hours), on: { change: (event) => (form.hours = Number(event.target.value)) } },
+      SHELF_HOURS.map((n) => h("option", { value: String(n), key: n }, number(n, "h"))),
+    ),
   );
   return h(
     "form",
@@ -64,7 +68,14 @@ function sayForm(alarm) {
       "label",
       { class: "field grow" },
       h("span", null, say(`alarms.say.${form.act}`)),
-      h("input", { id: "alarm-said", required: true, maxlength: TEXT_MAX, value: form.text, autocomplete: "off", on: { input: (event) => (form.text = event.target.value) } }),
+      h("input", {
+        id: "alarm-said",
+        required: true,
+        maxlength: TEXT_MAX,
+        value: form.text,
+        autocomplete: "off",
+        on: { input: (event) => (form.text = event.target.value) },
+      }),
     ),
     form.act === "shelve" && hours,
     h("button", { class: "primary" }, say(`alarms.act.${form.act}`)),
@@ -73,11 +84,15 @@ function sayForm(alarm) {
 }
 
 const button = (alarm, name, primary, click = () => act(alarm, name)) =>
-  h("button", { type: "button", key: name, class: primary ? "primary" : "", "data-act": name, on: { click } }, say(`alarms.act.${name}`));
+  h(
+    "button",
+    { type: "button", key: name, class: primary ? "primary" : "", "data-act": name, on: { click } },
+    say(`alarms.act.${name}`),
+  );
 
 function actions(alarm) {
   if (alarm.cleared || !may("alarm_respond")) return null;
-  const silent = ["acknowledged", "accepted"].includes(alarm.signal) || alarm.responsibility === "accepted";
+  const silent = ["acknowledged", "shelved"].includes(alarm.signal);
   return h(
     "div",
     { class: "actions", role: "group", "aria-label": say("alarms.actions", { where: where(alarm) }) },
@@ -93,22 +108,39 @@ function actions(alarm) {
 
 function whoHasIt(alarm) {
   const { responsibility, by, responsible } = alarm;
-  const words = responsibility && known(`alarms.has.${responsibility}`) ? say(`alarms.has.${responsibility}`, { by: by ?? "" }) : null;
+  const words =
+    responsibility && known(`alarms.has.${responsibility}`)
+      ? say(`alarms.has.${responsibility}`, { by: by ?? "", reason: alarm.reason ?? "" })
+      : null;
   return [words, say(`alarms.for.${responsible}`)].filter(Boolean).join("; ");
 }
 
 const comments = ({ comments: said = [] }) =>
   said.length > 0 &&
-  h("ul", { class: "comments" }, said.map((one, n) => h("li", { key: n }, h("b", null, one.issued_by ?? one.by), ` ${one.at ? moment(one.at) : ""}: ${one.text}`)));
+  h(
+    "ul",
+    { class: "comments" },
+    said.map((one, n) => h("li", { key: n }, h("b", null, one.by), ` ${moment(one.at)}: ${one.text}`)),
+  );
 
-export function alarmCard(alarm) {
+/** `toAct`: with what can be done about it; without on the wall, where there is nothing to press. */
+export function alarmCard(alarm, toAct = true) {
   const { level, icon: shape } = PRIORITY[alarm.priority];
   const because = why(alarm);
-  const signal = known(`alarms.signal.${alarm.signal}`) ? say(`alarms.signal.${alarm.signal}`, { until: alarm.until ? moment(alarm.until) : "" }) : alarm.signal;
+  const signal = known(`alarms.signal.${alarm.signal}`)
+    ? say(`alarms.signal.${alarm.signal}`, {
+        until: alarm.silent_until ? say("alarms.until", { at: time(alarm.silent_until) }) : "",
+      })
+    : alarm.signal;
   const error = form.alarm === alarm.alarm_id ? form.error : null;
   return h(
     "li",
-    { key: alarm.alarm_id, class: `alarm-card ${alarm.cleared ? "past" : level}`, "data-alarm": alarm.alarm_id, "data-code": alarm.code },
+    {
+      key: alarm.alarm_id,
+      class: `alarm-card ${alarm.cleared ? "past" : level}`,
+      "data-alarm": alarm.alarm_id,
+      "data-code": alarm.code,
+    },
     h(
       "header",
       null,
@@ -122,12 +154,13 @@ export function alarmCard(alarm) {
       "p",
       { class: "small" },
       h("span", null, say("alarms.since", { at: moment(alarm.since), ago: ago(alarm.since) })),
-      alarm.cleared ? h("span", null, say("alarms.over", { at: moment(alarm.cleared) })) : h("span", { class: "signal" }, signal),
+      alarm.cleared
+        ? h("span", null, say("alarms.over", { at: moment(alarm.cleared) }))
+        : h("span", { class: "signal" }, signal),
       !alarm.cleared && h("span", null, icon("person"), whoHasIt(alarm)),
     ),
     comments(alarm),
-    actions(alarm),
-    sayForm(alarm),
+    toAct && [actions(alarm), sayForm(alarm)],
     error && h("p", { class: "wrong", role: "alert" }, wordsOf(error)),
   );
 }

@@ -10,12 +10,18 @@ import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 import { sound } from "./sound.js";
 
-function audio() {
+/** The state of the sound, and pausing it; nothing while nothing is to be heard. */
+export function audio() {
   if (!sound.active()) return null;
   const pausedS = sound.pausedS();
   if (pausedS > 0) {
     const said = say("sound.paused", { left: seconds(Math.ceil(pausedS), 0) });
-    return h("button", { type: "button", class: "audio", on: { click: sound.resume } }, icon("muted"), h("span", null, said));
+    return h(
+      "button",
+      { type: "button", class: "audio", on: { click: sound.resume } },
+      icon("muted"),
+      h("span", null, said),
+    );
   }
   if (sound.blocked()) return h("span", { class: "audio blocked" }, icon("muted"), say("sound.blocked"));
   return h("button", { type: "button", class: "audio", on: { click: sound.pause } }, icon("sound"), say("sound.pause"));
@@ -29,7 +35,11 @@ export function alarmStrip() {
   const more = open.length - 1;
   return h(
     "section",
-    { class: `alarm-strip ${level} ${sounds(first) ? "on" : "noted"}`, key: "alarms", "aria-label": say("alarms.gravest") },
+    {
+      class: `alarm-strip ${level} ${sounds(first) ? "on" : "noted"}`,
+      key: "alarms",
+      "aria-label": say("alarms.gravest"),
+    },
     h("span", { class: "priority" }, icon(shape), say(`priority.${first.priority}`)),
     h(
       "p",
@@ -42,6 +52,10 @@ export function alarmStrip() {
       h("span", { class: "since" }, ` ${ago(first.since)}`),
     ),
     audio(),
-    h("a", { href: link("alarms"), class: "button" }, more > 0 ? say("alarms.and_others", { n: more }) : say("alarms.see")),
+    h(
+      "a",
+      { href: link("alarms"), class: "button" },
+      more > 0 ? say("alarms.and_others", { n: more }) : say("alarms.see"),
+    ),
   );
 }

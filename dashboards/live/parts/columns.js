@@ -20,13 +20,27 @@ function stacked(series) {
 
 function start(element, read) {
   const { days, series, unit } = read();
-  const fill = (one) => ({ fill: () => colour(one.colour), stroke: () => colour("surface"), width: 1, paths: barsOf([0.7, 48]), points: { show: false } });
+  const fill = (one) => ({
+    fill: () => colour(one.colour),
+    stroke: () => colour("surface"),
+    width: 1,
+    paths: barsOf([0.7, 48]),
+    points: { show: false },
+  });
   const options = {
     height: HEIGHT,
     cursor: { show: false },
-    scales: { x: { time: false, range: () => [-0.6, read().days.length - 0.4] }, y: { range: (_plot, _low, most) => [0, (most || 1) * 1.1] } },
+    scales: {
+      x: { time: false, range: () => [-0.6, read().days.length - 0.4] },
+      y: { range: (_plot, _low, most) => [0, (most || 1) * 1.1] },
+    },
     axes: [
-      axis({ size: 30, grid: { show: false }, splits: (plot) => daysShown(read().days.length, plot.width), values: (_plot, at) => at.map((n) => plainDay(read().days[n])) }),
+      axis({
+        size: 30,
+        grid: { show: false },
+        splits: (plot) => daysShown(read().days.length, plot.width),
+        values: (_plot, at) => at.map((n) => plainDay(read().days[n])),
+      }),
       axis({ size: 56, label: unit, labelSize: 16, labelGap: 0, space: 40 }),
     ],
     series: [{}, ...[...series].reverse().map(fill)],
@@ -47,13 +61,32 @@ function daysShown(count, width) {
 /** `series` of {name, colour, values}, one value a day. `key` names the data: another one draws it anew. */
 export function columns(key, title, { days, series, unit }) {
   const data = { days, series, unit };
-  const words = series.map(({ name, values }) => say("usage.sum_of", { name, sum: Math.round(values.reduce((sum, value) => sum + (value ?? 0), 0)), unit })).join("; ");
+  const words = series
+    .map(({ name, values }) =>
+      say("usage.sum_of", { name, sum: Math.round(values.reduce((sum, value) => sum + (value ?? 0), 0)), unit }),
+    )
+    .join("; ");
   return h(
     "figure",
     { class: "chart", key: `columns/${key}` },
-    h("figcaption", null, title, h("ul", { class: "legend" }, series.map((one) => h("li", { key: one.name, class: `key-${one.colour}` }, one.name)))),
+    h(
+      "figcaption",
+      null,
+      title,
+      h(
+        "ul",
+        { class: "legend" },
+        series.map((one) => h("li", { key: one.name, class: `key-${one.colour}` }, one.name)),
+      ),
+    ),
     days.length
-      ? h("div", { key, class: "plot", role: "img", "aria-label": `${title}: ${words}`, attach: (element) => start(element, () => data) })
+      ? h("div", {
+          key,
+          class: "plot",
+          role: "img",
+          "aria-label": `${title}: ${words}`,
+          attach: (element) => start(element, () => data),
+        })
       : h("p", { class: "empty" }, say("nothing")),
   );
 }

@@ -19,7 +19,11 @@ function numbers(row) {
   if (isLive(row)) {
     const left = leftS(row);
     return [
-      h("span", { class: "current", title: say("quantities.setting_ma") }, milliamps(row.session?.setting_ma ?? row.amplitude_ma)),
+      h(
+        "span",
+        { class: "current", title: say("quantities.setting_ma") },
+        milliamps(row.session?.setting_ma ?? row.amplitude_ma),
+      ),
       left !== null && h("span", { class: "left", title: say("session.left") }, clockwise(left)),
     ];
   }

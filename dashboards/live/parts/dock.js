@@ -43,7 +43,12 @@ export function stopButton(scope, name, more = "") {
       on: deliberately(what, () => push(scope, name)),
     },
     icon("stop"),
-    h("span", { class: "what" }, h("span", { class: "verb" }, say("stop.verb")), h("span", { class: "name" }, scope === "site" ? say("stop.site_button") : what)),
+    h(
+      "span",
+      { class: "what" },
+      h("span", { class: "verb" }, say("stop.verb")),
+      h("span", { class: "name" }, scope === "site" ? say("stop.site_button") : what),
+    ),
     h("span", { class: "holding" }, say("stop.keep_holding")),
     h("span", { class: "short" }, say("stop.hold")),
     h("span", { class: "armed" }, say("stop.again")),

@@ -39,7 +39,11 @@ function nav() {
       ),
     );
   };
-  return h("nav", { "aria-label": say("nav.label") }, h("ul", null, NAV.filter(([, permission]) => may(permission)).map(item)));
+  return h(
+    "nav",
+    { "aria-label": say("nav.label") },
+    h("ul", null, NAV.filter(([, permission]) => may(permission)).map(item)),
+  );
 }
 
 /** `skip` moves the focus: a link would change the address, and with it the view. */
@@ -73,7 +77,7 @@ export function frame(title, body, signOut) {
       wall ? h("a", { class: "leave-wall", href: link("overview") }, say("nav.leave_wall")) : nav(),
       who(signOut),
     ),
-    h("div", { class: "notes" }, oldness(), alarmStrip()),
+    h("div", { class: "notes" }, oldness(), !wall && alarmStrip()),
     h(
       "main",
       { class: `view of-${state.route.name}`, key: "main" },

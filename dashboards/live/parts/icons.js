@@ -8,7 +8,10 @@ const ring = (r = 8, dash) => [
   "circle",
   { cx: 12, cy: 12, r, fill: "none", stroke: "currentColor", "stroke-width": 2, "stroke-dasharray": dash },
 ];
-const hole = (d) => ["path", { d, fill: "none", stroke: "var(--hole)", "stroke-width": 2.4, "stroke-linecap": "round" }];
+const hole = (d) => [
+  "path",
+  { d, fill: "none", stroke: "var(--hole)", "stroke-width": 2.4, "stroke-linecap": "round" },
+];
 
 const OCTAGON = "M8 2.5h8L21.5 8v8L16 21.500H8L2.5 16V8z";
 const SHAPES = {

@@ -9,7 +9,12 @@ import { icon } from "./icons.js";
 const OLD_S = 3;
 
 const note = (key, level, shape, text) =>
-  h("p", { key, class: `note ${level}`, role: level === "high" ? "alert" : undefined }, icon(shape), h("span", null, text));
+  h(
+    "p",
+    { key, class: `note ${level}`, role: level === "high" ? "alert" : undefined },
+    icon(shape),
+    h("span", null, text),
+  );
 
 /** Whether what is shown may no longer be so: the views are faded then. */
 export const isOld = () => state.stream === "lost" || (ageS() ?? 0) > OLD_S || state.overview?.fleet?.stale === true;

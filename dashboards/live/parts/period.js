@@ -29,10 +29,31 @@ export function periodFields(changed) {
   const button = ([name, days]) => {
     const start = daysOn(today, 1 - days);
     const pressed = from === start && to === today;
-    return h("button", { type: "button", key: name, "aria-pressed": String(pressed), on: { click: () => choose({ from: start, to: today }) } }, say(`period.${name}`));
+    return h(
+      "button",
+      {
+        type: "button",
+        key: name,
+        "aria-pressed": String(pressed),
+        on: { click: () => choose({ from: start, to: today }) },
+      },
+      say(`period.${name}`),
+    );
   };
   const date = (name, value, more) =>
-    h("label", { class: "field inline", key: name }, h("span", null, say(`period.${name}`)), h("input", { id: name, type: "date", value, max: today, ...more, on: { change: (event) => event.target.value && choose({ from, to, [name]: event.target.value }) } }));
+    h(
+      "label",
+      { class: "field inline", key: name },
+      h("span", null, say(`period.${name}`)),
+      h("input", {
+        id: name,
+        type: "date",
+        value,
+        max: today,
+        ...more,
+        on: { change: (event) => event.target.value && choose({ from, to, [name]: event.target.value }) },
+      }),
+    );
   return h(
     "div",
     { class: "period", role: "group", "aria-label": say("period.title") },

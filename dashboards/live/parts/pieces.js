@@ -11,17 +11,25 @@ export const crumbs = (...steps) =>
   h(
     "nav",
     { class: "crumbs", "aria-label": say("nav.crumbs") },
-    h("ol", null, steps.map(([name, href]) => h("li", { key: href }, h("a", { href }, name)))),
+    h(
+      "ol",
+      null,
+      steps.map(([name, href]) => h("li", { key: href }, h("a", { href }, name))),
+    ),
   );
 
 /**
- * A table. Columns are `{name, cell, numeric, head}`; a row's key is `keyOf(row)`; `foot` a last row, of the same shape.
+ * A table. Columns are `{name, cell, numeric, head}`; a row's key is `keyOf(row)`; `foot` is a last row, like them.
  */
 export function table(caption, columns, rows, { keyOf, foot, empty = say("nothing") } = {}) {
   if (!rows.length) return h("p", { class: "empty" }, empty);
   const cells = (row) =>
     columns.map(({ name, cell, numeric, head }) =>
-      h(head ? "th" : "td", { key: name, class: numeric ? "numeric" : undefined, scope: head ? "row" : undefined }, cell(row)),
+      h(
+        head ? "th" : "td",
+        { key: name, class: numeric ? "numeric" : undefined, scope: head ? "row" : undefined },
+        cell(row),
+      ),
     );
   return h(
     "div",
@@ -33,9 +41,19 @@ export function table(caption, columns, rows, { keyOf, foot, empty = say("nothin
       h(
         "thead",
         null,
-        h("tr", null, columns.map(({ name, numeric }) => h("th", { key: name, scope: "col", class: numeric ? "numeric" : undefined }, name))),
+        h(
+          "tr",
+          null,
+          columns.map(({ name, numeric }) =>
+            h("th", { key: name, scope: "col", class: numeric ? "numeric" : undefined }, name),
+          ),
+        ),
       ),
-      h("tbody", null, rows.map((row, n) => h("tr", { key: keyOf ? keyOf(row) : n }, cells(row)))),
+      h(
+        "tbody",
+        null,
+        rows.map((row, n) => h("tr", { key: keyOf ? keyOf(row) : n }, cells(row))),
+      ),
       foot && h("tfoot", null, h("tr", null, cells(foot))),
     ),
   );

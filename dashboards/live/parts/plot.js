@@ -1,4 +1,4 @@
-/** Charts of the page, drawn by uPlot in the page's own colours: it redraws where they, its data or its width change. */
+/** Charts of the page, drawn by uPlot in the page's own colours, and again where colours, data or width change. */
 
 import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
 import { timeZone } from "../core/formats.js";

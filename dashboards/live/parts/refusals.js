@@ -1,6 +1,7 @@
 /** Why the fleet refuses: every rule that does, in words, with its number and its limit. */
 
 import { h } from "../core/dom.js";
+import { duePhrase } from "../core/due.js";
 import { number, plainDay, quantity, quantityName } from "../core/formats.js";
 import { known, say } from "../core/words.js";
 import { icon } from "./icons.js";
@@ -17,6 +18,7 @@ export function refusalWords({ rule, layer, quantity: name, value, limit, again_
   const plain = (figure) => number(figure, "", Number.isInteger(figure) ? 0 : 1);
   const spoken = say(`rules.${rule}`, {
     name: name === null ? "" : named(name),
+    due: rule === "device_due" ? duePhrase(name, value) : "",
     site: say(`sites.${name}`),
     value: name === null ? plain(value) : quantity(name, value),
     limit: name === null ? plain(limit) : quantity(name, limit),
@@ -24,7 +26,9 @@ export function refusalWords({ rule, layer, quantity: name, value, limit, again_
     most: plain(limit),
     beyond: say(value !== null && limit !== null && value < limit ? "rules.below" : "rules.above"),
   });
-  const again = againOn ? ` ${say("rules.again_on", { day: plainDay(againOn, { weekday: "long", day: "numeric", month: "long" }) })}` : "";
+  const again = againOn
+    ? ` ${say("rules.again_on", { day: plainDay(againOn, { weekday: "long", day: "numeric", month: "long" }) })}`
+    : "";
   return `${spoken}${again} (${say(`layers.${layer}`)})`;
 }
 
@@ -33,6 +37,11 @@ export const refusalList = (refusals) =>
     "ul",
     { class: "refusals" },
     refusals.map((refusal, n) =>
-      h("li", { key: `${refusal.rule}/${refusal.quantity}/${refusal.layer}/${n}`, "data-rule": refusal.rule }, icon("warning"), refusalWords(refusal)),
+      h(
+        "li",
+        { key: `${refusal.rule}/${refusal.quantity}/${refusal.layer}/${n}`, "data-rule": refusal.rule },
+        icon("warning"),
+        refusalWords(refusal),
+      ),
     ),
   );

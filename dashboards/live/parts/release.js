@@ -30,7 +30,16 @@ async function read(device) {
 }
 
 function open({ device, holds }) {
-  shown = { device, siteWide: holds.length > 0, found: null, error: null, busy: false, refusals: [], done: "", readMs: performance.now() };
+  shown = {
+    device,
+    siteWide: holds.length > 0,
+    found: null,
+    error: null,
+    busy: false,
+    refusals: [],
+    done: "",
+    readMs: performance.now(),
+  };
   read(device);
 }
 
@@ -54,7 +63,8 @@ async function act(what, doIt, after) {
 }
 
 function conditions(found) {
-  const wordsFor = (one) => (known(`release.condition.${one.condition}`) ? say(`release.condition.${one.condition}`) : one.words);
+  const wordsFor = (one) =>
+    known(`release.condition.${one.condition}`) ? say(`release.condition.${one.condition}`) : one.words;
   return h(
     "ul",
     { class: "conditions" },
@@ -96,8 +106,16 @@ export function holdsOf(row, after) {
     h(
       "div",
       { class: "actions" },
-      held && may("release") && h("button", { type: "button", class: "primary", disabled: shown.busy, "data-do": "release", on: { click: release } }, target === "all" ? say("release.go_site") : say("release.go", { device: row.device })),
-      row.stop_unconfirmed && may("confirm_off") && h("button", { type: "button", disabled: shown.busy, on: { click: off } }, say("release.confirm_off")),
+      held &&
+        may("release") &&
+        h(
+          "button",
+          { type: "button", class: "primary", disabled: shown.busy, "data-do": "release", on: { click: release } },
+          target === "all" ? say("release.go_site") : say("release.go", { device: row.device }),
+        ),
+      row.stop_unconfirmed &&
+        may("confirm_off") &&
+        h("button", { type: "button", disabled: shown.busy, on: { click: off } }, say("release.confirm_off")),
     ),
     held && !may("release") && h("p", { class: "small" }, say("release.who")),
   );

@@ -10,12 +10,6 @@ export function atS({ at }) {
   return at > 1e11 ? at / 1000 : at;
 }
 
-/** The rows of an answer in columns: `{at: [...], phase: [...]}`. */
-export function fromColumns(columns) {
-  const names = Object.keys(columns);
-  return columns.at.map((_, n) => Object.fromEntries(names.map((name) => [name, columns[name][n]])));
-}
-
 const patienceS = (sample) => (LIVE.has(sample.phase) ? GAP_LIVE_S : GAP_IDLE_S);
 
 /** Where samples are missing, as pairs of Unix seconds. Late ones fill what they were late for. */
@@ -26,6 +20,25 @@ export function gapsIn(samples) {
     if (samples[n].after_gap || after - before > patienceS(samples[n - 1])) found.push([before, after]);
   }
   return found;
+}
+
+/** Gaps that touch are one; in order. What `samples` fill by now, because it came late, is none. */
+export function merged(gaps, samples) {
+  const times = samples.map(atS);
+  const open = ([from, to]) => !times.some((at) => at > from + 0.01 && at < to - 0.01);
+  const found = [];
+  for (const [from, to] of gaps.filter(open).sort(([a], [b]) => a - b)) {
+    const last = found.at(-1);
+    if (last && from <= last[1]) last[1] = Math.max(last[1], to);
+    else found.push([from, to]);
+  }
+  return found;
+}
+
+/** From the last sample until now, where one is overdue. */
+export function silenceSince(samples, nowS) {
+  const last = samples.at(-1);
+  return last && nowS - atS(last) > patienceS(last) ? [[atS(last), nowS]] : [];
 }
 
 /** `[xs, ...ys]` of these quantities: null where there is no reading, and a null in the middle of each gap. */
@@ -45,5 +58,5 @@ export function columnsOf(samples, quantities, gaps) {
 }
 
 /** A quantity of the samples that came in time, and of those that came late. */
-export const inTime = (name) => (sample) => (sample.late ? null : sample[name] ?? null);
-export const late = (name) => (sample) => (sample.late ? sample[name] ?? null : null);
+export const inTime = (name) => (sample) => (sample.late ? null : (sample[name] ?? null));
+export const late = (name) => (sample) => (sample.late ? (sample[name] ?? null) : null);

@@ -9,7 +9,7 @@ import { milliamps, ohms, seconds, timeToSeconds } from "../core/formats.js";
 import { subscribe } from "../core/store.js";
 import { say } from "../core/words.js";
 import { axis, colour, hatch, limitLine, plotIn, stepped, timeLabels } from "./plot.js";
-import { atS, columnsOf, gapsIn, inTime, late } from "./trace-points.js";
+import { atS, columnsOf, gapsIn, inTime, late, merged, silenceSince } from "./trace-points.js";
 
 const DRAW_EVERY_MS = 250;
 const OHM_LIMITS = [
@@ -24,7 +24,11 @@ const PANELS = [
     name: "current",
     height: 190,
     quantities: [inTime("setting_ma"), inTime("amplitude_ma"), late("amplitude_ma")],
-    series: () => [line("series-2", { paths: stepped }), line("series-1", { width: 2, fill: () => colour("series-fill") }), dots()],
+    series: () => [
+      line("series-2", { paths: stepped }),
+      line("series-1", { width: 2, fill: () => colour("series-fill") }),
+      dots(),
+    ],
     limits: ({ peak_ma }) => (peak_ma ? [[peak_ma, say("trace.limit.peak", { value: milliamps(peak_ma) })]] : []),
     top: (most, { peak_ma }) => Math.max(most, peak_ma ?? 0, 5) * 1.08,
   },
@@ -64,7 +68,10 @@ function panel(element, one, read) {
       x: { time: true, range: () => read().span },
       y: { range: (_plot, _low, most) => [0, one.top(most ?? 0, read().limits)] },
     },
-    axes: [axis({ values: timeLabels, show: name === "lease", size: 28, space: 90 }), axis({ size: 52, space: 24, label: say(`trace.axis.${name}`), labelSize: 18, labelGap: 0 })],
+    axes: [
+      axis({ values: timeLabels, show: name === "lease", size: 28, space: 90 }),
+      axis({ size: 52, space: 24, label: say(`trace.axis.${name}`), labelSize: 18, labelGap: 0 }),
+    ],
     series: [{}, ...one.series()],
     hooks: { draw: [draw] },
   };
@@ -77,7 +84,9 @@ function look(source) {
   const end = toS ?? nowMs() / 1000;
   const span = [fromS ?? end - spanS, end];
   const seen = samples.filter((sample) => atS(sample) >= span[0] - 10 && atS(sample) <= span[1] + 1);
-  return { samples: seen, gaps: [...gaps, ...gapsIn(seen)], limits, span };
+  const silence = toS === undefined ? silenceSince(seen, end) : [];
+  const known = gaps.filter(([from, to]) => to > span[0] && from < end);
+  return { samples: seen, gaps: [...merged([...known, ...gapsIn(seen)], seen), ...silence], limits, span };
 }
 
 function start(element, source) {
@@ -122,7 +131,11 @@ function inWords({ samples, gaps, span }) {
 
 const KEYS = ["current", "setting", "limit", "late", "gap"];
 const legend = () =>
-  h("ul", { class: "legend", "aria-hidden": "true" }, KEYS.map((name) => h("li", { key: name, class: `key-${name}` }, say(`trace.key.${name}`))));
+  h(
+    "ul",
+    { class: "legend", "aria-hidden": "true" },
+    KEYS.map((name) => h("li", { key: name, class: `key-${name}` }, say(`trace.key.${name}`))),
+  );
 
 /** `source()` gives {samples, gaps, limits, and spanS back from now, or fromS and toS}: Unix seconds. */
 export const trace = (key, source) =>
@@ -130,5 +143,10 @@ export const trace = (key, source) =>
     "figure",
     { class: "trace", key: `trace/${key}` },
     h("figcaption", null, h("span", { class: "visually-hidden" }, say("trace.title")), legend()),
-    h("div", { class: "panels", role: "img", "aria-label": say("trace.title"), attach: (element) => start(element, source) }),
+    h("div", {
+      class: "panels",
+      role: "img",
+      "aria-label": say("trace.title"),
+      attach: (element) => start(element, source),
+    }),
   );

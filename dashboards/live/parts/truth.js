@@ -17,7 +17,8 @@ export function steps(row) {
   const open = (name) => h("li", { class: "open" }, say(`stop.step.${name}`));
   const zero = () => {
     if (stage === "seen_off") return h("li", { class: "done" }, say("stop.step.seen_off"));
-    if (stage === "zero") return [done("zero", row.sent_to_zero_s), h("li", { class: "small" }, milliamps(row.amplitude_ma))];
+    if (stage === "zero")
+      return [done("zero", row.sent_to_zero_s), h("li", { class: "small" }, milliamps(row.amplitude_ma))];
     if (stage === "unconfirmed") return h("li", { class: "not" }, icon("alarm"), say("stop.step.not_confirmed"));
     return open("zero_waiting");
   };
@@ -69,7 +70,11 @@ function truth(pushed) {
   const late = failed || rows.some((row) => stageOf(row) === "unconfirmed");
   return h(
     "article",
-    { class: `truth ${late ? "high" : mayDismiss(pushed) ? "over" : "under-way"}`, key: pushed.id, "data-truth": pushed.id },
+    {
+      class: `truth ${late ? "high" : mayDismiss(pushed) ? "over" : "under-way"}`,
+      key: pushed.id,
+      "data-truth": pushed.id,
+    },
     h(
       "header",
       null,
@@ -83,4 +88,6 @@ function truth(pushed) {
 }
 
 export const truths = () =>
-  state.pushed?.length ? h("div", { class: "truths", role: "region", "aria-label": say("stop.truths") }, state.pushed.map(truth)) : null;
+  state.pushed?.length
+    ? h("div", { class: "truths", role: "region", "aria-label": say("stop.truths") }, state.pushed.map(truth))
+    : null;

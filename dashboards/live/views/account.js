@@ -27,7 +27,8 @@ export function account() {
         announce(form.done);
         change({ me: known });
       } catch (error) {
-        form.wrong = error.status === 429 ? say("signin.too_often", { long: seconds(error.retryAfterS, 0) }) : wordsOf(error);
+        form.wrong =
+          error.status === 429 ? say("signin.too_often", { long: seconds(error.retryAfterS, 0) }) : wordsOf(error);
       }
     }
     if (form.wrong) alert(form.wrong);
@@ -39,7 +40,16 @@ export function account() {
       "label",
       { class: "field", key: name },
       h("span", null, say(`account.${name}`)),
-      h("input", { id: `password-${name}`, type: "password", required: true, minlength: min, maxlength: "256", autocomplete, value: form[name], on: { input: (event) => (form[name] = event.target.value) } }),
+      h("input", {
+        id: `password-${name}`,
+        type: "password",
+        required: true,
+        minlength: min,
+        maxlength: "256",
+        autocomplete,
+        value: form[name],
+        on: { input: (event) => (form[name] = event.target.value) },
+      }),
     );
 
   return {
@@ -72,7 +82,18 @@ export function account() {
             "div",
             { class: "ticks", role: "radiogroup", "aria-labelledby": "scheme-title" },
             SCHEMES.map((name) =>
-              h("label", { class: "tick", key: name }, h("input", { type: "radio", name: "scheme", value: name, checked: scheme() === name, on: { change: () => chooseScheme(name) } }), say(`account.schemes.${name}`)),
+              h(
+                "label",
+                { class: "tick", key: name },
+                h("input", {
+                  type: "radio",
+                  name: "scheme",
+                  value: name,
+                  checked: scheme() === name,
+                  on: { change: () => chooseScheme(name) },
+                }),
+                say(`account.schemes.${name}`),
+              ),
             ),
           ),
         ),
@@ -88,7 +109,9 @@ export function account() {
               ["name", state.me.name],
               ["role", say(`roles.${state.me.role}`)],
               ["operator", state.me.operator ?? say("account.no_operator")],
-            ].map(([name, value]) => h("div", { key: name }, h("dt", null, say(`users.${name}`)), h("dd", null, value))),
+            ].map(([name, value]) =>
+              h("div", { key: name }, h("dt", null, say(`users.${name}`)), h("dd", null, value)),
+            ),
           ),
         ),
       ),

@@ -17,7 +17,12 @@ export function alarms() {
     if (withPast) past.read();
     change({});
   };
-  const list = (some, name) => h("ul", { class: "alarm-cards", "aria-label": name }, some.map(alarmCard));
+  const list = (some, name) =>
+    h(
+      "ul",
+      { class: "alarm-cards", "aria-label": name },
+      some.map((alarm) => alarmCard(alarm)),
+    );
   return {
     title: () => say("nav.alarms"),
     render() {
@@ -27,7 +32,12 @@ export function alarms() {
           "div",
           { class: "view-head" },
           h("p", { class: "lead" }, say("alarms.open", { n: open.length })),
-          h("label", { class: "tick" }, h("input", { type: "checkbox", checked: withPast, on: { change: toggle } }), say("alarms.with_past")),
+          h(
+            "label",
+            { class: "tick" },
+            h("input", { type: "checkbox", checked: withPast, on: { change: toggle } }),
+            say("alarms.with_past"),
+          ),
         ),
         open.length ? list(open, say("alarms.open_ones")) : h("p", { class: "all-well" }, say("alarms.none")),
         state.alarmsAt && h("p", { class: "small" }, say("read_at", { at: moment(state.alarmsAt) })),

@@ -3,32 +3,24 @@
 import * as api from "../core/api.js";
 import { now } from "../core/clock.js";
 import { h } from "../core/dom.js";
-import { about, dayAndYear, moment, quantity, quantityName } from "../core/formats.js";
+import { byUrgency, dueWords } from "../core/due.js";
+import { moment, quantity, quantityName } from "../core/formats.js";
+import { readPast } from "../core/past.js";
 import { link } from "../core/route.js";
-import { deviceRow, keepSample, may, state } from "../core/store.js";
+import { deviceRow, may, state } from "../core/store.js";
 import { whenOpened } from "../core/stream.js";
 import { because, stateOf } from "../core/status.js";
 import { say } from "../core/words.js";
 import { alarmCard } from "../parts/alarm-card.js";
-import { badge } from "../parts/icons.js";
+import { badge, icon } from "../parts/icons.js";
 import { crumbs, reading, repeatedly, table } from "../parts/pieces.js";
+import { deviceReadings, readings } from "../parts/readings.js";
 import { holdsOf } from "../parts/release.js";
 import { trace } from "../parts/trace.js";
-import { fromColumns } from "../parts/trace-points.js";
-import { deviceReadings, readings } from "./room.js";
 import { sessionColumns } from "./sessions.js";
 
 const SPAN_S = 300;
 const READ_EVERY_MS = 5_000;
-
-/** Everything measured so far of the span that is drawn; what is still to come comes by the stream. */
-async function readPast(id, gaps) {
-  const from = new Date(now().getTime() - SPAN_S * 1000).toISOString();
-  const past = await api.samples(id, from).catch(() => null); // what comes live is drawn all the same
-  if (!past) return;
-  for (const sample of fromColumns(past.columns)) keepSample(id, sample);
-  gaps.splice(0, gaps.length, ...past.gaps.map((pair) => pair.map((at) => Date.parse(at) / 1000)));
-}
 
 function limitsTable(limits) {
   const rows = Object.entries(limits ?? {});
@@ -43,14 +35,14 @@ function limitsTable(limits) {
 function due(details) {
   const rows = details.due ?? [];
   if (!rows.length) return h("p", { class: "empty" }, say("due.none"));
-  const left = ({ left_s: leftS }) => (leftS < 0 ? say("due.overdue") : say("due.in", { long: about(leftS) }));
-  return h(
-    "dl",
-    { class: "facts" },
-    rows.map((row) =>
-      h("div", { key: row.what, class: row.left_s < 0 ? "medium" : "" }, h("dt", null, say(`due.${row.what}`)), h("dd", null, dayAndYear(row.at), h("span", { class: "small" }, ` ${left(row)}`))),
-    ),
-  );
+  const line = (row) =>
+    h(
+      "li",
+      { key: row.check, class: row.overdue ? "overdue" : row.soon ? "soon" : "" },
+      (row.overdue || row.soon) && icon("warning"),
+      dueWords(row),
+    );
+  return h("ul", { class: "dues" }, byUrgency(rows).map(line));
 }
 
 const identity = (row, details) => {
@@ -63,17 +55,27 @@ const identity = (row, details) => {
     ["boot", row.boot_n],
     ["settings", row.settings_version],
   ];
-  return h("dl", { class: "facts" }, pairs.map(([name, value]) => h("div", { key: name }, h("dt", null, say(`device.${name}`)), h("dd", null, value ?? "–"))));
+  return h(
+    "dl",
+    { class: "facts" },
+    pairs.map(([name, value]) =>
+      h("div", { key: name }, h("dt", null, say(`device.${name}`)), h("dd", null, value ?? "–")),
+    ),
+  );
 };
 
-const card = (title, more, ...body) => h("section", { class: `card ${more}`, "aria-label": title }, h("h2", null, title), body);
+const card = (title, more, ...body) =>
+  h("section", { class: `card ${more}`, "aria-label": title }, h("h2", null, title), body);
 
 export function device(id) {
-  const gaps = [];
+  let gaps = [];
   const details = reading(() => api.device(id));
   const stop = repeatedly(details.read, READ_EVERY_MS);
-  const again = whenOpened(() => readPast(id, gaps));
-  readPast(id, gaps);
+  const readGaps = async () => {
+    gaps = await readPast(id, SPAN_S);
+  };
+  const again = whenOpened(readGaps);
+  readGaps();
   const source = () => ({
     samples: state.samples.get(id) ?? [],
     gaps,
@@ -92,7 +94,9 @@ export function device(id) {
         "div",
         { class: "actions" },
         row.session_id && h("a", { class: "button", href: link("session", row.session_id) }, say("session.see")),
-        may("request") && stateOf(row).name === "idle" && h("a", { class: "button primary", href: link("request", id) }, say("request.here")),
+        may("request") &&
+          stateOf(row).name === "idle" &&
+          h("a", { class: "button primary", href: link("request", id) }, say("request.here")),
       ),
     );
   }
@@ -112,14 +116,30 @@ export function device(id) {
       return [
         crumbs([say("nav.overview"), link("overview")], [row.room, link("room", row.room)]),
         head(row),
-        alarms.length > 0 && h("ul", { class: "alarm-cards", "aria-label": say("nav.alarms") }, alarms.map(alarmCard)),
-        holdsOf(row, details.read),
+        h(
+          "div",
+          { class: "columns attention", key: "attention" },
+          alarms.length > 0 &&
+            h(
+              "ul",
+              { class: "alarm-cards", "aria-label": say("nav.alarms") },
+              alarms.map((alarm) => alarmCard(alarm)),
+            ),
+          holdsOf(row, details.read),
+        ),
         trace(id, source),
         details.show((found) => [
           h(
             "div",
             { class: "columns" },
-            card(say("device.sessions"), "wide", table(say("device.sessions"), sessionColumns({ withDevice: false }), found.sessions ?? [], { keyOf: (one) => one.session_id, empty: say("device.no_sessions") })),
+            card(
+              say("device.sessions"),
+              "wide",
+              table(say("device.sessions"), sessionColumns({ withDevice: false }), found.sessions ?? [], {
+                keyOf: (one) => one.session_id,
+                empty: say("device.no_sessions"),
+              }),
+            ),
             card(say("device.identity"), "", identity(row, found)),
             card(say("due.title"), "", due(found)),
             card(say("limits.title"), "wide", limitsTable(found.settings?.limits ?? found.limits)),

@@ -21,14 +21,23 @@ export function summary() {
     "dl",
     { class: "summary" },
     figures.map(([name, n]) =>
-      h("div", { key: name, class: name === "abnormal" && n ? "attention" : "" }, h("dt", null, say(`summary.${name}`)), h("dd", null, n)),
+      h(
+        "div",
+        { key: name, class: name === "abnormal" && n ? "attention" : "" },
+        h("dt", null, say(`summary.${name}`)),
+        h("dd", null, n),
+      ),
     ),
   );
 }
 
 export function roomCard({ room, devices: rows }, { withStop = true } = {}) {
   const { level, abnormal, live } = roomState(rows);
-  const words = abnormal ? say("room.abnormal", { n: abnormal }) : live ? say("room.treating", { n: live }) : say("room.quiet");
+  const words = abnormal
+    ? say("room.abnormal", { n: abnormal })
+    : live
+      ? say("room.treating", { n: live })
+      : say("room.quiet");
   return h(
     "section",
     { class: `room ${level}`, key: room, "aria-labelledby": `room-${room}`, "data-room": room },
@@ -62,7 +71,13 @@ export function overview() {
             h("a", { class: "button", href: link("wall") }, say("nav.wall")),
           ),
         ),
-        rooms.length ? h("div", { class: "rooms" }, rooms.map((room) => roomCard(room))) : h("p", null, say("room.none")),
+        rooms.length
+          ? h(
+              "div",
+              { class: "rooms" },
+              rooms.map((room) => roomCard(room)),
+            )
+          : h("p", null, say("room.none")),
       ];
     },
   };

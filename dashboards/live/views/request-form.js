@@ -9,15 +9,31 @@ import { say } from "../core/words.js";
 
 const fieldset = (key, title, ...body) => h("fieldset", { key, class: `card ${key}` }, h("legend", null, title), body);
 
-const field = (label, input, hint) => h("label", { class: "field" }, h("span", null, label), input, hint && h("small", null, hint));
+/** A field with its label, and a hint that is read after it. `tag` and `props` make the control. */
+function field(id, label, [tag, props, ...children], hint) {
+  const described = hint ? `${id}-hint` : undefined;
+  return h(
+    "div",
+    { class: "field", key: id },
+    h("label", { for: id }, label),
+    h(tag, { id, "aria-describedby": described, ...props }, children),
+    hint && h("small", { id: described }, hint),
+  );
+}
 
 function options(values, group, chosen) {
-  return values.map((value) => h("option", { key: value, value, selected: value === chosen }, say(`${group}.${value}`)));
+  return values.map((value) =>
+    h("option", { key: value, value, selected: value === chosen }, say(`${group}.${value}`)),
+  );
 }
 
 function deviceOptions() {
   return (state.overview?.rooms ?? []).map(({ room, devices: rows }) =>
-    h("optgroup", { key: room, label: room }, rows.map((row) => h("option", { key: row.device, value: row.device }, `${row.device} (${stateOf(row).word})`))),
+    h(
+      "optgroup",
+      { key: room, label: room },
+      rows.map((row) => h("option", { key: row.device, value: row.device }, `${row.device} (${stateOf(row).word})`)),
+    ),
   );
 }
 
@@ -26,23 +42,32 @@ function whoAndWhere({ form, edit, freshToken, doses }) {
     "who",
     say("request.who"),
     field(
+      "device",
       say("request.device"),
-      h("select", { id: "device", required: true, value: form.device, on: { change: (event) => edit({ device: event.target.value }) } }, h("option", { value: "" }, say("request.choose")), deviceOptions()),
+      [
+        "select",
+        { required: true, value: form.device, on: { change: (event) => edit({ device: event.target.value }) } },
+        h("option", { value: "" }, say("request.choose")),
+        deviceOptions(),
+      ],
       form.device && say("request.stands_in", { room: roomOf(form.device) ?? "?" }),
     ),
     field(
+      "client",
       say("request.client"),
-      h("input", {
-        id: "client",
-        required: true,
-        value: form.client,
-        pattern: "[a-z0-9][a-z0-9\\-]{3,63}",
-        maxlength: "64",
-        autocomplete: "off",
-        autocapitalize: "none",
-        spellcheck: "false",
-        on: { input: (event) => edit({ client: event.target.value.trim().toLowerCase() }) },
-      }),
+      [
+        "input",
+        {
+          required: true,
+          value: form.client,
+          pattern: "[a-z0-9][a-z0-9\\-]{3,63}",
+          maxlength: "64",
+          autocomplete: "off",
+          autocapitalize: "none",
+          spellcheck: "false",
+          on: { input: (event) => edit({ client: event.target.value.trim().toLowerCase() }) },
+        },
+      ],
       say("request.client_hint"),
     ),
     h("button", { type: "button", class: "beside", on: { click: freshToken } }, say("request.new_token")),
@@ -61,7 +86,18 @@ function ticks(names, { form, edit }) {
     "div",
     { class: "ticks" },
     names.map((name) =>
-      h("label", { class: "tick", key: name }, h("input", { type: "checkbox", name: "finding", value: name, checked: form.findings.includes(name), on: { change: toggle(name) } }), say(`findings.${name}`)),
+      h(
+        "label",
+        { class: "tick", key: name },
+        h("input", {
+          type: "checkbox",
+          name: "finding",
+          value: name,
+          checked: form.findings.includes(name),
+          on: { change: toggle(name) },
+        }),
+        say(`findings.${name}`),
+      ),
     ),
   );
 }
@@ -79,23 +115,51 @@ function screening(parts) {
     ticks(RELATIVE, parts),
     relative &&
       field(
+        "override",
         say("request.override"),
-        h("input", { id: "override", value: form.overrideBy, maxlength: "64", pattern: "[a-z0-9][a-z0-9.\\-]{0,63}", autocomplete: "off", autocapitalize: "none", on: { input: (event) => edit({ overrideBy: event.target.value.trim() }) } }),
+        [
+          "input",
+          {
+            value: form.overrideBy,
+            maxlength: "64",
+            pattern: "[a-z0-9][a-z0-9.\\-]{0,63}",
+            autocomplete: "off",
+            autocapitalize: "none",
+            on: { input: (event) => edit({ overrideBy: event.target.value.trim() }) },
+          },
+        ],
         say("request.override_hint"),
       ),
     h(
       "div",
       { class: "row" },
       field(
+        "screened",
         say("request.screened"),
-        h("input", { id: "screened", type: "number", min: "0", max: "48", step: "0.5", value: form.hoursAgo, on: { input: (event) => edit({ hoursAgo: event.target.value }) } }),
+        [
+          "input",
+          {
+            type: "number",
+            min: "0",
+            max: "48",
+            step: "0.5",
+            value: form.hoursAgo,
+            on: { input: (event) => edit({ hoursAgo: event.target.value }) },
+          },
+        ],
         say("request.screened_hint"),
       ),
     ),
     h(
       "label",
       { class: "tick asked" },
-      h("input", { id: "asked", type: "checkbox", required: true, checked: form.asked, on: { change: (event) => edit({ asked: event.target.checked }) } }),
+      h("input", {
+        id: "asked",
+        type: "checkbox",
+        required: true,
+        checked: form.asked,
+        on: { change: (event) => edit({ asked: event.target.checked }) },
+      }),
       say(form.findings.length ? "request.asked_found" : "request.asked_none", { n: form.findings.length }),
     ),
   );
@@ -107,13 +171,14 @@ function placement({ form, edit }) {
     "placement",
     say("request.placement"),
     field(
+      "body_site",
       say("plan.body_site"),
-      h(
+      [
         "select",
-        { id: "body_site", value: form.plan.body_site, on },
+        { value: form.plan.body_site, on },
         h("optgroup", { label: say("request.sites") }, options(SITES, "sites")),
         h("optgroup", { label: say("request.sites_excluded") }, options(SITES_EXCLUDED, "sites")),
-      ),
+      ],
       SITES_EXCLUDED.includes(form.plan.body_site) && say("request.site_never"),
     ),
   );
@@ -124,9 +189,9 @@ function plan({ form, edit }) {
   const preset = (event) => edit({ preset: event.target.value, plan: { ...PRESETS[event.target.value] } });
   const numbers = NUMBERS.map(([name, unit, step, times]) =>
     h(
-      "label",
+      "div",
       { class: "field number", key: name },
-      h("span", null, say(`plan.${name}`)),
+      h("label", { for: name }, say(`plan.${name}`), h("span", { class: "visually-hidden" }, `, ${unit}`)),
       h(
         "span",
         { class: "with-unit" },
@@ -140,7 +205,7 @@ function plan({ form, edit }) {
           value: form.plan[name] === "" ? "" : String(form.plan[name] / times),
           on: { input: (event) => change(name, event.target.value === "" ? "" : Number(event.target.value) * times) },
         }),
-        h("span", { class: "unit" }, unit),
+        h("span", { class: "unit", "aria-hidden": "true" }, unit),
       ),
     ),
   );
@@ -150,8 +215,16 @@ function plan({ form, edit }) {
     h(
       "div",
       { class: "row" },
-      field(say("request.preset"), h("select", { id: "preset", value: form.preset, on: { change: preset } }, options(Object.keys(PRESETS), "presets"))),
-      field(say("plan.modality"), h("select", { id: "modality", value: form.plan.modality, on: { change: (event) => change("modality", event.target.value) } }, options(MODALITIES, "modality"))),
+      field("preset", say("request.preset"), [
+        "select",
+        { value: form.preset, on: { change: preset } },
+        options(Object.keys(PRESETS), "presets"),
+      ]),
+      field("modality", say("plan.modality"), [
+        "select",
+        { value: form.plan.modality, on: { change: (event) => change("modality", event.target.value) } },
+        options(MODALITIES, "modality"),
+      ]),
     ),
     h("div", { class: "numbers-grid" }, numbers),
   );

@@ -19,20 +19,40 @@ const AGAIN_MS = 3_000; // the device may have come or gone meanwhile
 const CLIENT = /^[a-z0-9][a-z0-9-]{3,63}$/;
 const NOBODY = "nobody-yet"; // while there is no client yet: the other rules are told all the same
 
-const hex = (bytes) => Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join("");
+const hex = (bytes) =>
+  Array.from(crypto.getRandomValues(new Uint8Array(bytes)), (byte) => byte.toString(16).padStart(2, "0")).join("");
 
 function newForm(device) {
   const preset = "gentle";
-  return { device, client: "", findings: [], overrideBy: "", hoursAgo: "0", asked: false, preset, plan: { ...PRESETS[preset] } };
+  return {
+    device,
+    client: "",
+    findings: [],
+    overrideBy: "",
+    hoursAgo: "0",
+    asked: false,
+    preset,
+    plan: { ...PRESETS[preset] },
+  };
 }
 
 const numbersMissing = (plan) => Object.values(plan).some((value) => value === "" || Number.isNaN(value));
 
 /** The request's body, as far as it is filled in. */
 function bodyOf(form) {
-  const screening = { rule_set: RULE_SET, at_wall_s: nowMs() / 1000 - Number(form.hoursAgo || 0) * 3600, findings: form.findings };
+  const screening = {
+    rule_set: RULE_SET,
+    at_wall_s: nowMs() / 1000 - Number(form.hoursAgo || 0) * 3600,
+    findings: form.findings,
+  };
   if (form.overrideBy) screening.override_by = form.overrideBy;
-  return { client: CLIENT.test(form.client) ? form.client : NOBODY, device: form.device, room: roomOf(form.device), plan: form.plan, screening };
+  return {
+    client: CLIENT.test(form.client) ? form.client : NOBODY,
+    device: form.device,
+    room: roomOf(form.device),
+    plan: form.plan,
+    screening,
+  };
 }
 
 /** What the form itself still lacks. */
@@ -112,7 +132,11 @@ export function request(device = "") {
     const modality = doses?.modalities?.[form.plan.modality];
     if (!modality) return null;
     const { in_7_days: had, in_7_days_max: most, possible_from: from } = modality;
-    return h("p", { class: "doses" }, say("request.doses", { had, most, day: plainDay(from, { weekday: "short", day: "numeric", month: "short" }) }));
+    return h(
+      "p",
+      { class: "doses" },
+      say("request.doses", { had, most, day: plainDay(from, { weekday: "short", day: "numeric", month: "short" }) }),
+    );
   }
 
   function verdict() {
@@ -123,14 +147,33 @@ export function request(device = "") {
     const error = answer.error && !answer.refusals.length ? answer.error : explained.error;
     return h(
       "aside",
-      { class: `card verdict ${refused ? "medium" : refusals?.length ? "low" : "calm"}`, id: "verdict", tabindex: "-1", "aria-labelledby": "verdict-title" },
+      {
+        class: `card verdict ${refused ? "medium" : refusals?.length ? "low" : "calm"}`,
+        id: "verdict",
+        tabindex: "-1",
+        "aria-labelledby": "verdict-title",
+      },
       h("h2", { id: "verdict-title" }, say(refused ? "request.verdict_refused" : "request.verdict")),
       error && h("p", { class: "wrong" }, wordsOf(error)),
-      refusals?.length > 0 && [h("p", null, say(refused ? "request.refused" : "request.would_refuse", { n: refusals.length })), refusalList(refusals)],
+      refusals?.length > 0 && [
+        h("p", null, say(refused ? "request.refused" : "request.would_refuse", { n: refusals.length })),
+        refusalList(refusals),
+      ],
       would && h("p", { class: "would" }, icon("authorised"), say("request.would")),
       refusals === null && !error && h("p", null, say("request.not_yet")),
-      lacks.length > 0 && [h("h3", null, say("request.lacks")), h("ul", { class: "lacks" }, lacks.map((name) => h("li", { key: name }, say(`request.lack.${name}`))))],
-      h("button", { class: "primary", id: "ask", "aria-disabled": answer.busy || lacks.length ? "true" : undefined }, say(answer.busy ? "request.asking" : "request.ask")),
+      lacks.length > 0 && [
+        h("h3", null, say("request.lacks")),
+        h(
+          "ul",
+          { class: "lacks" },
+          lacks.map((name) => h("li", { key: name }, say(`request.lack.${name}`))),
+        ),
+      ],
+      h(
+        "button",
+        { class: "primary", id: "ask", "aria-disabled": answer.busy || lacks.length ? "true" : undefined },
+        say(answer.busy ? "request.asking" : "request.ask"),
+      ),
       h("p", { class: "small" }, say("request.starts_nothing")),
     );
   }
@@ -146,7 +189,16 @@ export function request(device = "") {
     render: () => [
       crumbs([say("nav.overview"), link("overview")], [say("nav.sessions"), link("sessions")]),
       may("request")
-        ? h("form", { class: "request", novalidate: true, on: { submit } }, h("div", { class: "fields" }, fields({ form, edit, doses: dosesWords(), freshToken: () => edit({ client: `client-${hex(8)}` }) })), verdict())
+        ? h(
+            "form",
+            { class: "request", novalidate: true, on: { submit } },
+            h(
+              "div",
+              { class: "fields" },
+              fields({ form, edit, doses: dosesWords(), freshToken: () => edit({ client: `client-${hex(8)}` }) }),
+            ),
+            verdict(),
+          )
         : h("p", null, say("request.who_may")),
     ],
   };

@@ -1,42 +1,17 @@
 /** One room: its devices with their numbers, large enough to read from the door. */
 
 import { h } from "../core/dom.js";
-import { ago, celsius, clockwise, milliamps, ohms, percent, seconds } from "../core/formats.js";
+import { readPast } from "../core/past.js";
 import { link } from "../core/route.js";
-import { may, newestSample, roomRows, state } from "../core/store.js";
-import { because, isLive, stateOf } from "../core/status.js";
+import { may, roomRows, state } from "../core/store.js";
+import { because, stateOf } from "../core/status.js";
+import { whenOpened } from "../core/stream.js";
 import { say } from "../core/words.js";
-import { leftS } from "../parts/device-line.js";
 import { badge } from "../parts/icons.js";
 import { crumbs } from "../parts/pieces.js";
+import { deviceReadings, readings } from "../parts/readings.js";
 
-/** Name, value: as a definition list of readings. */
-export const readings = (pairs) =>
-  h(
-    "dl",
-    { class: "readings" },
-    pairs.map(([name, value, more]) => h("div", { key: name, class: more }, h("dt", null, say(name)), h("dd", null, value))),
-  );
-
-export function deviceReadings(row) {
-  const sample = newestSample(row.device) ?? {};
-  const of = (name) => sample[name] ?? row.session?.[name] ?? row[name] ?? null;
-  if (!isLive(row)) {
-    return [
-      ["quantities.battery_pct", percent(of("battery_pct"))],
-      ["quantities.temperature_c", celsius(of("temperature_c"))],
-      ["state.last_word", row.heard_at ? ago(row.heard_at) : say("state.never_heard")],
-    ];
-  }
-  return [
-    ["quantities.setting_ma", milliamps(of("setting_ma")), "big"],
-    ["quantities.amplitude_ma", milliamps(of("amplitude_ma")), "big"],
-    ["session.left", clockwise(leftS(row)), "big"],
-    ["quantities.impedance_ohm", ohms(of("impedance_ohm"))],
-    ["quantities.lease_margin_s", seconds(of("lease_margin_s"))],
-    ["quantities.battery_pct", percent(of("battery_pct"))],
-  ];
-}
+const SHOWN_S = 15; // a device without a session speaks every 5 s
 
 function card(row) {
   const shown = stateOf(row);
@@ -58,15 +33,21 @@ function card(row) {
 }
 
 export function room(id) {
+  const readAll = () => roomRows(id).forEach((row) => readPast(row.device, SHOWN_S));
+  const again = whenOpened(readAll);
+  readAll();
   return {
     title: () => say("room.title", { room: id }),
     traces: () => roomRows(id).map((row) => row.device),
+    leave: again,
     render() {
       if (!state.overview) return h("p", { class: "waiting" }, say("waiting"));
       const rows = roomRows(id);
       return [
         crumbs([say("nav.overview"), link("overview")]),
-        rows.length ? h("ul", { class: "device-cards" }, rows.map(card)) : h("p", null, say("room.unknown", { room: id })),
+        rows.length
+          ? h("ul", { class: "device-cards" }, rows.map(card))
+          : h("p", null, say("room.unknown", { room: id })),
       ];
     },
   };

@@ -4,6 +4,7 @@ import * as api from "../core/api.js";
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { clockwise, milliamps, moment, number, quantity, seconds, timeToMilliseconds } from "../core/formats.js";
+import { fromColumns } from "../core/past.js";
 import { link } from "../core/route.js";
 import { deviceRow, keepSample, may, state } from "../core/store.js";
 import { whenOpened } from "../core/stream.js";
@@ -11,10 +12,9 @@ import { known, say } from "../core/words.js";
 import { announce } from "../parts/announce.js";
 import { badge } from "../parts/icons.js";
 import { crumbs, reading, repeatedly, table, wordsOf } from "../parts/pieces.js";
+import { readings } from "../parts/readings.js";
 import { refusalList } from "../parts/refusals.js";
 import { trace } from "../parts/trace.js";
-import { fromColumns } from "../parts/trace-points.js";
-import { readings } from "./room.js";
 import { causeWords, shortId } from "./sessions.js";
 
 const READ_EVERY_MS = 2_000;
@@ -22,7 +22,19 @@ const WINDOW_S = 300;
 const OPEN = new Set(["authorised", "armed", "running", "paused", "stopping", "lost"]);
 const WITHDRAWN_BEFORE = new Set(["authorised", "armed"]);
 const LEVELS = { stopped_latched: "medium", lost: "high", aborted: "low" };
-const PLAN = ["body_site", "modality", "setting_ma_max", "frequency_hz", "pulse_width_us", "electrode_area_cm2", "duration_s", "on_s", "off_s", "ramp_up_s", "ramp_down_s"];
+const PLAN = [
+  "body_site",
+  "modality",
+  "setting_ma_max",
+  "frequency_hz",
+  "pulse_width_us",
+  "electrode_area_cm2",
+  "duration_s",
+  "on_s",
+  "off_s",
+  "ramp_up_s",
+  "ramp_down_s",
+];
 
 const stateWords = (name) => say(known(`session_state.${name}`) ? `session_state.${name}` : name);
 
@@ -31,17 +43,30 @@ function planList(plan) {
     if (name === "body_site") return say(`sites.${plan[name]}`);
     return name === "modality" ? say(`modality.${plan[name]}`) : quantity(name, plan[name]);
   };
-  return h("dl", { class: "facts" }, PLAN.map((name) => h("div", { key: name }, h("dt", null, say(`plan.${name}`)), h("dd", null, value(name)))));
+  return h(
+    "dl",
+    { class: "facts" },
+    PLAN.map((name) => h("div", { key: name }, h("dt", null, say(`plan.${name}`)), h("dd", null, value(name)))),
+  );
 }
 
-/** What a row of the record says besides its time: the server words it, for a kind may be new. */
-function recordTable({ events = [] }) {
+/** `SessionAuthorised` as `session authorised`: the names of events are the journal's own. */
+const plainly = (name) => name.replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
+
+function what(entry) {
+  const said = entry.kind ? `${plainly(entry.name)}: ${entry.kind.replaceAll("_", " ")}` : plainly(entry.name);
+  return entry.cause ? `${said} (${causeWords(entry.cause)})` : said;
+}
+
+/** Every event of the session in order, with both clocks side by side: the fleet's and the device's. */
+function recordTable({ entries = [] }) {
   const columns = [
     { name: say("record.at"), head: true, cell: (row) => timeToMilliseconds(row.at) },
-    { name: say("record.what"), cell: (row) => row.words ?? row.kind },
-    { name: say("record.by"), cell: (row) => row.issued_by ?? row.by ?? "" },
+    { name: say("record.device_at"), cell: (row) => (row.device_at ? timeToMilliseconds(row.device_at) : "") },
+    { name: say("record.what"), cell: what },
+    { name: say("record.by"), cell: (row) => row.who ?? "" },
   ];
-  return table(say("record.title"), columns, events, { keyOf: (row) => row.position ?? row.n });
+  return table(say("record.title"), columns, entries, { keyOf: (row) => row.position });
 }
 
 const ends = (ended) =>
@@ -100,7 +125,13 @@ export function session(id) {
     const begin = own.length ? Date.parse(own[0].at) / 1000 : end - 60;
     const peak = limits.peak_ma ?? found.value?.plan.setting_ma_max;
     const from = past ? begin : Math.max(begin, end - WINDOW_S);
-    return { samples: own, gaps, limits: { peak_ma: peak }, fromS: Math.min(from, end - 30), toS: past ? end : undefined };
+    return {
+      samples: own,
+      gaps,
+      limits: { peak_ma: peak },
+      fromS: Math.min(from, end - 30),
+      toS: past ? end : undefined,
+    };
   }
 
   async function withdraw() {
@@ -124,12 +155,26 @@ export function session(id) {
       h(
         "div",
         { class: "state" },
-        badge({ level: level === "calm" && OPEN.has(value.state) ? "work" : level, icon: level === "calm" ? (value.state === "running" ? "running" : "authorised") : "latched", word: stateWords(value.state) }),
-        h("p", null, value.cause ? say("session.ended_by", { cause: causeWords(value.cause) }) : say(known(`session_next.${value.state}`) ? `session_next.${value.state}` : "session_next.other", { device: value.device })),
-        value.withheld && h("p", { class: "wrong" }, say("session.withheld", { reason: say(`withheld.${value.withheld}`) })),
+        badge({
+          level: level === "calm" && OPEN.has(value.state) ? "work" : level,
+          icon: level === "calm" ? (value.state === "running" ? "running" : "authorised") : "latched",
+          word: stateWords(value.state),
+        }),
+        h(
+          "p",
+          null,
+          value.cause
+            ? say("session.ended_by", { cause: causeWords(value.cause) })
+            : say(known(`session_next.${value.state}`) ? `session_next.${value.state}` : "session_next.other", {
+                device: value.device,
+              }),
+        ),
+        value.withheld &&
+          h("p", { class: "wrong" }, say("session.withheld", { reason: say(`withheld.${value.withheld}`) })),
       ),
       OPEN.has(value.state) ? live(row, value) : ends(value.ended),
-      cancellable && h("div", { class: "actions" }, h("button", { type: "button", on: { click: withdraw } }, say("session.cancel"))),
+      cancellable &&
+        h("div", { class: "actions" }, h("button", { type: "button", on: { click: withdraw } }, say("session.cancel"))),
     );
   }
 
@@ -146,7 +191,8 @@ export function session(id) {
       ].map(([name, shown]) => h("div", { key: name }, h("dt", null, say(`session.${name}`)), h("dd", null, shown))),
     );
 
-  const card = (title, more, ...body) => h("section", { class: `card ${more}`, "aria-label": title }, h("h2", null, title), body);
+  const card = (title, more, ...body) =>
+    h("section", { class: `card ${more}`, "aria-label": title }, h("h2", null, title), body);
 
   return {
     title: () => say("session.title", { id: shortId(id) }),
@@ -157,16 +203,32 @@ export function session(id) {
     },
     render: () => [
       crumbs([say("nav.sessions"), link("sessions")]),
-      wrong.error && (wrong.error.refusals?.length ? refusalList(wrong.error.refusals) : h("p", { class: "wrong", role: "alert" }, wordsOf(wrong.error))),
+      wrong.error &&
+        (wrong.error.refusals?.length
+          ? refusalList(wrong.error.refusals)
+          : h("p", { class: "wrong", role: "alert" }, wordsOf(wrong.error))),
       found.show((value) => [
         head(value),
         trace(id, source),
-        h("div", { class: "columns" }, card(say("session.who"), "", facts(value)), card(say("session.plan"), "", planList(value.plan))),
+        h(
+          "div",
+          { class: "columns" },
+          card(say("session.who"), "", facts(value)),
+          card(say("session.plan"), "", planList(value.plan)),
+        ),
         may("see_records") &&
           card(
             say("record.title"),
             "record",
-            h("p", null, h("a", { class: "button", href: api.url(`sessions/${id}/record.csv`), download: `session-${shortId(id)}.csv` }, say("csv"))),
+            h(
+              "p",
+              null,
+              h(
+                "a",
+                { class: "button", href: api.url(`sessions/${id}/record.csv`), download: `session-${shortId(id)}.csv` },
+                say("csv"),
+              ),
+            ),
             record.show(recordTable),
           ),
       ]),

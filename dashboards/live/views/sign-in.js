@@ -17,7 +17,7 @@ async function submit(event, enter) {
   change({});
   try {
     const me = await api.logIn(form.user.trim(), form.password);
-    form.password = "";
+    Object.assign(form, { user: "", password: "" });
     await enter(me);
   } catch (error) {
     form.wrong = reason(error);
@@ -67,7 +67,11 @@ export const signIn = (enter) =>
       field("user", say("signin.user"), "text", "username"),
       field("password", say("signin.password"), "password", "current-password"),
       form.wrong && h("p", { id: "signin-wrong", class: "wrong" }, form.wrong),
-      h("button", { class: "primary", "aria-disabled": form.busy ? "true" : undefined }, say(form.busy ? "signin.busy" : "signin.go")),
+      h(
+        "button",
+        { class: "primary", "aria-disabled": form.busy ? "true" : undefined },
+        say(form.busy ? "signin.busy" : "signin.go"),
+      ),
     ),
     h("p", { class: "small" }, say("stop.not_instead")),
   );

@@ -12,7 +12,14 @@ const READ_EVERY_MS = 2_000;
 const LIMIT = 100;
 
 /** One row a device; the first of a stop says which stop it is. */
-const rowsOf = (stops) => stops.flatMap((stop) => (stop.devices.length ? stop.devices : [{ device: stop.device, standing: "ordered" }]).map((device, n) => ({ stop, device, first: n === 0 })));
+const rowsOf = (stops) =>
+  stops.flatMap((stop) =>
+    (stop.devices.length ? stop.devices : [{ device: stop.device, standing: "ordered" }]).map((device, n) => ({
+      stop,
+      device,
+      first: n === 0,
+    })),
+  );
 
 function outcome({ device }) {
   if (device.unconfirmed) return h("span", { class: "badge high" }, icon("alarm"), say("stop.step.not_confirmed"));
@@ -22,7 +29,10 @@ function outcome({ device }) {
 
 const COLUMNS = () => [
   { name: say("stops.at"), head: true, cell: ({ stop, first }) => (first ? moment(stop.ordered_at) : "") },
-  { name: say("stops.what"), cell: ({ stop, first }) => (first ? (stop.scope === "site" ? say("stop.whole_site") : stop.device) : "") },
+  {
+    name: say("stops.what"),
+    cell: ({ stop, first }) => (first ? (stop.scope === "site" ? say("stop.whole_site") : stop.device) : ""),
+  },
   { name: say("stops.by"), cell: ({ stop, first }) => (first ? stop.issued_by : "") },
   { name: say("stops.cause"), cell: ({ stop, first }) => (first ? say(`causes.${stop.cause}`) : "") },
   { name: say("stops.device"), cell: ({ device }) => h("a", { href: link("device", device.device) }, device.device) },
@@ -40,7 +50,12 @@ export function stops() {
     leave: stop,
     render: () => [
       h("p", { class: "lead" }, say("stops.lead")),
-      list.show(({ stops: found }) => table(say("nav.stops"), COLUMNS(), rowsOf(found), { keyOf: ({ stop: one, device }) => `${one.command_id}/${device.device}`, empty: say("stops.none") })),
+      list.show(({ stops: found }) =>
+        table(say("nav.stops"), COLUMNS(), rowsOf(found), {
+          keyOf: ({ stop: one, device }) => `${one.command_id}/${device.device}`,
+          empty: say("stops.none"),
+        }),
+      ),
     ],
   };
 }

@@ -1,4 +1,4 @@
-/** Usage across rooms: sessions, minutes, utilisation of the opening hours, what ended them; by day, room and device. */
+/** Usage across rooms: sessions, minutes, share of the opening hours, what ended them; by day, room and device. */
 
 import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
@@ -21,7 +21,7 @@ const SERIES = [
 export const minutes = (s) => (s ?? 0) / 60;
 
 /** A row's own key: the day, the room ... by which was counted. */
-const keyOf = (by) => (row) => row[by] ?? row.key ?? "";
+const keyOf = (row) => row.key;
 
 function named(by, key) {
   if (by === "day") return plainDay(key, { weekday: "short", day: "numeric", month: "short" });
@@ -35,7 +35,11 @@ const treatedS = (row) => (row.session_s ?? 0) + (row.fleet_session_s ?? 0);
 function tableColumns(by, hasHours) {
   const count = (name) => ({ name: say(`usage.${name}`), numeric: true, cell: (row) => number(row[name] ?? 0) });
   return [
-    { name: say(`usage.by.${by}`), head: true, cell: (row) => (row.total ? say("usage.total") : named(by, keyOf(by)(row))) },
+    {
+      name: say(`usage.by.${by}`),
+      head: true,
+      cell: (row) => (row.total ? say("usage.total") : named(by, keyOf(row))),
+    },
     count("authorised"),
     ...(by === "cause" ? [] : [count("refused")]),
     count("started"),
@@ -59,11 +63,24 @@ function everyDay({ from, to }) {
 
 function perDay(chosen, rows) {
   const days = everyDay(chosen);
-  const found = new Map(rows.map((row) => [keyOf("day")(row), row]));
-  const series = SERIES.map(([name, colour]) => ({ name: say(`usage.${name}`), colour, values: days.map((day) => found.get(day)?.[name] ?? 0) }));
-  const treated = [{ name: say("usage.minutes"), colour: "series-1", values: days.map((day) => minutes(treatedS(found.get(day) ?? {}))) }];
+  const found = new Map(rows.map((row) => [keyOf(row), row]));
+  const series = SERIES.map(([name, colour]) => ({
+    name: say(`usage.${name}`),
+    colour,
+    values: days.map((day) => found.get(day)?.[name] ?? 0),
+  }));
+  const treated = [
+    {
+      name: say("usage.minutes"),
+      colour: "series-1",
+      values: days.map((day) => minutes(treatedS(found.get(day) ?? {}))),
+    },
+  ];
   const key = JSON.stringify([chosen, rows.length, series, treated]);
-  return [columns(`sessions/${key}`, say("usage.sessions_by_day"), { days, series, unit: say("usage.sessions") }), columns(`minutes/${key}`, say("usage.minutes_by_day"), { days, series: treated, unit: "min" })];
+  return [
+    columns(`sessions/${key}`, say("usage.sessions_by_day"), { days, series, unit: say("usage.sessions") }),
+    columns(`minutes/${key}`, say("usage.minutes_by_day"), { days, series: treated, unit: "min" }),
+  ];
 }
 
 function figures(total) {
@@ -75,7 +92,13 @@ function figures(total) {
     ["utilisation", hours === null ? "–" : percent(hours, 1)],
     ["refused", number(total.refused)],
   ];
-  return h("dl", { class: "summary" }, rows.map(([name, value]) => h("div", { key: name }, h("dt", null, say(`usage.figure.${name}`)), h("dd", null, value))));
+  return h(
+    "dl",
+    { class: "summary" },
+    rows.map(([name, value]) =>
+      h("div", { key: name }, h("dt", null, say(`usage.figure.${name}`)), h("dd", null, value)),
+    ),
+  );
 }
 
 export function usage() {
@@ -88,24 +111,77 @@ export function usage() {
   all.read();
 
   const tabs = () =>
-    h("div", { class: "choices", role: "group", "aria-label": say("usage.table_by") }, BY.map((one) => h("button", { type: "button", key: one, "aria-pressed": String(by === one), on: { click: () => ((by = one), change({})) } }, say(`usage.by.${one}`))));
+    h(
+      "div",
+      { class: "choices", role: "group", "aria-label": say("usage.table_by") },
+      BY.map((one) =>
+        h(
+          "button",
+          {
+            type: "button",
+            key: one,
+            "aria-pressed": String(by === one),
+            on: { click: () => ((by = one), change({})) },
+          },
+          say(`usage.by.${one}`),
+        ),
+      ),
+    );
 
   function shown(found) {
     const { rows, total } = found[by];
     const hasHours = rows.some((row) => share(row) !== null);
-    const ended = found.cause.rows.map((row) => ({ key: keyOf("cause")(row), n: row.completed + row.stopped + row.aborted + (row.not_started ?? 0) }));
+    const ended = found.cause.rows.map((row) => ({
+      key: keyOf(row),
+      n: row.completed + row.stopped + row.aborted + (row.not_started ?? 0),
+    }));
     return [
       figures(found.day.total),
       h("div", { class: "charts" }, perDay(found.chosen, found.day.rows)),
       h(
         "div",
         { class: "charts" },
-        bars(say("usage.minutes_by_room"), found.room.rows.map((row) => ({ name: keyOf("room")(row), href: link("room", keyOf("room")(row)), value: treatedS(row), words: `${number(minutes(treatedS(row)), "min")}${share(row) === null ? "" : ` · ${percent(share(row))}`}` }))),
-        bars(say("usage.ended_by"), ended.sort((a, b) => b.n - a.n).map(({ key, n }) => ({ name: known(`causes.${key}`) ? say(`causes.${key}`) : key, value: n, words: number(n) }))),
+        bars(
+          say("usage.minutes_by_room"),
+          found.room.rows.map((row) => ({
+            name: keyOf(row),
+            href: link("room", keyOf(row)),
+            value: treatedS(row),
+            words: `${number(minutes(treatedS(row)), "min")}${share(row) === null ? "" : ` · ${percent(share(row))}`}`,
+          })),
+        ),
+        bars(
+          say("usage.ended_by"),
+          ended
+            .sort((a, b) => b.n - a.n)
+            .map(({ key, n }) => ({
+              name: known(`causes.${key}`) ? say(`causes.${key}`) : key,
+              value: n,
+              words: number(n),
+            })),
+        ),
       ),
       h("h2", null, say("usage.table")),
-      h("div", { class: "view-head" }, tabs(), h("a", { class: "button", id: "csv", href: api.url("usage.csv", { by, ...found.chosen }), download: `usage-by-${by}-${found.chosen.from}-${found.chosen.to}.csv` }, say("csv"))),
-      table(say("usage.table"), tableColumns(by, hasHours), rows, { keyOf: keyOf(by), foot: { ...total, total: true }, empty: say("usage.none") }),
+      h(
+        "div",
+        { class: "view-head" },
+        tabs(),
+        h(
+          "a",
+          {
+            class: "button",
+            id: "csv",
+            href: api.url("usage.csv", { by, ...found.chosen }),
+            download: `usage-by-${by}-${found.chosen.from}-${found.chosen.to}.csv`,
+          },
+          say("csv"),
+        ),
+      ),
+      table(say("usage.table"), tableColumns(by, hasHours), rows, {
+        keyOf,
+        foot: { ...total, total: true },
+        empty: say("usage.none"),
+      }),
       h("p", { class: "small" }, say("usage.how")),
     ];
   }

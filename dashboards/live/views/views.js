@@ -4,7 +4,10 @@ import { missing } from "./missing.js";
 import { overview } from "./overview.js";
 import { room } from "./room.js";
 
-const later = (module, name) => async (...at) => (await import(module))[name](...at);
+const later =
+  (module, name) =>
+  async (...at) =>
+    (await import(module))[name](...at);
 
 export const VIEWS = {
   overview,

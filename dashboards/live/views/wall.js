@@ -5,6 +5,7 @@ import { h } from "../core/dom.js";
 import { timeToSeconds } from "../core/formats.js";
 import { state } from "../core/store.js";
 import { say } from "../core/words.js";
+import { audio } from "../parts/alarm-strip.js";
 import { alarmCard } from "../parts/alarm-card.js";
 import { roomCard, summary } from "./overview.js";
 
@@ -24,14 +25,22 @@ export function wall() {
           "div",
           { class: "wall-rooms" },
           h("div", { class: "wall-head" }, summary(), h("time", { class: "wall-clock" }, timeToSeconds(now()))),
-          h("div", { class: "rooms" }, state.overview.rooms.map((room) => roomCard(room, { withStop: false }))),
+          h(
+            "div",
+            { class: "rooms" },
+            state.overview.rooms.map((room) => roomCard(room, { withStop: false })),
+          ),
         ),
         urgent.length > 0 &&
           h(
             "section",
             { class: "wall-alarms", "aria-label": say("nav.alarms") },
-            h("h2", null, say("alarms.open", { n: urgent.length })),
-            h("ul", { class: "alarm-cards" }, urgent.slice(0, ALARMS_SHOWN).map(alarmCard)),
+            h("header", null, h("h2", null, say("alarms.open", { n: urgent.length })), audio()),
+            h(
+              "ul",
+              { class: "alarm-cards" },
+              urgent.slice(0, ALARMS_SHOWN).map((alarm) => alarmCard(alarm, false)),
+            ),
             more > 0 && h("p", null, say("more", { n: more })),
           ),
       );

@@ -11,7 +11,7 @@ from broker.contract.messages import Phase
 from fleet.adapters.history.days import RAW, SELECTED, SUMMED
 from fleet.adapters.history.files import opened
 from fleet.adapters.history.folding import GROUP_MS, LOOK_BACK_MS, MINUTE_MS, Span, Summary, rollups, whole_spans
-from fleet.adapters.history.months import ROLLUP, SUMMED_UP
+from fleet.adapters.history.months import ROLLUP, SUMMARY
 from fleet.adapters.history.port import (
     COLUMNS,
     QUANTITIES,
@@ -30,6 +30,8 @@ _BETWEEN = f"SELECT {SELECTED} FROM sample WHERE device_n = ? AND time_s_e3 >= ?
 _IN_ORDER = " ORDER BY time_s_e3, boot_n, seq LIMIT ?"
 _SESSION = "SELECT n, first_e3, last_e3 + 1 FROM session WHERE device_n = ? AND id = ?"
 _SESSION_IDS = "SELECT n, id FROM session WHERE device_n = ?"
+_MINUTES = f"SELECT minute, {SUMMARY} FROM minutes WHERE device_n = ? AND minute >= ? AND minute < ?"
+_QUARTERS = f"SELECT quarter, {SUMMARY} FROM quarters WHERE device_n = ? AND quarter >= ? AND quarter < ?"
 _PHASES = {phase.value: phase for phase in Phase}
 
 
@@ -107,14 +109,10 @@ class EmbeddedReader:
         return tuple(rollups(together, span, by, self._zone))
 
     def _summed(self, device: str, span: Span, group_ms: int) -> Iterator[Summary]:
-        each = group_ms // MINUTE_MS
-        asked = (
-            f"SELECT minute / {each}, {SUMMED_UP} FROM summary "
-            "WHERE device_n = ? AND minute >= ? AND minute < ? GROUP BY 1, boot_n ORDER BY 1, boot_n"
-        )
+        asked = _MINUTES if group_ms == MINUTE_MS else _QUARTERS
         for connection in opened(ROLLUP.among(self._folder, *span)):
             device_n = _device_n(connection, device)
-            between = (device_n, span[0] // MINUTE_MS, span[1] // MINUTE_MS)
+            between = (device_n, span[0] // group_ms, span[1] // group_ms)
             for group, *row in connection.execute(asked, between):
                 yield _summary(group * group_ms, row)
 

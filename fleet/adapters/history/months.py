@@ -1,4 +1,8 @@
-"""The summaries of a month's minutes, in a file of its own: what is left when the rows of a day have been dropped."""
+"""The summaries of a month's minutes, in a file of its own: what is left when the rows of a day have been dropped.
+
+Those of its quarters of an hour are kept beside them, always the sum of their minutes: hours and days are read from 15
+times fewer.
+"""
 
 import sqlite3
 from collections.abc import Iterable, Sequence
@@ -7,21 +11,25 @@ from pathlib import Path
 from typing import Any
 
 from fleet.adapters.history.files import Kind, open_to_write, transaction, writing
-from fleet.adapters.history.folding import MINUTE_MS
+from fleet.adapters.history.folding import MINUTE_MS, QUARTER_MS
 from fleet.adapters.history.port import QUANTITIES
 
 _PARTS = [f"{name}_{part}" for name in QUANTITIES for part in ("count", "sum_e3", "least_e3", "most_e3")]
-_COLUMNS = ("device_n", "minute", "boot_n", "first_seq", "last_seq", "count", "late", *_PARTS)
+_SUMMARY = ("boot_n", "first_seq", "last_seq", "count", "late", *_PARTS)
+_COLUMNS = ("device_n", "minute", *_SUMMARY)
+SUMMARY = ", ".join(_SUMMARY)
+QUARTER_MIN = QUARTER_MS // MINUTE_MS
 
 ROLLUP = Kind(
     "rollup",
     "%Y-%m",
     (
         "CREATE TABLE device (n INTEGER PRIMARY KEY, name TEXT NOT NULL UNIQUE)",
-        f"CREATE TABLE summary ({', '.join(_COLUMNS)}, PRIMARY KEY (device_n, minute, boot_n)) WITHOUT ROWID",
+        f"CREATE TABLE minutes (device_n, minute, {SUMMARY}, PRIMARY KEY (device_n, minute, boot_n)) WITHOUT ROWID",
+        f"CREATE TABLE quarters (device_n, quarter, {SUMMARY}, PRIMARY KEY (device_n, quarter, boot_n)) WITHOUT ROWID",
     ),
 )
-SUMMED_UP = "boot_n, min(first_seq), max(last_seq), sum(count), sum(late), " + ", ".join(
+_SUMMED = "boot_n, min(first_seq), max(last_seq), sum(count), sum(late), " + ", ".join(
     f"sum({name}_count), sum({name}_sum_e3), min({name}_least_e3), max({name}_most_e3)" for name in QUANTITIES
 )
 
@@ -72,8 +80,15 @@ def _replace(connection: sqlite3.Connection, rows: Iterable[tuple[Any, ...]]) ->
             (numbers[device],) = connection.execute("SELECT n FROM device WHERE name = ?", (device,)).fetchone()
         replaced[numbers[device], minute] = None
         written.append((numbers[device], minute, *rest))
-    connection.executemany("DELETE FROM summary WHERE device_n = ? AND minute = ?", replaced)
-    connection.executemany(f"INSERT INTO summary VALUES ({', '.join('?' * len(_COLUMNS))})", written)
+    connection.executemany("DELETE FROM minutes WHERE device_n = ? AND minute = ?", replaced)
+    connection.executemany(f"INSERT INTO minutes VALUES ({', '.join('?' * len(_COLUMNS))})", written)
+    quarters = dict.fromkeys((device_n, minute // QUARTER_MIN) for device_n, minute in replaced)
+    connection.executemany("DELETE FROM quarters WHERE device_n = ? AND quarter = ?", quarters)
+    connection.executemany(
+        f"INSERT INTO quarters SELECT device_n, minute / {QUARTER_MIN}, {_SUMMED} FROM minutes "
+        "WHERE device_n = ? AND minute >= ? AND minute < ? GROUP BY boot_n",
+        ((device_n, quarter * QUARTER_MIN, (quarter + 1) * QUARTER_MIN) for device_n, quarter in quarters),
+    )
 
 
 def month_before(path: Path, months: int) -> str:

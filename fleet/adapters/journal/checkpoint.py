@@ -16,7 +16,7 @@ from typing import Generic, TypeVar
 import sqlalchemy as sa
 from pydantic import TypeAdapter, ValidationError
 
-from fleet.adapters.journal.forms import dump_exactly, fingerprint
+from fleet.adapters.journal.forms import fingerprint
 from fleet.adapters.journal.rows import FILE_MODE, Tip, rows_after
 
 Counted = TypeVar("Counted")
@@ -57,9 +57,8 @@ class Checkpoint(Generic[Counted]):
 
         Raises:
             OSError: the disk refuses; the last one stays.
-            Unstorable: it would not read back as itself.
         """
-        body = dump_exactly(self._adapter, counted)
+        body = self._adapter.dump_json(counted, warnings="error")
         head = f"{self._shape} {hashlib.sha256(body).hexdigest()} {tip.position} {tip.hash.hex()}\n"
         with _renamed(self.path) as new, os.fdopen(new, "wb") as file:
             file.write(head.encode("ascii") + body)

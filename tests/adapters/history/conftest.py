@@ -8,7 +8,8 @@ import pytest
 from tests.adapters.history.engines import Engine, engine, other_influx
 from tests.adapters.history.shelf import Shelf
 
-STORES = ["embedded", "influxdb", *(["influxdb-2"] if other_influx() else [])]
+INFLUXDB = pytest.param("influxdb", marks=pytest.mark.needs("influxd", "nginx"))
+STORES = ["embedded", INFLUXDB, *(["influxdb-2"] if other_influx() else [])]
 
 
 @pytest.fixture(scope="session")

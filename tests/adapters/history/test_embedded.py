@@ -60,7 +60,7 @@ async def test_minutes_are_summed_up_once_they_are_over_and_again_for_what_comes
 def minutes_in(shelf: Shelf) -> list[int]:
     """The minutes of which there are summaries, counted from noon."""
     with closing(sqlite3.connect(ROLLUP.path(shelf.folder, round(NOON_S * 1000)))) as file:
-        found = file.execute("SELECT DISTINCT minute FROM summary ORDER BY 1").fetchall()
+        found = file.execute("SELECT DISTINCT minute FROM minutes ORDER BY 1").fetchall()
     return [minute - round(NOON_S) // 60 for (minute,) in found]
 
 

@@ -20,6 +20,9 @@ PERIOD_S = 5
 NOW_DOWN = "InfluxDB answers 502"
 
 
+NEEDS = pytest.mark.needs("influxd", "nginx")
+
+
 @pytest.fixture(scope="module")
 def own(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
     """An engine that the tests here may stop."""
@@ -39,6 +42,7 @@ def points(influx: Engine, device: str) -> int:
     return int(counts.get(device, 0))
 
 
+@NEEDS
 async def test_a_day_without_the_store_loses_nothing(own: Engine, shelf: Shelf) -> None:
     """Four devices at rest, a sample every 5 s, a minute at a time; the day takes seconds."""
     devices = [shelf.device(n) for n in range(4)]
@@ -71,6 +75,7 @@ async def test_a_day_without_the_store_loses_nothing(own: Engine, shelf: Shelf) 
     assert list(shelf.folder.glob("spill/*")) == []
 
 
+@NEEDS
 async def test_what_waits_is_sent_by_the_next_process(own: Engine, shelf: Shelf) -> None:
     device = shelf.device()
     own.stop()
@@ -85,6 +90,7 @@ async def test_what_waits_is_sent_by_the_next_process(own: Engine, shelf: Shelf)
     assert points(own, device) == 15
 
 
+@NEEDS
 async def test_a_batch_that_is_refused_is_kept_counted_and_not_in_the_way(own: Engine, shelf: Shelf) -> None:
     """Somebody else has written text where a number belongs: the engine takes no number there on that day."""
     device, yesterday_s = shelf.device(), NOON_S - DAY_S
@@ -105,6 +111,7 @@ async def test_a_batch_that_is_refused_is_kept_counted_and_not_in_the_way(own: E
         assert again.status().dead_lettered == 3, "also after a restart"
 
 
+@NEEDS
 async def test_a_store_that_is_not_set_up_yet_is_waited_for(own: Engine, shelf: Shelf) -> None:
     device = shelf.device()
     own.ask('DROP DATABASE "clinic"')
@@ -120,6 +127,7 @@ async def test_a_store_that_is_not_set_up_yet_is_waited_for(own: Engine, shelf: 
     assert points(own, device) == 1
 
 
+@NEEDS
 async def test_what_may_wait_is_bounded(own: Engine, shelf: Shelf) -> None:
     device = shelf.device()
     shelf = replace(shelf, spill_bytes_max=2_000)
@@ -135,6 +143,7 @@ async def test_what_may_wait_is_bounded(own: Engine, shelf: Shelf) -> None:
     assert points(own, device) == 8
 
 
+@NEEDS
 async def test_a_reader_says_when_there_is_nobody_to_ask(shelf: Shelf) -> None:
     nobody = replace(shelf, where=Where(f"http://127.0.0.1:{free_port()}", "clinic", "clinic"))
     async with nobody.reading() as reader:

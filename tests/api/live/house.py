@@ -10,8 +10,9 @@ from typing import Any
 
 import httpx
 
-from demo.clinic import RULE_SET, Clinic
+from demo.clinic import Clinic
 from demo.day import USUAL
+from demo.people import RULE_SET
 from demo.processes import Process, await_that
 from fleet.adapters.journal.reading import JournalReader
 from fleet.api.access import Role
