@@ -26,6 +26,7 @@ VARIABLES = {
     "$room": ".+",
     "${device:regex}": ".+",
 }
+ENGINES = pytest.mark.needs("influxd", "nginx", "prometheus", "prometheus-alertmanager")
 NOT_HERE = {
     "Refused messages per hour": "nobody sent anything that had to be refused",
 }
@@ -98,6 +99,7 @@ def test_every_source_is_provisioned() -> None:
     assert {panel["datasource"]["uid"] for _, panel in panels()} == set(known), "and each is used"
 
 
+@ENGINES
 def test_every_query_is_answered(watched: Watched) -> None:
     empty = set()
     for name, target in queries():
@@ -115,6 +117,7 @@ def _has_values(series: dict[str, Any]) -> bool:
     return any(value is not None for row in series["values"] for value in row[1:])
 
 
+@ENGINES
 def test_every_choice_is_filled(watched: Watched) -> None:
     for path in FILES:
         for variable in board(path)["templating"]["list"]:
@@ -127,6 +130,7 @@ def test_every_choice_is_filled(watched: Watched) -> None:
                 assert labels_of(watched, metric, label) == sorted(set(DEVICES.values()))
 
 
+@ENGINES
 def test_figures_are_those_of_the_clinic(watched: Watched) -> None:
     """Not only an answer: the right one."""
     ask = watched.prometheus.value
@@ -141,6 +145,7 @@ def test_figures_are_those_of_the_clinic(watched: Watched) -> None:
     assert peak[0]["values"][0][1] == 8.0, "as the therapist set it"
 
 
+@ENGINES
 def test_every_rule_works_and_every_name_in_rules_and_panels_is_shown_by_somebody(watched: Watched) -> None:
     groups = get_json(f"{watched.prometheus.url}/api/v1/rules")["data"]["groups"]
     rules = [rule for group in groups for rule in group["rules"]]
@@ -155,6 +160,7 @@ def test_every_rule_works_and_every_name_in_rules_and_panels_is_shown_by_somebod
     )
 
 
+@ENGINES
 def test_nothing_but_the_watchdog_fires_in_a_clinic_that_is_well(watched: Watched) -> None:
     firing = watched.prometheus.query('ALERTS{alertstate="firing"}')
     assert [series["metric"]["alertname"] for series in firing] == ["Watchdog"]
