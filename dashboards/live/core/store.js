@@ -15,6 +15,7 @@ export const state = {
   samples: new Map(), // device -> its newest samples, oldest first
   heardMs: null,
   stream: "connecting", // connecting, live, lost
+  ended: null, // why the server has ended the stream for good, in one word
   route: { name: "overview", at: [] },
 };
 

@@ -25,7 +25,8 @@ export function oldness() {
   const notes = [];
   const age = ageS();
   const { fleet } = state.overview ?? {};
-  if (age === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
+  if (state.ended === "too_many") notes.push(note("ended", "high", "lost", say("old.too_many")));
+  else if (age === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
   else if (age > OLD_S) notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
   if (fleetIsAbsent()) notes.push(note("fleet", "high", "lost", say("old.fleet")));
   else if (fleet && fleet.connected === false) notes.push(note("broker", "high", "lost", say("old.broker")));

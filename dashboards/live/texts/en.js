@@ -60,6 +60,7 @@ export const en = {
   old: {
     connecting: "Connecting …",
     stream: "OLD DATA. Nothing has been heard from the server for {long}. What you see may be over by now.",
+    too_many: "OLD DATA. This page was opened in further windows: close one, and load this page again.",
     fleet:
       "OLD DATA. The fleet service does not answer: sessions end by themselves within seconds. Stop at the device.",
     stale:
