@@ -1,7 +1,7 @@
 # Three commands: make demo, make test, make check. Each does its own set-up; ARGS is passed on:
 #   make demo ARGS="--for 60 --report out.json"     make test ARGS="tests/core -k stop"     make PYTHON=python3.12 test
-# And two for figures: make bench ARGS="load --seconds 30" (also idle, soak, stages, each with --help), and, for a
-# quarter of an hour, make seeds: the demo ten times over, each with another seed.
+# And two for figures: make bench ARGS="load --seconds 30" (also idle, soak, stages, history; each has --help), and, for
+# a quarter of an hour, make seeds: the demo ten times over, each with another seed.
 
 SHELL := /bin/bash
 PYTHON ?=
@@ -22,14 +22,14 @@ PARALLEL := -n 3 --dist loadfile
 
 demo: ## run a clinic on this machine
 	@tools/set-up broker
-	@exec .venv/bin/stimfleet demo $(ARGS)
+	@exec .venv/bin/stimfleet demo --past 8 $(ARGS)
 
 seeds: ## the demo with ten seeds, a line each; ARGS="--for 60 --seeds 10"
 	@tools/set-up broker
 	@exec .venv/bin/python -m tools.seeds $(ARGS)
 
 test: ## pass the tests; all of them also prove every branch of the proved parts
-	@tools/set-up broker strace
+	@tools/set-up broker strace engines browser
 ifeq ($(strip $(ARGS)),)
 	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=
 	@.venv/bin/coverage report --include '$(PROVED)' --fail-under 100

@@ -44,7 +44,14 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     site.add_argument("--broker-host", default="127.0.0.1", help="where devices find the broker")
     site.add_argument("--broker-port", type=int, default=8883)
     site.add_argument("--host", action="append", default=[], help="a further name or address of the broker")
+    site.add_argument("--unless-there", action="store_true", help="do nothing where the folder holds this site already")
     site.add_argument("--time-zone", default="UTC", help="what calendar rules go by, e.g. Europe/Vienna")
+
+    says = "passwords and tokens that are not there yet, each a file: for InfluxDB, Grafana and their like"
+    passwords = parts.add_parser("passwords", help=says)
+    passwords.add_argument("name", nargs="+", metavar="NAME")
+    passwords.add_argument("--out", type=Path, required=True, metavar="DIR", help="folder that holds them")
+    passwords.set_defaults(run=_plainly(_passwords))
 
     device = _part(parts, "device", "a new device: the folder that is handed to it", _device, ca=True)
     device.add_argument("device", help="id of the device")
@@ -86,8 +93,10 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     move.add_argument("--room", required=True)
 
     from broker.settings_commands import add_settings
+    from broker.upkeep_commands import add_upkeep
 
     add_settings(partial(_part, parts))
+    add_upkeep(partial(_part, parts), _now)
     dose = _part(parts, "dose", "the clinic's own dose rules of a modality; says what holds", _dose)
     dose.add_argument("--modality", required=True, choices=("nmes", "wb_ems"))
     for flag, rule, kind, says in _DOSE_FLAGS:
@@ -134,8 +143,14 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
 
 
 def _site(args: argparse.Namespace) -> int:
+    from broker.pki.folder import ProvisioningRefused
+    from broker.pki.registry import FILE_NAME, load_registry
     from broker.pki.site import provision_site
 
+    if args.unless_there and (args.site_dir / FILE_NAME).exists():
+        if (known := load_registry(args.site_dir).site) != args.site:
+            raise ProvisioningRefused(f"The folder {args.site_dir} holds the site {known}, not {args.site}.")
+        return _say(f"Site {args.site} is in {args.site_dir} already.")
     provision_site(
         args.site_dir,
         args.ca_dir,
@@ -150,6 +165,13 @@ def _site(args: argparse.Namespace) -> int:
         f"Site {args.site} is provisioned in {args.site_dir}.",
         f"Its CA is in {args.ca_dir}: keep that folder off the fleet's host.",
     )
+
+
+def _passwords(args: argparse.Namespace) -> int:
+    from broker.pki.passwords import make_passwords
+
+    made = make_passwords(args.out, args.name)
+    return _say(f"Made in {args.out}: {', '.join(made)}." if made else f"All of them are in {args.out} already.")
 
 
 def _device(args: argparse.Namespace) -> int:

@@ -1,4 +1,4 @@
-"""`stimfleet provision clinic | model | settings | service-hold`: what a clinic sets, as it is typed and said back."""
+"""`stimfleet provision clinic | hours | model | settings | service-hold`: what a clinic sets, as it is typed."""
 
 import argparse
 import sys
@@ -30,6 +30,11 @@ def add_settings(add: Add) -> None:
     for name, read, says in _SETTINGS:
         clinic.add_argument(f"--{name.replace('_', '-')}", type=read, metavar="NUMBER", help=says)
     _add_limits(clinic)
+
+    hours = add("hours", "when the clinic is open, for utilisation; without words shows it", _hours)
+    hours.add_argument(
+        "said", nargs="*", type=_weekday, metavar="DAY=HOURS", help='e.g. mon=08:00-18:00 "sat=08:00-12:00 13:00-16:00"'
+    )
 
     model = add("model", "limits of a model, tighter than its devices say of themselves", _model)
     model.add_argument("model")
@@ -72,6 +77,14 @@ def _clinic(args: argparse.Namespace) -> int:
     if {"start_within_s", "pause_total_s"} & asked.keys():
         _say("How long a start may wait and pauses may last is said to each session when it is authorised.")
     return _follows(args, *asked)
+
+
+def _hours(args: argparse.Namespace) -> int:
+    from broker.pki.opening import WEEKDAYS
+    from broker.pki.settings import set_hours
+
+    said = set_hours(args.site_dir, dict(args.said))
+    return _say(*(f"{day} {said.get(day) or 'closed'}" for day in WEEKDAYS))
 
 
 def _model(args: argparse.Namespace) -> int:
@@ -133,6 +146,13 @@ def _limits(limits: "Limits") -> str:
 
 def _follows(args: argparse.Namespace, *changed: Any) -> int:
     return _say(FOLLOWS) if changed or args.limit or args.no_limit else 0
+
+
+def _weekday(text: str) -> tuple[str, str]:
+    day, equals, hours = text.partition("=")
+    if not equals:
+        raise argparse.ArgumentTypeError(f"{text!r} is not like mon=08:00-18:00")
+    return day, hours
 
 
 def _named_number(text: str) -> tuple[str, float]:

@@ -26,15 +26,20 @@ from agents.counters import FILE_NAME as COUNTERS
 from agents.drivers.bench import BenchStimulator
 from agents.simulation.bench import MODEL, socket_of
 from broker.pki.devices import provision_device, provision_operator
+from broker.pki.registry import load_registry
 from broker.pki.site import provision_site
 from demo.day import USUAL
+from demo.past import Folders, Past, make_past
 from demo.people import RULE_SET, Pressed
 from demo.processes import DidNotHappen, Process, await_that
 from fleet.adapters.control.client import FleetUnreachable, ask
+from fleet.roster import core_registry
 
 SITE = "north"
 OPERATOR = "anna.k"
+AT_A_SCREEN = "demo.therapist"  # asks at the page, where a person is signed in
 STEP_MA = 1.0  # of a raise or lower that names none, by the panel
+BESIDE_NICE = 10  # as in the units of what reads along beside the fleet
 UP_WITHIN_S = 40.0  # twenty processes on two cores
 
 
@@ -49,7 +54,8 @@ class Refused(Exception):
 class Clinic:
     """The clinic in `folder`, closed at first. `devices` maps each device to its room.
 
-    `port` is the broker's; `http_port` serves health and metrics, 0: none. `alone` are those whose agents are processes
+    `port` is the broker's; `http_port` serves health and metrics, 0: none; `web_port` the page, None: neither page nor
+    recorder. `alone` are those whose agents are processes
     of their own, each with a cable to the broker that can be cut. None: all are, without cables.
     """
 
@@ -60,6 +66,7 @@ class Clinic:
         *,
         port: int,
         http_port: int = 0,
+        web_port: int | None = None,
         seed: int = 0,
         alone: Collection[str] | None = None,
     ) -> None:
@@ -67,11 +74,13 @@ class Clinic:
         self.devices = dict(devices)
         self.port = port
         self.http_port = http_port
+        self.web_port = web_port
         self.site_dir = folder / "site"
         self.fleet_dir = folder / "fleet"
         self.bench_dir = folder / "bench"
         self.trace_dir = folder / "true-output"
         self.presses: list[Pressed] = []  # by hand, for an observer
+        self.past_rows = 0  # of the journal, from before it was opened
         self._logs = folder / "logs"
         self._alone = tuple(device for device in devices if alone is None or device in alone)
         self._together = tuple(device for device in devices if device not in self._alone)
@@ -79,6 +88,10 @@ class Clinic:
         self.broker = self._process("broker", ["broker", *self._site, f"--port={port}"])
         served = [f"--data-dir={self.fleet_dir}", f"--http-port={http_port}"]
         self.fleet = self._process("fleet", ["fleet", *self._site, *served])
+        reads_along = [*self._site, f"--data-dir={self.fleet_dir}"]
+        self.recorder = self._process("recorder", ["recorder", *reads_along], nice=BESIDE_NICE)
+        self.web = self._process("web", ["web", *reads_along, f"--port={web_port}"], nice=BESIDE_NICE)
+        self._beside = () if web_port is None else (self.recorder, self.web)
         self.stimulators = self._process("stimulators", self._bench_command(seed))
         self.simulate = self._process("simulate", self._simulate_command(seed))
         self.agents = {device: self._agent(device) for device in self._alone}
@@ -89,6 +102,7 @@ class Clinic:
         return (
             self.broker,
             self.fleet,
+            *self._beside,
             *((self.stimulators,) if self._alone else ()),
             *((self.simulate,) if self._together else ()),
             *self.agents.values(),
@@ -104,7 +118,19 @@ class Clinic:
             provision_device(
                 self.site_dir, ca_dir, device, room, self.serial(device), MODEL, self.papers(device), now=now
             )
-        provision_operator(self.site_dir, OPERATOR, {MODEL: (now + timedelta(days=365)).date()})
+        for operator in (OPERATOR, AT_A_SCREEN):
+            provision_operator(self.site_dir, operator, {MODEL: (now + timedelta(days=365)).date()})
+        (self.site_dir / "web.toml").write_text("simulated = true\n", encoding="ascii")
+
+    def remember(self, weeks: int, seed: int) -> Past:
+        """Give a provisioned clinic that was never open weeks of a simulated past."""
+        registry = core_registry(load_registry(self.site_dir), None)
+        folders = Folders(
+            journal=self.fleet_dir / "journal.db", history=self.fleet_dir / "history", agents=self.folder / "agents"
+        )
+        past = make_past(registry, folders, operator=OPERATOR, weeks=weeks, seed=seed, now_wall_s=time.time())
+        self.past_rows = past.rows
+        return past
 
     def open(self) -> None:
         """Start everything and wait until the fleet sees every device fresh and idle.
@@ -265,8 +291,8 @@ class Clinic:
         if process.wait(UP_WITHIN_S) != 0:
             raise DidNotHappen(f"`stimfleet {' '.join(command)}` failed. {process.last_words()}")
 
-    def _process(self, name: str, command: Sequence[str] | Callable[[], Sequence[str]]) -> Process:
-        return Process(name, command, self._logs / f"{name.replace(' ', '-')}.log")
+    def _process(self, name: str, command: Sequence[str] | Callable[[], Sequence[str]], nice: int = 0) -> Process:
+        return Process(name, command, self._logs / f"{name.replace(' ', '-')}.log", nice)
 
     def _bench_command(self, seed: int) -> list[str]:
         cables = [f"--broker=127.0.0.1:{self.port}"] if self._cabled else []

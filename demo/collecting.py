@@ -13,8 +13,8 @@ from fleet.adapters.journal.reading import JournalReader, Told
 
 
 def journal(clinic: Clinic) -> tuple[Told, ...]:
-    """Everything that was journaled, from the beginning."""
-    reader = JournalReader(clinic.fleet_dir / "journal.db")
+    """Everything that was journaled since the clinic opened: its simulated past is no evidence of anything."""
+    reader = JournalReader(clinic.fleet_dir / "journal.db", after=clinic.past_rows)
     try:
         return tuple(reader.new())
     finally:

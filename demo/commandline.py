@@ -20,16 +20,29 @@ def _add_demo(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -
     parser.add_argument(
         "--for",
         type=_seconds(10.0),
-        default=75.0,
         dest="seconds",
         metavar="SECONDS",
-        help="how long it is open (default: 75)",
+        help="how long it is open (default: at a terminal until Ctrl-C, otherwise 75)",
     )
     parser.add_argument(
         "--report", type=Path, metavar="FILE", help="write what was counted and measured there, as JSON"
     )
     parser.add_argument("--data", type=Path, metavar="DIR", help="keep keys, journal, logs and true output there")
     parser.add_argument("--seed", type=int, default=0, help="who is treated where, what goes wrong and when")
+    parser.add_argument(
+        "--past",
+        type=_whole(0, 104),
+        default=0,
+        metavar="WEEKS",
+        help="give the clinic a simulated past of so many weeks first (default: none; make demo: 8)",
+    )
+    parser.add_argument(
+        "--page",
+        type=_whole(0, 65_535),
+        default=8080,
+        metavar="PORT",
+        help="the live page's port; another where it is taken (default: 8080; 0: no page)",
+    )
     parser.set_defaults(run=_demo)
 
 

@@ -76,13 +76,18 @@ class Demo:
         return tuple(visit for visit in self.visits if visit.device == device)
 
 
-def a_demo(devices: Sequence[str], seconds: float, seed: int) -> Demo:
-    """A demo of `seconds` on these devices, at least one."""
+def a_demo(devices: Sequence[str], seconds: float, seed: int, afterwards_s: float = 0.0) -> Demo:
+    """A demo of `seconds` on these devices, at least one; `afterwards_s` longer people are treated in peace."""
     chance = random.Random(f"{seed}/demo")
     cast, left_out = _cast(devices, seconds, chance)
     at_devices = tuple(_timed(cast, seconds, chance))
     first_s = {incident.device: incident.at_s for incident in reversed(at_devices)}
     visits = tuple(visit for device in devices for visit in _visits(device, first_s.get(device), seconds, chance))
+    if afterwards_s:
+        calm = random.Random(f"{seed}/afterwards")
+        visits += tuple(
+            visit for device in devices for visit in _afterwards(device, seconds, seconds + afterwards_s, calm)
+        )
     refused, too_few = _refused(devices, visits, chance)
     incidents = sorted((*refused, *at_devices), key=lambda incident: incident.at_s)
     alone = frozenset(incident.device for incident in at_devices if incident.kind in OWN_PROCESS)
@@ -130,13 +135,26 @@ def _visits(device: str, first_s: float | None, seconds: float, chance: random.R
     at_s = chance.uniform(0.5, 6.0) if first_s is None else max(0.0, first_s - LEAD_S)
     while at_s < max(1.0, seconds - LEAD_S):
         plan = replace(DEMO_PLAN, duration_s=60.0 * chance.choice((5, 10, 15, 20)))
-        yield Visit(at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(_steps(chance)))
+        yield Visit(
+            at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(practised(chance))
+        )
         # The next one waits until the earlier one is over, whatever ended it.
         at_s += chance.uniform(12.0, 20.0)
 
 
-def _steps(chance: random.Random) -> Iterator[Step]:
-    """As a practised hand does it."""
+def _afterwards(device: str, from_s: float, to_s: float, chance: random.Random) -> Iterator[Visit]:
+    """One client after the other, with the time between them that people take."""
+    at_s = from_s + chance.uniform(10.0, 120.0)
+    while at_s < to_s:
+        plan = replace(USUAL, duration_s=60.0 * chance.choice((10, 15, 20, 20)))
+        yield Visit(
+            at_s=round(at_s, 1), device=device, client=a_client(chance), plan=plan, steps=tuple(practised(chance))
+        )
+        at_s += plan.duration_s + chance.uniform(60.0, 900.0)
+
+
+def practised(chance: random.Random) -> Iterator[Step]:
+    """What is pressed, as a practised hand does it."""
     yield Step(after_s=round(chance.uniform(0.6, 1.2), 1), press=Button.ARM)
     yield Step(after_s=round(chance.uniform(0.6, 1.0), 1), press=Button.START)
     for step in raised(TARGET_MA, chance):

@@ -90,6 +90,7 @@ class Therapist:
         self._room = room
         self._panel = Line(panel)
         self._pressing = asyncio.Lock()  # somebody else may press too
+        self._treating = asyncio.Lock()
         self._level_ma = 0.0
         self._started = False
         self._looked_s = -math.inf
@@ -111,11 +112,19 @@ class Therapist:
 
     async def treat(self, visit: Visit) -> None:
         """From the request to the end, whatever happens in between."""
-        answer = await self.request(visit)
-        if not answer["ok"]:
-            return
-        self.session_id, self._level_ma, self._started = answer["session_id"], 0.0, False
-        if await self._press_all(visit.steps):
+        async with self._treating:
+            answer = await self.request(visit)
+            if answer["ok"]:
+                await self._treat(answer["session_id"], visit.steps)
+
+    async def treat_for(self, session_id: str, steps: Iterable[Step]) -> None:
+        """The same, of a session that somebody at a screen has asked for."""
+        async with self._treating:
+            await self._treat(session_id, steps)
+
+    async def _treat(self, session_id: str, steps: Iterable[Step]) -> None:
+        self.session_id, self._level_ma, self._started = session_id, 0.0, False
+        if await self._press_all(steps):
             await self._attend_until_over()
         await self._end_by_hand()
         if not self._started:

@@ -40,11 +40,16 @@ class Process:
 
     A command that is only known when it starts (a port that another process has chosen) is given as a callable.
 
+    `nice` gives it so much less of the processor than the others get.
+
     It gets SIGTERM when the process that started it dies, whatever that died of: a demo leaves nothing behind.
     """
 
-    def __init__(self, name: str, command: Sequence[str] | Callable[[], Sequence[str]], log: Path) -> None:
+    def __init__(
+        self, name: str, command: Sequence[str] | Callable[[], Sequence[str]], log: Path, nice: int = 0
+    ) -> None:
         self.name = name
+        self._nice = nice
         self.log = log
         self._command = command if callable(command) else lambda: command
         self._running: subprocess.Popen[bytes] | None = None
@@ -68,7 +73,7 @@ class Process:
             raise AssertionError(f"{self.name} is running")
         with self.log.open("ab") as log:
             self._running = subprocess.Popen(
-                [sys.executable, "-m", "demo.child", *self._command()],
+                ["nice", f"-n{self._nice}", sys.executable, "-m", "demo.child", *self._command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

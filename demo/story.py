@@ -9,32 +9,39 @@ import asyncio
 import contextlib
 import json
 import os
+import random
 import shutil
 import signal
 import socket
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from demo import collecting, papers
 from demo.acts import Acts, Record
 from demo.bookkeeping import unexpected
-from demo.clinic import OPERATOR, Clinic, Refused, boottime_s
+from demo.clinic import AT_A_SCREEN, OPERATOR, Clinic, Refused, boottime_s
 from demo.ending import status, summary
 from demo.evidence import Evidence
-from demo.incidents import Demo, a_demo
+from demo.incidents import Demo, a_demo, practised
+from demo.logins import Logins, make_logins
 from demo.observer import observe
 from demo.people import House, Therapist
 from demo.processes import DidNotHappen, await_that
 from demo.report import Sources, report
 from demo.telling import Narrator, Voice
+from demo.upkeep import keep_up
 from fleet.adapters.control.client import FleetUnreachable
+from fleet.api.passwords import one_time_password
 
 SOCKET_PATH_BYTES_MAX = 107  # of a Unix socket, by Linux
 DRAINS_WITHIN_S = 15.0
 LOOKS_S = 1.0
+USUAL_S = 75.0
+AFTERWARDS_S = 12 * 3600.0  # where nobody says how long, it is open for a day
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -99,8 +106,18 @@ class _Story:
         self._folder = folder
         self._arguments = arguments
         self._rooms = rooms
-        self._demo = a_demo(tuple(rooms), arguments.seconds, arguments.seed)
-        self._clinic = Clinic(folder, rooms, port=_free_port(), seed=arguments.seed, alone=self._demo.alone)
+        self._open_end = arguments.seconds is None and sys.stdin.isatty()
+        eventful_s = arguments.seconds or USUAL_S
+        self._open_s = eventful_s + (AFTERWARDS_S if self._open_end else 0.0)
+        self._demo = a_demo(tuple(rooms), eventful_s, arguments.seed, self._open_s - eventful_s)
+        self._clinic = Clinic(
+            folder,
+            rooms,
+            port=_free_port(),
+            web_port=_free_port(arguments.page) if arguments.page else None,
+            seed=arguments.seed,
+            alone=self._demo.alone,
+        )
         self._voice = Voice(time.monotonic)
         self._fleet_counts = collecting.FleetCounts(self._clinic)
         self._lived_s = 0.0
@@ -110,10 +127,15 @@ class _Story:
         say, count = self._voice.say, len(self._rooms)
         say(f"Making keys and certificates for a site with {_some(count, 'stimulator')} in {_rooms(self._rooms)}.")
         self._clinic.provision()
+        keep_up(self._clinic.site_dir, tuple(self._rooms), datetime.now(UTC).date())
+        if self._arguments.past:
+            self._remember(self._arguments.past)
+        logins = make_logins(self._clinic.fleet_dir, one_time_password(), time.time())
         with self._clinic as clinic:
             try:
                 say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
                 clinic.open()
+                self._invite(logins)
                 record, house = asyncio.run(self._live())
                 say("Waiting until every event is in the journal.")
                 self._drain()
@@ -128,27 +150,51 @@ class _Story:
         say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
         return status(self._report(house, record), complaints)
 
+    def _invite(self, logins: Logins) -> None:
+        """Where to look, and as whom."""
+        if self._clinic.web_port is None:
+            return
+        self._voice.say(f"\nThe live page: http://127.0.0.1:{self._clinic.web_port}")
+        self._voice.say(f"    {logins.words}")
+
+    def _remember(self, weeks: int) -> None:
+        self._voice.say(f"Simulating a past of {_some(weeks, 'week')}, marked as such, to look back on.")
+        past = self._clinic.remember(weeks, self._arguments.seed)
+        sessions = _some(len(past.told.sessions), "session")
+        self._voice.say(f"{past.first} to {past.last}: {sessions}, {past.rows} events that the fleet's core decided.")
+
     # --- while the clinic is open -----------------------------------------------------------------------------------
 
     async def _live(self) -> tuple[Record, House]:
         began_s, closing, over = boottime_s(), asyncio.Event(), asyncio.Event()
         clinic, demo = self._clinic, self._demo
-        asyncio.get_running_loop().add_signal_handler(signal.SIGTERM, _cancel, asyncio.current_task())
+        loop, task = asyncio.get_running_loop(), asyncio.current_task()
+        loop.add_signal_handler(signal.SIGTERM, _cancel, task)
         house = House(
             clinic.fleet_dir / "control.sock", OPERATOR, boottime_s, time.time, self._voice.say, closing, clinic.presses
         )
+        if self._open_end:  # Ctrl-C is closing time; once more, and everything is ended at once
+            loop.add_signal_handler(signal.SIGINT, self._close_or_cancel, house, task)
         therapists = {
             device: Therapist(house, device, room, clinic.data(device) / "panel.sock")
             for device, room in self._rooms.items()
         }
-        narrator = Narrator(clinic, self._voice)
-        acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._arguments.seconds)
+        people = asyncio.TaskGroup()
+
+        def authorised(operator: str, device: str, session_id: str) -> None:
+            """Whoever asks at a screen finds somebody at the device who arms and starts it."""
+            if operator == AT_A_SCREEN and not closing.is_set():
+                treats = therapists[device].treat_for(session_id, practised(random.Random(session_id)))
+                people.create_task(treats, name=f"demo: therapist at {device}, asked at a screen")
+
+        narrator = Narrator(clinic, self._voice, authorised)
+        acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._open_s)
         self._open_doors(demo)
         async with asyncio.TaskGroup() as telling:
             telling.create_task(narrator.narrate(over), name="demo: narrator")
             telling.create_task(narrator.tell_how_it_stands(closing), name="demo: how it stands")
             telling.create_task(self._count(closing), name="demo: counts")
-            async with asyncio.TaskGroup() as people:
+            async with people:
                 people.create_task(self._close_doors(house, began_s), name="demo: closing time")
                 for device, therapist in therapists.items():
                     people.create_task(therapist.work(demo.of(device), began_s), name=f"demo: therapist at {device}")
@@ -159,15 +205,20 @@ class _Story:
         return acts.record, house
 
     def _open_doors(self, demo: Demo) -> None:
-        seconds = self._arguments.seconds
-        self._voice.say(f"The clinic is open for {seconds:g} s: {_some(len(self._rooms), 'device')}, all at rest.")
+        until = "until you press Ctrl-C" if self._open_end else f"for {self._open_s:g} s"
+        self._voice.say(f"The clinic is open {until}: {_some(len(self._rooms), 'device')}, all at rest.")
         self._voice.say(f"Look in from another terminal: stimfleet devices --data-dir {self._clinic.fleet_dir}")
         for sentence in demo.left_out:
             self._voice.say(sentence)
 
     async def _close_doors(self, house: House, began_s: float) -> None:
-        await house.pause(began_s + self._arguments.seconds - boottime_s())
+        await house.pause(began_s + self._open_s - boottime_s())
         self._voice.act("Closing time: whatever still runs is stopped by hand, at the device.")
+        house.closing.set()
+
+    def _close_or_cancel(self, house: House, task: "asyncio.Task[Any] | None") -> None:
+        if house.closing.is_set():
+            _cancel(task)
         house.closing.set()
 
     async def _count(self, closing: asyncio.Event) -> None:
@@ -253,8 +304,13 @@ def _rooms(rooms: dict[str, str]) -> str:
     return _some(len(set(rooms.values())), "room")
 
 
-def _free_port() -> int:
+def _free_port(wanted: int = 0) -> int:
+    """The port that is wanted, or if it is taken, or none is, any that is free."""
     with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", wanted))
+        except OSError:
+            probe.bind(("127.0.0.1", 0))
         port: int = probe.getsockname()[1]
         return port

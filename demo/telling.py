@@ -59,12 +59,15 @@ class Voice:
 
 
 class Narrator:
-    """Reads along in the journal. `confirmed` holds what was said of each stop, by command and device."""
+    """Reads along in the journal. `confirmed` holds what was said of each stop, by command and device; `authorised`
+    hears of each session: its operator, device and id.
+    """
 
-    def __init__(self, clinic: Clinic, voice: Voice) -> None:
+    def __init__(self, clinic: Clinic, voice: Voice, authorised: Callable[[str, str, str], None]) -> None:
         self.confirmed: dict[tuple[str, str], Mapping[str, Any]] = {}
         self._clinic = clinic
         self._voice = voice
+        self._authorised = authorised
         self._reader = JournalReader(clinic.fleet_dir / "journal.db")
         self._reader.skip()
         self._running: set[str] = set()
@@ -105,7 +108,9 @@ class Narrator:
         if told.name == "StopConfirmed":
             self.confirmed[body["command_id"], body["device"]] = body
         elif told.name == "SessionAuthorised":
-            self._device_of[body["authorisation"]["session_id"]] = body["device"]
+            session_id, operator = body["authorisation"]["session_id"], body["authorisation"]["operator"]
+            self._device_of[session_id] = body["device"]
+            self._authorised(operator, body["device"], session_id)
         elif told.name == "SessionAdvanced":
             (self._running.add if body["to"] in {"running", "paused"} else self._running.discard)(body["session_id"])
         elif told.name == "SessionEnded":

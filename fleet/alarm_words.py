@@ -6,6 +6,8 @@ The runbook has a heading for every code (dashboards/runbook.md).
 from collections.abc import Callable, Mapping
 from typing import Any
 
+from fleet import due_words
+
 Body = Mapping[str, Any]
 
 NAMED_MAX = 6  # devices of a group that are named; the rest is counted
@@ -26,7 +28,6 @@ _WORDS: dict[str, tuple[str, str]] = {
     "A09": ("messages that are not this site's, or a clock that stepped", "Call an engineer."),
     "A10": ("nobody has accepted the page in its time", "See to the alarm that it is about: the next rung is told."),
     "A12": ("the way from an alarm to a person is unproven", "Call an engineer: somebody may not be told."),
-    "A11": ("certificate due for renewal", "Renew it: overdue, no session is started there."),
 }
 # Where the quantity that is to blame says something else than its code, and nothing more is known.
 _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
@@ -47,8 +48,8 @@ _A12: dict[str, tuple[str, str]] = {
     "not_proven_for_days": ("a way to a person is untested", "Run a drill, and have it answered."),
 }
 _WORDS_OF.update({("A12", quantity): words for quantity, words in _A12.items()})
-# Whoever reads A01 is to go, not to read; and for A07 nothing more is known.
-_WITHOUT_WHY = frozenset({"A01", "A07"})
+# Whoever reads A01 is to go, not to read; for A07 nothing more is known; A11 has said it already.
+_WITHOUT_WHY = frozenset({"A01", "A07", "A11"})
 _WITH_NUMBER = frozenset({("A12", "cover_gap_in_s"), ("A12", "not_proven_for_days")})
 _CAUSES: dict[str, str] = {
     "output_stuck": "stuck",
@@ -79,9 +80,6 @@ def why_words(why: Body) -> str:
     cause, quantity, value = why["cause"], why["quantity"], why["value"]
     if quantity == "cover_gap_in_s":
         return f"in {value / 3600.0:.0f} h" if value > 0.0 else "now"
-    if quantity == "due_in_s":
-        days = value / 86_400.0
-        return f"in {days:.0f} days" if days >= 0.0 else "overdue"
     name = cause or (quantity if value is None else None)
     named = [_CAUSES.get(name, name.replace("_", " "))] if name else []
     if value is not None and quantity != "waited_s":
@@ -95,6 +93,8 @@ def _known(alarm: Body) -> tuple[str, str]:
 
 
 def _words(alarm: Body) -> tuple[str, str]:
+    if alarm["code"] == "A11":
+        return due_words.alarm_words(alarm["why"])
     return _WORDS_OF.get(_known(alarm)) or _WORDS[alarm["code"]]
 
 
@@ -105,6 +105,11 @@ def alarm_words(alarm: Body) -> str:
     why = "" if told else why_words(alarm["why"])
     because = f" ({why})" if why else ""
     return f"{alarm['priority'].upper()} {where_words(alarm)}: {what}{because}. {to_do}"
+
+
+def over_words(alarm: Body) -> str:
+    """`Room room-4, stim-12: output not confirmed zero.`"""
+    return f"{where_words(alarm)}: {_words(alarm)[0]}."
 
 
 def raised_words(body: Body) -> str:

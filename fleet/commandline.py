@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import keeping, ledger, pushing, rota_command, terminal, usage
+from fleet import accounts, keeping, ledger, pushing, rota_command, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -39,6 +39,19 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     fleet.add_argument("--broker-host", help="instead of the registry's broker")
     fleet.add_argument("--broker-port", type=int, help="instead of the registry's port")
     fleet.add_argument("--http-port", type=int, help="where /healthz and /metrics are served; 0: nowhere")
+
+    pager = _command(commands, "pager", "deliver the fleet's messages to people, beside a fleet service", _pager)
+    pager.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    pager.add_argument("--check", action="store_true", help="look at everybody's channels and secrets, tell nobody")
+
+    web = _command(commands, "web", "serve the HTTP API and the live page, beside a fleet service", _web)
+    web.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    web.add_argument("--host", help="the address to listen on (default: 127.0.0.1)")
+    web.add_argument("--port", type=int, help="the port (default: 8080); 0: any that is free")
+
+    recorder = _command(commands, "recorder", "keep every sample that the fleet takes in, for months", _recorder)
+    recorder.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    recorder.add_argument("--status", action="store_true", help="say how the one that runs does, and end")
 
     sessions = commands.add_parser("session", help="request, list, show or cancel sessions")
     parts = sessions.add_subparsers(required=True, metavar="WHAT")
@@ -77,6 +90,8 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     rota_command.add_commands(commands, SITE_DIR)
 
     usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
+
+    accounts.add_commands(commands, _command)
 
     _add_journal(commands)
 
@@ -132,6 +147,34 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 # --- the service ----------------------------------------------------------------------------------------------------
 
 
+def _pager(args: argparse.Namespace) -> int:
+    from fleet.adapters.notify.settings import load_pager_settings
+    from fleet.pager import run_pager
+    from fleet.settings import SettingsRefused
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    try:
+        settings = load_pager_settings(args.site_dir, args.data_dir)
+    except SettingsRefused as refused:
+        terminal.fail(str(refused))
+        return 78
+    return _checked_channels(args.site_dir) if args.check else run_pager(settings)
+
+
+def _checked_channels(site_dir: Path) -> int:
+    """What stands against each way to each person, as far as it can be seen without telling anybody."""
+    from fleet.adapters.notify.message import NotDelivered
+    from fleet.targets import Targets
+
+    try:
+        rows = Targets(site_dir).checked()
+    except NotDelivered as failed:
+        return terminal.fail(f"Nobody can be told: {failed.why}.")
+    for name, kind, why in rows:
+        terminal.say(f"{name:<24} {kind:<14} {why or 'can be used: a drill proves it'}")
+    return 1 if any(why for _, _, why in rows) else 0
+
+
 def _fleet(args: argparse.Namespace) -> int:
     from fleet.settings import SettingsRefused, load_settings
     from fleet.supervisor import supervise
@@ -143,6 +186,28 @@ def _fleet(args: argparse.Namespace) -> int:
     except SettingsRefused as refused:
         return terminal.fail(str(refused))
     return supervise(settings)
+
+
+def _web(args: argparse.Namespace) -> int:
+    from fleet.api.settings import load_web_settings
+    from fleet.settings import SettingsRefused
+    from fleet.web import run_web
+
+    logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
+    given = {name: getattr(args, name) for name in ("host", "port")}
+    try:
+        settings = load_web_settings(
+            args.site_dir, args.data_dir, **{name: value for name, value in given.items() if value is not None}
+        )
+    except SettingsRefused as refused:
+        return terminal.fail(str(refused))
+    return run_web(settings)
+
+
+def _recorder(args: argparse.Namespace) -> int:
+    from fleet import recording
+
+    return recording.show(args) if args.status else recording.run(args)
 
 
 # --- people's requests ----------------------------------------------------------------------------------------------
@@ -211,7 +276,7 @@ def _devices(args: argparse.Namespace) -> int:
         latch = f", latched: {row['latched']}" if row["latched"] else ""
         held = f", held {len(row['holds'])} times" if row["holds"] else ""
         alarm = f", STOP {SWITCH_OFF}" if row["stop_unconfirmed"] else ""
-        settings = _settings_of(row)
+        settings = _settings_of(row) + _due_of(row)
         terminal.say(
             f"{row['room']:<10} {row['device']:<10} {row['presence']:<6} {doing}{latch}{held}{settings}{alarm}"
         )
@@ -234,6 +299,13 @@ def _settings_of(row: dict[str, Any]) -> str:
     if wanted is None or has is None or row["struck_off"]:
         return service
     return f"{service}, settings {has}" + ("" if has == wanted else f" and not yet {wanted}")
+
+
+def _due_of(row: dict[str, Any]) -> str:
+    """What is overdue, or will be within 30 days."""
+    from fleet.due_words import row_words
+
+    return "".join(f", {row_words(due)}" for due in row["due"] if due["soon"] and not row["struck_off"])
 
 
 def _alarms(args: argparse.Namespace) -> int:

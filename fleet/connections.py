@@ -5,8 +5,10 @@ instance has taken over.
 import asyncio
 import logging
 import random
+from collections import Counter
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from enum import StrEnum
 
 from broker.contract.topics import FLEET, Channel, topic_for
 from fleet.adapters.downlink import Downlink
@@ -22,9 +24,17 @@ CONTESTED_S = 5.0  # a life that the broker ends sooner may have been ended by a
 PAUSE_S_MAX = 4.0
 
 
+class Loss(StrEnum):
+    """Why there was no connection, or no more."""
+
+    UNREACHABLE = "unreachable"  # the broker is not there, or refuses
+    CLOSED = "closed"  # by the broker, or the network ended it
+    ECHO = "echo"  # what was sent did not come back
+
+
 @dataclass(slots=True)
 class Connections:
-    """Keeps intake and downlink connected. `up` is set while both carry."""
+    """Keeps intake and downlink connected. `up` is set while both carry; `losses` counts how often they did not."""
 
     site: str
     intake_endpoint: Endpoint
@@ -34,6 +44,7 @@ class Connections:
     echo: Echo
     up: asyncio.Event
     sleep: Callable[[float], Awaitable[None]] = asyncio.sleep
+    losses: Counter[Loss] = field(default_factory=lambda: Counter(dict.fromkeys(Loss, 0)))
 
     async def keep(self) -> None:
         """Connect, and again whenever a connection is lost, until cancelled.
@@ -49,11 +60,13 @@ class Connections:
                 await self._one_life(listen_first=contested > 0)
             except _Lost as lost:
                 log.warning("connection lost: %s", lost)
+                self.losses[Loss.CLOSED if lost.by_broker else Loss.ECHO] += 1
                 # The broker is there and closed the connection: perhaps another instance took it. Listen, so that the
                 # two do not take it from each other for ever.
                 contested = (1 if now() - began_s > CONTESTED_S else contested + 1) if lost.by_broker else 0
             except NoConnection as error:
                 log.warning("no connection: %s", error)
+                self.losses[Loss.UNREACHABLE] += 1
                 contested = 0
             await self.sleep(_pause_s(contested))
 

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any, assert_never
 
 from broker.contract.messages import Scope
@@ -56,15 +57,37 @@ class Desk:
                     return _error("unknown_session", f"There is no session {session_id}.")
                 return _ok(session=session_details(self._state, session))
             case requests.AskDevices():
-                return _ok(devices=device_rows(self._state, self._boottime()))
+                return _ok(devices=device_rows(self._state, self._boottime(), self._walltime()))
             case requests.AskAlarms(past=past):
                 return _ok(alarms=alarm_rows(self._state, past=past, wall_s=self._walltime()))
             case requests.AskClient(client=client):
                 return _ok(client=client_details(self._state, client, self._walltime()))
             case requests.AskStatus():
                 return _ok(**self._status())
+            case requests.AskStop():
+                return await self._stop(request)
             case _:
                 return await self._ask_core(request)
+
+    async def _stop(self, asked: requests.AskStop) -> Document:
+        if (asked.device is None) is (asked.room is None):
+            return _error("bad_request", "A stop names a device, or all, or a room, and one of them only.")
+        return await (self._ask_core(asked) if asked.room is None else self._stop_room(asked, asked.room))
+
+    async def _stop_room(self, asked: requests.AskStop, room: str) -> Document:
+        """Every order is in the inbox before the answer to any of them is waited for."""
+        devices = _standing_in(self._state, room)
+        if not devices:
+            return _error("unknown_room", f"No device stands in {room}: nothing was stopped.")
+        orders = [replace(asked, device=device, room=None) for device in devices]
+        answers = await asyncio.gather(*(self._ask_core(order) for order in orders))
+        pairs = list(zip(devices, answers, strict=True))
+        commands = [{"device": device, "command_id": said["command_id"]} for device, said in pairs if said["ok"]]
+        failed = {device: said for device, said in pairs if not said["ok"]}
+        if failed:
+            text = f"{', '.join(failed)}: {next(iter(failed.values()))['text']}"
+            return {**_error("not_recorded", text), "commands": commands}
+        return _ok(commands=commands)
 
     async def _ask_core(
         self,
@@ -161,6 +184,21 @@ def _about_alarms(
     if isinstance(request, alarm_requests.AskOfAlarm):
         return alarm_desk.of_alarm(request_id, request, now_s, wall_s)
     return alarm_desk.of_pager(request_id, request, now_s, wall_s)
+
+
+def _standing_in(state: State, room: str) -> list[str]:
+    """The devices of a room. One off the list that is not heard and not in a session cannot show zero, and would be
+    waited for for ever.
+    """
+    found = []
+    for name, registered in state.durable.registry.devices.items():
+        device = state.device(name)
+        session = state.session_on(device)
+        if registered.room == room and (
+            not registered.struck_off or not device.lost or (session is not None and session.open)
+        ):
+            found.append(name)
+    return found
 
 
 def _document(request_id: str, reply: effects.Reply) -> Document:

@@ -7,8 +7,21 @@ from zoneinfo import ZoneInfo
 from broker.contract.dose import dose_rules
 from broker.contract.limits import ENVELOPE, Layer, Limits
 from broker.contract.plan import Modality
+from broker.pki.checks import CheckKind as SiteCheckKind
+from broker.pki.checks import DoneCheck, Every, Upkeep
+from broker.pki.registry import Device
 from broker.pki.registry import Registry as SiteRegistry
-from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
+from fleet.core.refusals import RuleLayer
+from fleet.core.registry import (
+    Bound,
+    CheckKind,
+    Clinic,
+    DeviceCheck,
+    FirmwareMin,
+    Operator,
+    RegisteredDevice,
+    Registry,
+)
 
 
 def core_registry(site: SiteRegistry, lease_ttl_ms: int | None) -> Registry:
@@ -31,6 +44,8 @@ def core_registry(site: SiteRegistry, lease_ttl_ms: int | None) -> Registry:
             service_hold=device.service_hold,
             profile=_tightened(Layer.MODEL, site.models.get(device.model, {})),
             limits=_tightened(Layer.SETTINGS, device.limits),
+            checks=_checks(device, site.upkeep.get(device.model, Upkeep())),
+            firmware=_firmware(site.upkeep.get(device.model, Upkeep())),
         )
         for device in site.devices.values()
     }
@@ -57,6 +72,32 @@ def core_registry(site: SiteRegistry, lease_ttl_ms: int | None) -> Registry:
 
 def _tightened(layer: Layer, values: Mapping[str, float]) -> Limits | None:
     return ENVELOPE.tightened_by(layer, **values) if values else None
+
+
+def _checks(device: Device, model: Upkeep) -> dict[CheckKind, DeviceCheck]:
+    """Every check that is needed, or was recorded, with the shorter of the model's interval and the device's own."""
+    found = {}
+    for kind in SiteCheckKind:
+        own, usual = device.checks.get(kind.value, DoneCheck()), model.every.get(kind.value, Every())
+        check = DeviceCheck(
+            done=own.done,
+            days=_bound(usual.days, own.every.days),
+            hours=_bound(usual.hours, own.every.hours),
+            sessions=_bound(usual.sessions, own.every.sessions),
+        )
+        if check != DeviceCheck():
+            found[CheckKind(kind.value)] = check
+    return found
+
+
+def _bound(usual: float | None, own: float | None) -> Bound | None:
+    if own is not None and (usual is None or own < usual):
+        return Bound(most=float(own), layer=RuleLayer.SETTINGS)
+    return None if usual is None else Bound(most=float(usual), layer=RuleLayer.MODEL)
+
+
+def _firmware(model: Upkeep) -> FirmwareMin | None:
+    return None if model.firmware_min is None else FirmwareMin(version=model.firmware_min, by=model.firmware_by)
 
 
 def _end_of(day: date, zone: ZoneInfo) -> float:

@@ -40,6 +40,7 @@ from fleet.core.alarm_inputs import RotaChanged
 from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
 from fleet.desk import Desk
 from fleet.figures import Parts
+from fleet.footing import Footing
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
 from fleet.mqtt import Endpoint
@@ -217,16 +218,11 @@ class _Service:
         echo = Echo(secrets.token_hex(8), lambda: owner.state.fleet_n)
         feed = Feed(boottime_s)
         intake = Intake(registry.site, keyring, inbox, heard_echo=echo.heard, took=feed.sample, **clocks)
-        connections = Connections(
-            registry.site,
-            self._endpoint(FLEET_INTAKE),
-            self._endpoint(FLEET_SAFETY),
-            intake,
-            downlink,
-            echo,
-            self._up,
-        )
-        parts = Parts(registry.site, version(), owner, tally, inbox, intake, downlink, journal)
+        incoming, outgoing = self._endpoint(FLEET_INTAKE), self._endpoint(FLEET_SAFETY)
+        connections = Connections(registry.site, incoming, outgoing, intake, downlink, echo, self._up)
+        footing = Footing(settings.site_dir, settings.data_dir)
+        ours = (owner, tally, inbox, intake, downlink, journal, connections, feed, footing)
+        parts = Parts(registry.site, version(), *ours)
         self._surface = Surface(settings.http_host, settings.http_port, parts, self._up.is_set, **clocks)
         async with asyncio.TaskGroup() as group:
             group.create_task(owner.turns(settings.tick_period_s, self._breathe), name="turns")

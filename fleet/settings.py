@@ -28,7 +28,7 @@ class SettingsRefused(ValueError):
     """The settings cannot be used; the text is one sentence that names the field."""
 
 
-def _address(host: str) -> str:
+def own_address(host: str) -> str:
     try:
         return str(ip_address(host))
     except ValueError:
@@ -54,7 +54,7 @@ class Settings(BaseSettings):
     inbox_items_max: Annotated[int, Field(ge=100, le=1_000_000)] = 20_000
     outbox_items_max: Annotated[int, Field(ge=100, le=100_000)] = 5_000
     # /healthz and /metrics: no secrets, no users. The port is the broker's usual one and a thousand; 0: off.
-    http_host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    http_host: Annotated[str, AfterValidator(own_address)] = "127.0.0.1"
     http_port: Annotated[int, Field(ge=0, le=65_535)] = 9_883
 
     @classmethod

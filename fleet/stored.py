@@ -16,6 +16,7 @@ from fleet.core.state import Durable, State, restored
 OLDER: tuple[Form, ...] = (
     grown(SessionRefused, 1),  # before a refusal said from when on (`again_on`)
     grown(RegistryAdopted, 1),  # before a clinic had its time zone and its dose rules
+    grown(RegistryAdopted, 2),  # before devices had checks and a firmware that they need
 )
 
 FleetJournal = Journal[State, Durable]

@@ -4,6 +4,7 @@
 the service again: its supervisor has done so where that helps, and a broker that is away comes back without it.
 """
 
+import asyncio
 import json
 import logging
 from collections.abc import Callable
@@ -37,8 +38,12 @@ class Surface:
 
     async def serve(self) -> None:
         """Serve until cancelled; where the port cannot be had, try again, and say so once."""
-        if self.port:
-            await http.serve(self.host, self.port, {"/healthz": self.health, "/metrics": self.metrics}, self._changed)
+        if not self.port:
+            return
+        routes = {"/healthz": self.health, "/metrics": self.metrics}
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self.parts.footing.watch(), name="footing")
+            group.create_task(http.serve(self.host, self.port, routes, self._changed), name="watchers")
 
     def turned(self) -> None:
         """The owner's turns turn."""

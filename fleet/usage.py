@@ -4,8 +4,6 @@ Seconds and charge of the devices' own records are never added to the fleet's ow
 """
 
 import argparse
-import csv
-import io
 import json
 import sys
 from datetime import date
@@ -13,11 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from fleet import terminal
+from fleet.reports.sheets import sheet
 
 Row = dict[str, Any]  # `tallies.Tally.figures`
 PROGRESS_EVENTS = 5_000  # a second or less
-# A spreadsheet takes a cell that begins so for a formula.
-FORMULA_BEGINS = ("=", "+", "-", "@", "\t", "\r")
 
 # Heading of the table, and how a row says it.
 _COLUMNS: tuple[tuple[str, str], ...] = (
@@ -53,31 +50,39 @@ def count(args: argparse.Namespace) -> int:
     first, last = args.first or date.min, args.last or date.max
     if first > last:
         raise terminal.Failed(f"No day is from {first} to {last}: --from is the first day, --to the last.")
-    usage = _counted(args.data_dir / "journal.db")
+    usage, simulated_until = _counted(args.data_dir / "journal.db")
     tallies, tally = add_up(usage, By(args.by), first, last)
     rows, total = {key: row.figures() for key, row in tallies.items()}, tally.figures()
     zone = usage.state.durable.registry.clinic.time_zone
     if args.json:
-        return terminal.say(json.dumps({"by": args.by, "time_zone": zone, "rows": rows, "total": total}, indent=2))
+        said = {"by": args.by, "time_zone": zone, "simulated_until": simulated_until, "rows": rows, "total": total}
+        return terminal.say(json.dumps(said, indent=2))
     if args.csv:
         return _print_csv(args.by, rows, total)
+    if simulated_until is not None:
+        terminal.say(f"Everything up to {simulated_until} is simulated: it never happened.")
     return _print_table(args.by, rows, total, zone)
 
 
-def _counted(journal: Path) -> Any:
+def _counted(journal: Path) -> tuple[Any, str | None]:
+    """The usage, and the last day that was made up (`demo.past`); None: none was."""
     from fleet.adapters.journal.whole import whole_journal
+    from fleet.core.fold_doses import local_day
     from fleet.core.usage import Usage, fold
+    from fleet.reports.usage_ledger import SIMULATED
     from fleet.stored import FORMS
 
-    usage, is_watched = Usage(), sys.stderr.isatty()
+    usage, is_watched, made_up_wall_s = Usage(), sys.stderr.isatty(), None
     for position, events, event in whole_journal(journal, FORMS):
         fold(usage, event)
+        if (usage.state.durable.host_boot or "").startswith(SIMULATED):
+            made_up_wall_s = event.wall_s
         if is_watched and position % PROGRESS_EVENTS == 0:
             sys.stderr.write(f"\r\033[K{position} of {events} events")
             sys.stderr.flush()
     if is_watched:
         sys.stderr.write("\r\033[K")
-    return usage
+    return usage, None if made_up_wall_s is None else local_day(usage.state.durable, made_up_wall_s).isoformat()
 
 
 # --- shapes ---------------------------------------------------------------------------------------------------------
@@ -85,23 +90,14 @@ def _counted(journal: Path) -> Any:
 
 def _print_csv(by: str, rows: dict[str, Row], total: Row) -> int:
     """Without a line for the total: a spreadsheet adds up by itself."""
-    out = io.StringIO()
-    writer = csv.DictWriter(out, [by, *_without_kinds(total)])  # RFC 4180: lines end with CR LF
-    writer.writeheader()
-    for key, row in rows.items():
-        writer.writerow({by: _cell(key), **_without_kinds(row)})
-    sys.stdout.write(out.getvalue())
+    lines = ({by: key, **_without_kinds(row)} for key, row in rows.items())
+    sys.stdout.write(sheet([by, *_without_kinds(total)], lines))
     return 0
 
 
 def _without_kinds(row: Row) -> Row:
     """Faults as one number; the causes are rows of their own (`--by cause`)."""
     return {name: sum(row["faults"].values()) if name == "faults" else row[name] for name in row if name != "causes"}
-
-
-def _cell(text: str) -> str:
-    """Text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text.startswith(FORMULA_BEGINS) else text
 
 
 def _print_table(by: str, rows: dict[str, Row], total: Row, zone: str) -> int:

@@ -11,13 +11,16 @@ from broker.contract.plan import Modality
 from broker.contract.topics import ALL
 from fleet.core import dose
 from fleet.core.alarm_events import Why
-from fleet.core.alarm_state import Alarm
+from fleet.core.alarm_state import SITE, Alarm
 from fleet.core.alarm_steps import RANK
 from fleet.core.alarm_table import ROWS
 from fleet.core.attention_state import Attention, Responsibility, channel
+from fleet.core.conditions import due_why
+from fleet.core.due import dues, instructions
 from fleet.core.fold_doses import local_day
 from fleet.core.presence import STALE_AFTER_S, liveness
 from fleet.core.refusals import Refusal
+from fleet.core.registry import RegisteredDevice
 from fleet.core.rota import on_call
 from fleet.core.state import Session, State
 from fleet.core.turn import wall_time
@@ -65,8 +68,10 @@ def session_details(state: State, session: Session) -> dict[str, Any]:
     }
 
 
-def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
-    """Every registered device, by id, as of `now_s` (boot time). Its holds include those of the whole site."""
+def device_rows(state: State, now_s: float, wall_s: float = 0.0) -> list[dict[str, Any]]:
+    """Every registered device, by id, as of `now_s` (boot time) and `wall_s`, which is never before the newest event's.
+    Its holds include those of the whole site.
+    """
     rows = []
     for name, registered in sorted(state.durable.registry.devices.items()):
         device, seen = state.device(name), state.newest(name)
@@ -97,9 +102,46 @@ def device_rows(state: State, now_s: float) -> list[dict[str, Any]]:
                 "stop_unconfirmed": any(
                     name in stop.pursuits and stop.pursuits[name].unconfirmed for stop in state.durable.stops.values()
                 ),
+                "due": due_rows(state, registered, wall_s),
             }
         )
     return rows
+
+
+def due_rows(state: State, registered: RegisteredDevice, wall_s: float) -> list[dict[str, Any]]:
+    """What is due on a device, a row for each check: how much is left of it, by whatever counts; below zero: overdue.
+
+    `due_on` is the last day that is still good. A check that was never recorded has nothing left, and is overdue.
+    """
+    rows: dict[str, dict[str, Any]] = {}
+    for due in dues(state.durable, registered, max(wall_s, state.durable.wall_s)):
+        row = rows.setdefault(due.check, {"check": due.check, **_NOTHING_DUE})
+        row["overdue"] |= due.overdue
+        row["soon"] |= due.soon
+        row["layer"] = due.layer.value
+        if due.left is not None:
+            row[f"{due.unit.value}_left"] = due.left
+            row["due_on"] = due.on.isoformat() if due.on is not None else row["due_on"]
+        else:
+            row["found"] = due.what
+    return list(rows.values())
+
+
+_NOTHING_DUE = {
+    "due_on": None,
+    "days_left": None,
+    "hours_left": None,
+    "sessions_left": None,
+    "overdue": False,
+    "soon": False,
+    "found": None,
+}
+
+
+def instruction_rows(state: State, wall_s: float) -> list[dict[str, Any]]:
+    """Operators whose instruction on a model runs out within 30 days, or has within the last 30."""
+    found = instructions(state.durable, max(wall_s, state.durable.wall_s))
+    return [{**asdict(one), "on": one.on.isoformat()} for one in found]
 
 
 def alarm_row(alarm: Alarm, cleared_wall_s: float | None = None, held: dict[str, Any] | None = None) -> dict[str, Any]:
@@ -166,11 +208,11 @@ def _stands_in(state: State, alarm: Alarm) -> str | None:
 
 
 def _due_in(state: State, alarm: Alarm, wall_s: float) -> Why:
-    """How long is left of a date, now: what was left when the alarm was raised is no news weeks later."""
-    registered = None if alarm.device is None else state.registered(alarm.device)
-    if alarm.code is not AlarmCode.A11 or registered is None or registered.due_wall_s is None:
+    """What is most pressing now, and what is left of it: what was when the alarm was raised is no news weeks later."""
+    if alarm.code is not AlarmCode.A11:
         return alarm.why
-    return replace(alarm.why, value=registered.due_wall_s - max(wall_s, state.durable.wall_s))
+    place = SITE if alarm.device is None else alarm.device
+    return due_why(state.durable, place, max(wall_s, state.durable.wall_s)) or alarm.why
 
 
 def people_rows(state: State) -> list[dict[str, Any]]:

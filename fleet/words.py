@@ -3,7 +3,7 @@
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from fleet import alarm_words
+from fleet import alarm_words, due_words
 
 Body = Mapping[str, Any]
 
@@ -193,7 +193,7 @@ _RULE_WORDS: dict[str, str] = {
     "operator_instruction": "the operator's instruction on this model has run out, or never was",
     "device_unknown": "there is no such device",
     "device_struck_off": "the device is struck off",
-    "device_due": "the device's certificate has run out: renew it first",
+    "device_due": "{due}",
     "device_identity": "serial or model of the device are not the registered ones",
     "device_not_fresh": "no fresh word from the device",
     "device_not_idle": "the device is not idle",
@@ -231,12 +231,13 @@ def refusal_words(refusal: Body) -> str:
     number, bound = ("?" if figure is None else _short(float(figure)) for figure in (value, limit))
     # A quantity with a number carries its unit (`peak_ma`); without one it names what was found (`implanted_device`).
     words = template.format(
+        due=due_words.refused_words(named, value, limit),
         quantity=named if value is not None else named.replace("_", " "),
         beyond="below" if value is not None and limit is not None and value < limit else "beyond",
         value=number,
         limit=bound,
     )
-    if value is not None and "{value}" not in template:
+    if value is not None and "{value}" not in template and "{due}" not in template:
         words += f": {number}" + ("" if limit is None else f" against {bound}")
     again_on = refusal.get("again_on")  # refusals from before this was said have none
     waiting = "" if again_on is None else f"; possible again from {again_on}"

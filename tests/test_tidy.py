@@ -35,8 +35,12 @@ COMPOSITION_ROOTS: Final = {
     "agents/drivers/bench.py": "how long a stimulator may take to answer: one deadline over all that it sends",
     "broker/commandline.py": "certificates begin at the time of the command that issues them",
     "fleet/service.py": "the composition root of the fleet service",
+    "fleet/pager.py": "the composition root of the pager",
+    "fleet/web.py": "the composition root of the web server",
+    "fleet/accounts.py": "when a user or a token was changed at the command line",
     "fleet/commandline.py": "the moment of a screening",
     "fleet/keeping.py": "what is set aside is named for the moment",
+    "fleet/recorder.py": "the composition root of the recorder",
     "fleet/pushing.py": "how long a person waits for measured zero",
     "fleet/rota_command.py": "who is on call when somebody asks",
     "fleet/terminal.py": "how long a person waits for an answer",
@@ -79,7 +83,7 @@ PROOF: Final = re.compile(r"\b(tests/[\w/-]+\.py)::(\w+(?:::\w+)?)")
 
 @cache
 def tracked() -> tuple[str, ...]:
-    """Paths, relative to the root, of all that belongs to the repository, new files too."""
+    """Paths, relative to the root, of all that is this repository's own, new files too; not what is vendored."""
     command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
     try:
         listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
@@ -87,7 +91,7 @@ def tracked() -> tuple[str, ...]:
         listed = []
     if "pyproject.toml" not in listed:  # an unpacked archive, or git refuses a folder that is another account's
         listed = list(walked())
-    return tuple(sorted(path for path in listed if path and (ROOT / path).is_file()))
+    return tuple(sorted(path for path in listed if path and "/vendor/" not in path and (ROOT / path).is_file()))
 
 
 def walked() -> Iterator[str]:

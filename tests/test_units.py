@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import stimfleet
-from fleet import service
+from fleet import pager, recorder, service, web
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
 
@@ -22,7 +22,16 @@ def values(unit: str, name: str) -> list[str]:
     return [line.partition("=")[2] for line in lines(unit) if line.startswith(f"{name}=")]
 
 
-@pytest.mark.parametrize("unit", ["stimfleet-fleet.service", "stimfleet-agent@.service"])
+UNITS_OF_COMMANDS = [
+    "stimfleet-fleet.service",
+    "stimfleet-agent@.service",
+    "stimfleet-web.service",
+    "stimfleet-recorder.service",
+    "stimfleet-pager.service",
+]
+
+
+@pytest.mark.parametrize("unit", UNITS_OF_COMMANDS)
 def test_the_command_line_is_understood(unit: str) -> None:
     environment = dict(entry.split("=", 1) for entry in values(unit, "Environment"))
     (command,) = values(unit, "ExecStart")
@@ -39,9 +48,35 @@ def test_a_fleet_that_was_taken_over_or_refused_or_has_no_journal_to_lead_from_i
     assert {int(status) for status in given_up.split()} == no_use
 
 
-@pytest.mark.parametrize("unit", ["stimfleet-fleet.service", "stimfleet-agent@.service"])
+def test_the_web_server_gives_way_to_the_fleet_and_is_started_again_unless_it_was_refused() -> None:
+    assert values("stimfleet-web.service", "Nice") == ["10"]
+    assert values("stimfleet-web.service", "Restart") == ["always"]
+    assert values("stimfleet-web.service", "RestartPreventExitStatus") == [str(web.EXIT_REFUSED)]
+
+
+@pytest.mark.parametrize(
+    "unit",
+    ["stimfleet-fleet.service", "stimfleet-agent@.service", "stimfleet-recorder.service", "stimfleet-pager.service"],
+)
 def test_the_watchdog_kills_and_the_start_is_repeated_for_ever(unit: str) -> None:
     assert values(unit, "Type") == ["notify"]
     assert values(unit, "WatchdogSignal") == ["SIGKILL"]
     assert values(unit, "Restart") == ["always"]
     assert values(unit, "StartLimitIntervalSec") == ["0"]
+
+
+def test_a_recorder_that_was_refused_is_not_started_again() -> None:
+    assert values("stimfleet-recorder.service", "RestartPreventExitStatus") == [str(recorder.EXIT_REFUSED)]
+
+
+def test_a_pager_is_started_again_unless_that_cannot_help() -> None:
+    (given_up,) = values("stimfleet-pager.service", "RestartPreventExitStatus")
+    assert {int(status) for status in given_up.split()} == {pager.EXIT_REFUSED, pager.EXIT_JOURNAL}
+    assert values("stimfleet-pager.service", "Nice") == ["10"]
+    (watchdog_s,) = values("stimfleet-pager.service", "WatchdogSec")
+    assert int(watchdog_s) > 2 * pager.LIFE_S
+
+
+def test_what_reads_along_gives_way_to_the_fleet() -> None:
+    (nice,) = values("stimfleet-recorder.service", "Nice")
+    assert int(nice) == 10

@@ -29,7 +29,7 @@ QUEUED_MAX = 10_000
 QUEUED_BYTES_MAX = 32 * 1024 * 1024
 CONNECTIONS_MAX = 4_096
 
-CONF, ACL, LOG, STORE = "mosquitto.conf", "acl", "mosquitto.log", "store"
+CONF, ACL, LOG, STORE, CA = "mosquitto.conf", "acl", "mosquitto.log", "store", "ca.crt"
 
 
 def broker_folder(site_dir: Path) -> Path:
@@ -55,6 +55,8 @@ def write_configuration(
     """
     folder = broker_folder(site_dir).absolute()
     make_folder(folder / STORE)
+    # Beside the rest, so that a broker that is given nothing but this folder has all that it needs.
+    write_public(folder / CA, (site_dir / CA).read_bytes())
     write_acl(site_dir, registry)
     settings: Mapping[str, object] = {
         "per_listener_settings": "false",
@@ -83,7 +85,7 @@ def write_configuration(
         "autosave_interval": 1,
         "listener": f"{port or registry.broker_port} {bind}",
         "max_connections": CONNECTIONS_MAX,
-        "cafile": (site_dir / "ca.crt").absolute(),
+        "cafile": folder / CA,
         "certfile": folder / "server.crt",
         "keyfile": folder / "server.key",
         "tls_version": "tlsv1.2",  # at least

@@ -12,6 +12,7 @@ from pathlib import Path
 
 SECRET_MODE = 0o600
 PUBLIC_MODE = 0o644
+SHARED_MODE = 0o640
 FOLDER_MODE = 0o700
 
 
@@ -28,6 +29,11 @@ def write_secret(path: Path, content: bytes) -> None:
 def write_public(path: Path, content: bytes) -> None:
     """Replace `path` by `content`, readable by everybody."""
     _replace(path, content, PUBLIC_MODE)
+
+
+def write_shared(path: Path, content: bytes) -> None:
+    """Replace `path` by `content`, readable by its owner and its group only."""
+    _replace(path, content, SHARED_MODE)
 
 
 @contextmanager

@@ -60,6 +60,11 @@ def authority_of(ca_dir: Path, site: str) -> certs.Authority:
     return certs.Authority(key, certificate)
 
 
+def certificate_in(path: Path) -> x509.Certificate:
+    """Raises: OSError, ValueError: there is none, or it is none."""
+    return x509.load_pem_x509_certificate(path.read_bytes())
+
+
 def last_day(certificate: x509.Certificate) -> date:
     return certificate.not_valid_after_utc.date()
 

@@ -19,8 +19,10 @@ from broker.contract.limits import ENVELOPE, LIMIT_NAMES, Layer
 from broker.contract.plan import Modality
 from broker.contract.shapes import COUNT_MAX, NAME_PATTERN
 from broker.contract.topics import RESERVED_IDS
+from broker.pki.checks import BOUNDS, VERSION_PATTERN, CheckKind, DoneCheck, Every, Upkeep, wrong_interval
 from broker.pki.clinic import ClinicSettings, loosened, out_of_bounds
 from broker.pki.durable import write_public
+from broker.pki.opening import NoHours, hours_said
 
 FILE_NAME = "registry.json"
 OPERATOR_PATTERN = r"[a-z0-9][a-z0-9.-]{0,63}"
@@ -41,6 +43,7 @@ class Device:
     `certificate_until` is the last day of its newest certificate. A struck-off id is never used again: its
     certificate stays good to the CA, only the ACL and the registry know better. `enrolled_n` counts how often it was
     taken as new: each time the fleet forgets its boots and spools. `limits` are its own settings: limit name to value.
+    `checks` are by kind (`checks.CheckKind`).
     """
 
     id: str
@@ -53,6 +56,7 @@ class Device:
     enrolled_n: int = 1
     limits: Mapping[str, float] = field(default_factory=dict)
     service_hold: bool = False
+    checks: Mapping[str, DoneCheck] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,8 +74,8 @@ class Operator:
 @dataclass(frozen=True, slots=True)
 class Registry:
     """A site. `clinic_limits` tightens the envelope: limit name to value; `models` does so for each model, besides what
-    its devices say of themselves; `dose_rules` tightens the domain's: modality to rule to value. `time_zone` is what
-    calendar rules go by.
+    its devices say of themselves; `dose_rules` tightens the domain's: modality to rule to value. `upkeep` says for each
+    model what is to be checked. `time_zone` is what calendar rules go by; `opening_hours` (`opening`) allow nothing.
     """
 
     site: str
@@ -84,6 +88,8 @@ class Registry:
     clinic: ClinicSettings = field(default_factory=ClinicSettings)
     models: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     dose_rules: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
+    upkeep: Mapping[str, Upkeep] = field(default_factory=dict)
+    opening_hours: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def active_devices(self) -> tuple[Device, ...]:
@@ -207,6 +213,10 @@ def _list(read: _Read, where: str, value: Any) -> tuple[Any, ...]:
     return tuple(read(f"{where}[{n}]", item) for n, item in enumerate(value))
 
 
+def _or_none(read: _Read, where: str, value: Any) -> Any:
+    return None if value is None else read(where, value)
+
+
 def _days_by_model(where: str, value: Any) -> dict[str, date]:
     if not isinstance(value, dict):
         raise _Wrong(f"{where} is no object")
@@ -271,6 +281,50 @@ def _dose_rules(where: str, value: Any) -> dict[str, dict[str, float]]:
     return found
 
 
+def _opening_hours(where: str, value: Any) -> dict[str, str]:
+    try:
+        return hours_said(value)
+    except NoHours as wrong:
+        raise _Wrong(f"{where}: {wrong}") from wrong
+
+
+def _interval(name: str, where: str, value: Any) -> float:
+    if why := wrong_interval(name, value):
+        raise _Wrong(f"{where} is {value!r}, {why}")
+    return float(value) if name == "hours" else int(value)
+
+
+def _every(where: str, value: Any) -> Every:
+    return Every(**_fields(where, value, {name: partial(_or_none, partial(_interval, name)) for name in BOUNDS}))
+
+
+def _by_check(read: _Read, where: str, value: Any) -> dict[str, Any]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    for name in value:
+        if name not in set(CheckKind):
+            raise _Wrong(f"{where} names {name!r}, which is no check")
+    return {name: read(f"{where}.{name}", item) for name, item in value.items()}
+
+
+def _done(where: str, value: Any) -> DoneCheck:
+    return DoneCheck(**_fields(where, value, {"done": partial(_or_none, _day), "every": _every}))
+
+
+def _upkeep(where: str, value: Any) -> dict[str, Upkeep]:
+    if not isinstance(value, dict):
+        raise _Wrong(f"{where} is no object")
+    readers: dict[str, _Read] = {
+        "every": partial(_by_check, _every),
+        "firmware_min": partial(_or_none, partial(_string, VERSION_PATTERN)),
+        "firmware_by": partial(_or_none, _day),
+    }
+    return {
+        _string(LABEL_PATTERN, where, model): Upkeep(**_fields(f"{where}.{model}", item, readers))
+        for model, item in value.items()
+    }
+
+
 def _fields(where: str, value: Any, readers: Mapping[str, _Read]) -> dict[str, Any]:
     if not isinstance(value, dict):
         raise _Wrong(f"{where} is no object")
@@ -292,6 +346,7 @@ _DEVICE: dict[str, _Read] = {
     "enrolled_n": _ordinal,
     "limits": partial(_limits, Layer.SETTINGS),
     "service_hold": _flag,
+    "checks": partial(_by_check, _done),
 }
 _OPERATOR: dict[str, _Read] = {
     "id": partial(_string, OPERATOR_PATTERN),
@@ -302,7 +357,8 @@ _OPERATOR: dict[str, _Read] = {
 
 def _device(where: str, value: Any) -> Device:
     if isinstance(value, dict):
-        value = {"enrolled_n": 1, "limits": {}, "service_hold": False, **value}  # a registry from before there were any
+        # A registry from before there were any.
+        value = {"enrolled_n": 1, "limits": {}, "service_hold": False, "checks": {}, **value}
     device = Device(**_fields(where, value, _DEVICE))
     if not device.public_keys:
         raise _Wrong(f"{where}.public_keys is empty")
@@ -333,11 +389,12 @@ _REGISTRY: dict[str, _Read] = {
     "clinic": _clinic,
     "models": _by_model,
     "dose_rules": _dose_rules,
+    "upkeep": _upkeep,
+    "opening_hours": _opening_hours,
 }
 
 
 def _registry(document: Any) -> Registry:
-    if isinstance(document, dict):
-        # A registry from before there were any.
-        document = {"clinic": {}, "models": {}, "dose_rules": {}, **document}
+    if isinstance(document, dict):  # perhaps from before there were any of these
+        document = {"clinic": {}, "models": {}, "dose_rules": {}, "upkeep": {}, "opening_hours": {}, **document}
     return Registry(**_fields("the registry", document, _REGISTRY))

@@ -13,6 +13,7 @@ from broker.contract.limits import ENVELOPE, LIMIT_NAMES, Layer, Limits
 from broker.pki.clinic import ClinicSettings, contradiction, loosened, out_of_bounds
 from broker.pki.devices import known_device
 from broker.pki.folder import ProvisioningRefused, changing, check_label, registry_of, save
+from broker.pki.opening import USUAL, NoHours, OpeningHours
 from broker.pki.registry import Device, Registry
 
 LIMIT_MAX = 1e6
@@ -39,6 +40,20 @@ def set_clinic(site_dir: Path, change: Change, settings: Mapping[str, float]) ->
         )
         save(site_dir, changed)
         return changed
+
+
+def set_hours(site_dir: Path, said: Mapping[str, str]) -> Mapping[str, str]:
+    """When the clinic is open, by weekday. Days that are not named stay; one without hours is closed. What holds."""
+    with changing(site_dir):
+        registry = registry_of(site_dir)
+        hours = {**(registry.opening_hours or USUAL), **said}
+        try:
+            OpeningHours.of(hours)
+        except NoHours as wrong:
+            raise ProvisioningRefused(f"The opening hours cannot be set: {wrong}.") from wrong
+        if said:
+            save(site_dir, replace(registry, opening_hours=hours))
+        return hours
 
 
 def set_model(site_dir: Path, model: str, change: Change) -> Registry:

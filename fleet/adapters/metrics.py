@@ -7,6 +7,7 @@ thousands of series, and which device it is the alarm says, and the journal.
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import TypeVar
 
 from prometheus_client import CollectorRegistry, PlatformCollector, ProcessCollector, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily, InfoMetricFamily
@@ -20,6 +21,8 @@ OTHER = "other"
 SINCE = "Since the start of this process."
 
 Counts = Mapping[tuple[str, ...], int]
+Values = Mapping[tuple[str, ...], float]
+Number = TypeVar("Number", int, float)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,10 +33,12 @@ class Figures:
     version: str
     fleet_n: int
     connected: bool
+    connections_lost: Mapping[str, int]  # by why
     draining: bool
     rooms: Mapping[str, RoomTally]
     devices: Counts  # by room and presence
     sessions: Counts  # by room and state, open ones
+    alarms: Counts  # by code and priority, open ones
     events: Mapping[str, int]
     latency_s: Mapping[str, Distribution]
     stops_open: int
@@ -46,6 +51,12 @@ class Figures:
     journal_refusing: bool
     journal_lag_rows: int
     journal_lag_s: float
+    pager_silent_s: float
+    feed_readers: int
+    feed_missed: int
+    disk_free_bytes: int | None  # None: it cannot be looked at
+    disk_size_bytes: int | None
+    certificate_ends_wall_s: Mapping[str, float]  # Unix time, by whose
 
 
 class Exposition:
@@ -77,9 +88,16 @@ def _families(now: Figures) -> Iterator[Metric]:
     yield InfoMetricFamily("stimfleet_build", "The fleet service and its site.", value=build)
     yield _gauge("stimfleet_fleet_number", "Number of this instance: one higher each time one takes over.", now.fleet_n)
     yield _gauge("stimfleet_connected", "Whether both connections to the broker carry.", now.connected)
+    yield _counter(
+        "stimfleet_connections_lost",
+        "Connections to the broker that ended or did not come about, by why.",
+        ("why",),
+        _by_one(now.connections_lost),
+    )
     yield _gauge("stimfleet_draining", "Whether nothing new is authorised until a person says so.", now.draining)
     yield from _of_rooms(now)
     yield from _of_stops(now)
+    yield _labelled("stimfleet_alarms", "Alarms that are open, by code and priority.", ("code", "priority"), now.alarms)
     yield _counter("stimfleet_events", "Events that were journaled, by kind.", ("kind",), _by_one(now.events))
     yield _counter(
         "stimfleet_refused",
@@ -101,6 +119,17 @@ def _families(now: Figures) -> Iterator[Metric]:
     yield _gauge("stimfleet_journal_refusing", "Whether the disk refuses: nothing is authorised.", now.journal_refusing)
     yield _gauge("stimfleet_journal_lag_rows", "Rows of the journal that are not durable yet.", now.journal_lag_rows)
     yield _gauge("stimfleet_journal_lag_seconds", "Age of the oldest row that is not durable yet.", now.journal_lag_s)
+    yield _gauge(
+        "stimfleet_pager_silent_seconds", "Since the pager was heard last, or this instance began.", now.pager_silent_s
+    )
+    yield _gauge("stimfleet_feed_readers", "Processes that read samples along: web, recorder, pager.", now.feed_readers)
+    yield _counter(
+        "stimfleet_feed_missed",
+        "Samples that a reader was not given, because it did not keep up.",
+        (),
+        {(): now.feed_missed},
+    )
+    yield from _of_footing(now)
 
 
 def _of_rooms(now: Figures) -> Iterator[Metric]:
@@ -147,6 +176,18 @@ def _of_stops(now: Figures) -> Iterator[Metric]:
     )
 
 
+def _of_footing(now: Figures) -> Iterator[Metric]:
+    if now.disk_free_bytes is not None and now.disk_size_bytes is not None:
+        yield _gauge("stimfleet_disk_free_bytes", "What may still be written beside the journal.", now.disk_free_bytes)
+        yield _gauge("stimfleet_disk_size_bytes", "Size of the disk that the journal is on.", now.disk_size_bytes)
+    yield _labelled(
+        "stimfleet_certificate_end_timestamp_seconds",
+        "When a certificate ends, as Unix time: whose it is; of the devices' the first one.",
+        ("whose",),
+        _by_one(now.certificate_ends_wall_s),
+    )
+
+
 # --- the insides ----------------------------------------------------------------------------------------------------
 
 
@@ -154,7 +195,7 @@ def _gauge(name: str, says: str, value: float) -> Metric:
     return GaugeMetricFamily(name, says, value=float(value))
 
 
-def _labelled(name: str, says: str, labels: tuple[str, ...], counts: Counts) -> Metric:
+def _labelled(name: str, says: str, labels: tuple[str, ...], counts: Values) -> Metric:
     family = GaugeMetricFamily(name, says, labels=labels)
     for values, count in counts.items():
         family.add_metric(values, count)
@@ -184,7 +225,7 @@ def _cumulated(distribution: Distribution) -> list[tuple[str, float]]:
     return buckets
 
 
-def _by_one(counts: Mapping[str, int]) -> Counts:
+def _by_one(counts: Mapping[str, Number]) -> dict[tuple[str, ...], Number]:
     return {(name,): count for name, count in counts.items()}
 
 

@@ -79,6 +79,7 @@ def _session_advanced(durable: Durable, event: e.SessionAdvanced) -> Grounds:
     if signs.causes or signs.battery_low:
         yield Ground(A.A05, device)
         yield Ground(A.A08, device)
+    yield Ground(A.A11, device)  # one session more
 
 
 def _session_lost(durable: Durable, event: e.SessionLost) -> Grounds:
@@ -91,6 +92,7 @@ def _session_ended(durable: Durable, event: e.SessionEnded) -> Grounds:
         yield Ground(code, device, Why(cause=event.cause))
     if durable.signs.get(device, NO_SIGNS).struck_off_s is not None:
         yield Ground(A.A04, device)
+    yield Ground(A.A11, device)  # by its hours
 
 
 def _request_refused(durable: Durable, event: e.SessionRefused) -> Grounds:
@@ -129,6 +131,8 @@ def _reported(durable: Durable, event: e.DeviceReported) -> Grounds:
         yield Ground(code, event.device, why)
     if said.kind is EventKind.BATTERY_LOW:
         yield Ground(A.A08, event.device)
+    elif isinstance(detail, messages.SessionEnded):
+        yield Ground(A.A11, event.device)  # by its hours, and of one that the fleet has forgotten
     elif isinstance(detail, messages.ClockStepped):
         yield Ground(A.A09, event.device, Why(quantity="clock_step_s", value=detail.step_s))
     elif isinstance(detail, messages.CommandRefused):
@@ -144,6 +148,7 @@ def _born(durable: Durable, event: e.DeviceBorn) -> Grounds:
             yield Ground(code, event.device)
     if signs.battery_low:
         yield Ground(A.A08, event.device)
+    yield Ground(A.A11, event.device)  # by its firmware
 
 
 def _everything(durable: Durable, event: e.FleetTookOver | e.RegistryAdopted) -> Grounds:

@@ -11,7 +11,9 @@ from broker.contract.causes import AlarmCode
 from fleet.core import conditions
 from fleet.core.alarm_events import Priority, SignalState
 from fleet.core.alarm_state import SITE, Alarm
-from fleet.core.conditions import DUE_AHEAD_S, Look, Present
+from fleet.core.conditions import Look, Present
+from fleet.core.due import AHEAD_DAYS, DAY_S
+from fleet.core.fold_doses import local_day
 
 OFF_DELAY_S = 10.0
 HELD_BACK_S = 60.0  # an electrode fault that is handled at the device by then goes to the digest
@@ -39,10 +41,15 @@ def _in_session(look: Look) -> Iterable[str]:
     return [session.device for session in look.state.open_sessions() if session.live]
 
 
-def _soon_due(look: Look) -> Iterable[str]:
-    until_s = look.wall_s + DUE_AHEAD_S
-    devices = look.durable.registry.devices.items()
-    return [name for name, device in devices if device.due_wall_s is not None and device.due_wall_s <= until_s]
+def _turned_due(look: Look) -> Iterable[str]:
+    """Certificates by the second; days turn at midnight; all else has events."""
+    until_s = look.wall_s + AHEAD_DAYS * DAY_S
+    devices, fleeting = look.durable.registry.devices, look.state.fleeting
+    today = local_day(look.durable, look.wall_s)
+    if fleeting.dues_day != today:
+        fleeting.dues_day = today
+        return (*devices, SITE)
+    return [name for name, device in devices.items() if device.due_wall_s is not None and device.due_wall_s <= until_s]
 
 
 def _climbed(look: Look) -> Iterable[str]:
@@ -179,7 +186,7 @@ ROWS: dict[AlarmCode, Row] = {
             priority=Priority.INFO,
             present=conditions.due,
             responsible=_R.ENGINEERS,
-            looked_at=_soon_due,
+            looked_at=_turned_due,
             off_delay_s=0.0,  # a date does not flap
         ),
     )

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from broker.contract.causes import CONSEQUENCES, AlarmCode, Cause
 from broker.contract.limits import BATTERY_START_PCT
 from broker.contract.topics import CHANNELS, Channel
+from fleet.core import due as due_dates
 from fleet.core.alarm_events import Priority, Why
 from fleet.core.alarm_state import NO_SIGNS, SITE, Alarm, Signs, key
 from fleet.core.attention_state import Attention
@@ -29,7 +30,6 @@ BATTERY_MEDIUM_PCT = 10.0
 BATTERY_RECOVERED_PCT = 2.0  # above the bound: a reading at it is one occurrence
 UNPAGED_S = 900.0  # a clinic that is being set up is not told at once that it has no rota
 PAGER_SILENT_S = 180.0  # whoever delivers speaks once a minute
-DUE_AHEAD_S = 30 * 24 * 3600.0
 
 # What latched it says which alarm. Output that was stuck has an A01 of its own until zero is measured, and then stays
 # what it was: output without permission, for an engineer.
@@ -205,12 +205,20 @@ def _lately(look: Look, moment: str) -> Present | None:
 
 
 def due(look: Look, place: str, alarm: Alarm | None) -> Present | None:
-    """A11: from 30 days ahead; overdue refuses every request. Of a certificate: no other date is recorded yet."""
-    registered = look.listed(place)
-    if registered is None or registered.due_wall_s is None:
+    """A11: from 30 days ahead; overdue refuses every request. The site's is about its operators' instruction."""
+    why = due_why(look.durable, place, look.wall_s)
+    return None if why is None else Present(why)
+
+
+def due_why(durable: Durable, place: str, wall_s: float) -> Why | None:
+    """What is the most pressing at a place, as of `wall_s`."""
+    if place == SITE:
+        return due_dates.instruction_why(durable, wall_s)
+    registered = durable.registry.devices.get(place)
+    if registered is None or registered.struck_off:
         return None
-    left_s = registered.due_wall_s - look.wall_s
-    return Present(Why(quantity="due_in_s", value=left_s)) if left_s <= DUE_AHEAD_S else None
+    pressing = due_dates.most_pressing(durable, registered, wall_s)
+    return None if pressing is None else pressing.why
 
 
 # --- A10 and A12: whether anybody is told -----------------------------------------------------------------------------

@@ -42,7 +42,7 @@ class DrainLifted(Happened):
 class RegistryAdopted(Happened):
     """The clinic's list, as a whole."""
 
-    version = 2
+    version = 3
     registry: Registry
 
 

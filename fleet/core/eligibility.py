@@ -10,7 +10,7 @@ from broker.contract.limits import BATTERY_START_PCT, ENVELOPE, Limits, breaches
 from broker.contract.messages import Phase
 from broker.contract.plan import EXCLUDED_SITES, Modality
 from broker.contract.topics import ALL
-from fleet.core import dose, presence, stops
+from fleet.core import dose, due, presence, stops
 from fleet.core.fold_doses import local_day
 from fleet.core.inputs import RequestSession
 from fleet.core.refusals import Refusal, Rule, RuleLayer
@@ -152,8 +152,7 @@ def _listed(asked: _Asked) -> Iterator[Refusal]:
         yield _refusal(Rule.DEVICE_STRUCK_OFF, RuleLayer.CLINIC)
     if registered.service_hold:
         yield _refusal(Rule.IN_SERVICE_HOLD, RuleLayer.CLINIC)
-    if registered.due_wall_s is not None and asked.turn.wall_s >= registered.due_wall_s:
-        yield _refusal(Rule.DEVICE_DUE, RuleLayer.CLINIC, "wall_s", asked.turn.wall_s, registered.due_wall_s)
+    yield from due.refusals(asked.state.durable, registered, asked.turn.wall_s)
     if asked.request.room != registered.room:
         yield _refusal(Rule.ROOM, RuleLayer.CLINIC, registered.room)
 

@@ -11,6 +11,7 @@ from fleet.core import events as e
 from fleet.core import fold_alarms, fold_attention, fold_devices, fold_sessions, fold_stops
 from fleet.core.events import Event
 from fleet.core.fold_doses import DOSE_FOLDS
+from fleet.core.fold_use import USE_FOLDS
 from fleet.core.state import Durable, State
 
 Fold = Callable[[Durable, Any], None]
@@ -71,8 +72,8 @@ FOLDS: dict[type[Event], Fold] = {
 }
 
 
-# What is folded a second time, for what alarms and the dose ledger have to remember of it.
-_ALSO: tuple[Mapping[type[Event], Fold], ...] = (fold_alarms.SIGNS, fold_attention.ALSO, DOSE_FOLDS)
+# What is folded a second time, for what alarms, the dose ledger and the devices' meters have to remember of it.
+_ALSO: tuple[Mapping[type[Event], Fold], ...] = (fold_alarms.SIGNS, fold_attention.ALSO, DOSE_FOLDS, USE_FOLDS)
 
 
 def evolve(state: State, event: Event) -> State:

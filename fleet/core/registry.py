@@ -5,11 +5,48 @@ Unix seconds.
 """
 
 from dataclasses import dataclass, field
+from datetime import date
+from enum import StrEnum
 
 from broker.contract.dose import DOSE_RULES, DoseRules
 from broker.contract.limits import ENVELOPE, Limits
 from broker.contract.plan import Modality
 from broker.contract.shapes import Strict
+from fleet.core.refusals import RuleLayer
+
+
+class CheckKind(StrEnum):
+    """What a person checks on a device, and the clinic records as done."""
+
+    CALIBRATION = "calibration"
+    SAFETY = "safety"
+    FIRMWARE = "firmware"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bound(Strict):
+    """The most that may lie between two checks, in days, hours of use or sessions; and who says so."""
+
+    most: float
+    layer: RuleLayer
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class DeviceCheck(Strict):
+    """One check of one device. `done`: on which local day; None: never recorded, overdue where there is a bound."""
+
+    done: date | None = None
+    days: Bound | None = None
+    hours: Bound | None = None
+    sessions: Bound | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class FirmwareMin(Strict):
+    """The oldest firmware that a model's devices may have after the day `by`; None: at once."""
+
+    version: str
+    by: date | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -30,6 +67,8 @@ class RegisteredDevice(Strict):
     service_hold: bool = False
     profile: Limits | None = None
     limits: Limits | None = None
+    checks: dict[CheckKind, DeviceCheck] = field(default_factory=dict)
+    firmware: FirmwareMin | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

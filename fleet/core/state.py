@@ -25,6 +25,7 @@ from fleet.core.alarm_state import Alarm, PastAlarm, Signs
 from fleet.core.attention_state import Attention, Drill, Page, Proof
 from fleet.core.dose import ClientDoses
 from fleet.core.events import SessionState, StopTarget, WithheldFor
+from fleet.core.meter import Meter
 from fleet.core.registry import RegisteredDevice, Registry
 from fleet.core.rota import Rota
 from fleet.core.screening import Screened
@@ -192,6 +193,7 @@ class Durable(Strict):
     doses: dict[str, ClientDoses] = field(default_factory=dict)  # by client token
     dosed: dict[str, str] = field(default_factory=dict)  # by session id: the client in whose ledger it is
     doses_day: date | None = None  # the day on which they were last gone through
+    meters: dict[str, Meter] = field(default_factory=dict)  # by device: what it has run
 
 
 # --- fleeting -------------------------------------------------------------------------------------------------------
@@ -253,6 +255,7 @@ class Fleeting:
     calendar_s: float = float("-inf")  # when cover, drills and digests were last looked at
     gap_wall_s: float | None = None  # from when on nobody is on call, as of then
     gone_s: dict[str, float] = field(default_factory=dict)  # by an open alarm's key: since when its condition is gone
+    dues_day: date | None = None  # the day on which checks were last looked through
 
     def note_sent(self, what: str, now_s: float) -> None:
         """Remember a sending. Bounded: what was forgotten is sent again a little early."""

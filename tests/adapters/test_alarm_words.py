@@ -76,8 +76,22 @@ def test_the_words_of_a01_name_room_and_device_and_say_to_switch_it_off() -> Non
             {"quantity": "session_overran"},
             ": by its device's record, a session lasted longer than it was authorised",
         ),
-        ("A11", {"quantity": "due_in_s", "value": 12 * 86_400.0}, "(in 12 days)"),
-        ("A11", {"quantity": "due_in_s", "value": -1.0}, "(overdue)"),
+        ("A11", {"quantity": "due_in_s", "value": 12 * 86_400.0}, ": certificate due in 12 days."),
+        ("A11", {"quantity": "due_in_s", "value": -1.0}, ": certificate 1 day overdue."),
+        ("A11", {"quantity": "certificate_days_left", "value": 0.0}, ": certificate due today. Renew it"),
+        ("A11", {"quantity": "calibration_days_left", "value": 1.0}, ": calibration due in 1 day. Have it calibrated"),
+        ("A11", {"quantity": "safety_days_left", "value": -3.0}, ": safety check 3 days overdue."),
+        ("A11", {"quantity": "safety_never_recorded"}, ": safety check never recorded."),
+        ("A11", {"quantity": "calibration_hours_left", "value": 9.5, "limit": 500.0}, "due in 9.5 hours of use."),
+        ("A11", {"quantity": "calibration_hours_left", "value": -0.5, "limit": 500.0}, "overdue by its hours of use."),
+        ("A11", {"quantity": "firmware_sessions_left", "value": 1.0}, "firmware check due in 1 session of use."),
+        ("A11", {"quantity": "firmware_version_1.9_below_2.1"}, ": firmware version 1.9 below 2.1. Update it"),
+        ("A11", {"quantity": "firmware_version_days_left", "value": 30.0}, ": firmware due in 30 days. Update it"),
+        (
+            "A11",
+            {"quantity": "instruction_days_left:ada:sim-1", "value": 7.0},
+            ": instruction of ada on sim-1 due in 7 days. Renew it: overdue, this operator starts no session",
+        ),
     ],
 )
 def test_the_words_say_why_with_its_numbers(code: str, why: dict[str, Any], said: str) -> None:
@@ -252,11 +266,10 @@ def test_a11_says_how_long_is_left_now_and_not_when_it_was_raised() -> None:
         return alarm_words(row)
 
     assert words(0) == (
-        "INFO Room room-1, stim-7: certificate due for renewal (in 30 days). "
-        "Renew it: overdue, no session is started there."
+        "INFO Room room-1, stim-7: certificate due in 30 days. Renew it: overdue, no session is started there."
     )
-    assert "(in 12 days)" in words(18)
-    assert "(overdue)" in words(40)
+    assert "certificate due in 12 days." in words(18)
+    assert "certificate 10 days overdue." in words(40)
 
 
 def test_output_without_permission_is_told_with_its_phase_and_with_a_reading_where_there_is_one() -> None:

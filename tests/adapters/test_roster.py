@@ -8,8 +8,11 @@ import pytest
 from broker.contract.dose import dose_rules
 from broker.contract.limits import Layer, Limit
 from broker.contract.plan import Modality
+from broker.pki.checks import DoneCheck, Every, Upkeep
 from broker.pki.clinic import ClinicSettings
 from broker.pki.registry import Device, Operator, Registry
+from fleet.core.refusals import RuleLayer
+from fleet.core.registry import Bound, CheckKind, DeviceCheck, FirmwareMin
 from fleet.roster import core_registry
 
 POINT = "04" + "0" * 128
@@ -74,6 +77,30 @@ def test_settings_of_clinic_model_and_device_are_layers_of_their_own() -> None:
     assert (first.limits.peak_ma_max, first.service_hold) == (Limit(60.0, Layer.SETTINGS), True)
     assert first.profile.pulse_width_us_max == Limit(400.0, Layer.MODEL)
     assert (second.limits, second.profile, second.service_hold) == (None, None, False)
+
+
+def test_a_device_is_checked_as_often_as_the_stricter_of_its_model_and_itself_says() -> None:
+    registry = site("UTC")
+    done = date(2026, 11, 1)
+    checks = {"safety": DoneCheck(done, Every(days=90, hours=600.0)), "firmware": DoneCheck(done)}
+    with_own = replace(registry.devices["stim-01"], checks=checks)
+    every = {"safety": Every(days=365, hours=500.0), "calibration": Every(sessions=2000)}
+    registry = replace(
+        registry,
+        devices={**registry.devices, "stim-01": with_own},
+        upkeep={"model-a": Upkeep(every, "2.1", done)},
+    )
+    first, second = core_registry(registry, None).devices.values()
+    model, own = RuleLayer.MODEL, RuleLayer.SETTINGS
+    assert first.checks == {
+        CheckKind.CALIBRATION: DeviceCheck(sessions=Bound(most=2000.0, layer=model)),
+        CheckKind.SAFETY: DeviceCheck(
+            done=done, days=Bound(most=90.0, layer=own), hours=Bound(most=500.0, layer=model)
+        ),
+        CheckKind.FIRMWARE: DeviceCheck(done=done),
+    }
+    assert first.firmware == FirmwareMin(version="2.1", by=done)
+    assert (second.checks, second.firmware) == ({}, None)
 
 
 def test_the_clinic_s_zone_and_its_dose_rules_are_there() -> None:

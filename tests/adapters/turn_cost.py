@@ -18,15 +18,20 @@ from broker.contract import messages
 from broker.contract.messages import Phase
 from broker.wire.mac import LinkKeys
 from fleet.adapters.downlink import Downlink
+from fleet.adapters.echo import Echo
+from fleet.adapters.feed.server import Feed
 from fleet.adapters.intake import Intake
 from fleet.adapters.journal.writer import Journal
 from fleet.adapters.metrics import Exposition
+from fleet.connections import Connections
 from fleet.core import inputs
 from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
 from fleet.core.screening import Screening
 from fleet.figures import Parts, figures
+from fleet.footing import Footing
 from fleet.inbox import Inbox
 from fleet.keyring import Keyring
+from fleet.mqtt import Endpoint
 from fleet.owner import Owner
 from fleet.stored import FOLD
 from fleet.tally import Tally
@@ -64,7 +69,11 @@ class Ward:
         journal = Journal(folder / "journal.db", FOLD, lambda _: None)
         self.tally = Tally(journal.restored.state)
         self.owner = Owner(journal, inbox, downlink, answered=lambda *_: None, **clocks)
-        self.parts = Parts("north", "0.1.0", self.owner, self.tally, inbox, intake, downlink, journal)
+        nowhere = Endpoint("127.0.0.1", 0, "nobody", folder, folder, folder)
+        connections = Connections("north", nowhere, nowhere, intake, downlink, Echo("0", lambda: 1), asyncio.Event())
+        feed = Feed(self.now)
+        parts = (self.owner, self.tally, inbox, intake, downlink, journal, connections, feed, Footing(folder, folder))
+        self.parts = Parts("north", "0.1.0", *parts)
         self.stims = [Stimulator(name, name.upper()) for name in names]
         self._open()
 

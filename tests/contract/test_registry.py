@@ -10,6 +10,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from broker.pki.checks import DoneCheck, Every, Upkeep
 from broker.pki.clinic import ClinicSettings
 from broker.pki.registry import BadRegistry, Device, Operator, Registry, load_registry, save_registry
 
@@ -32,12 +33,15 @@ REGISTRY = Registry(
             date(2028, 1, 31),
             limits={"peak_ma_max": 60.0},
             service_hold=True,
+            checks={"safety": DoneCheck(date(2026, 11, 1), Every(hours=100.0)), "firmware": DoneCheck()},
         ),
     },
     operators={"ana": Operator("ana", {"generic": date(2027, 1, 31)})},
     clinic=ClinicSettings(idle_period_s=2.0, live_period_s=0.25, lease_ttl_ms=6_000),
     models={"generic": {"pulse_width_us_max": 400.0}},
     dose_rules={"nmes": {"sessions_per_7_days_max": 2, "duration_s_max": 1500.0}},
+    upkeep={"generic": Upkeep({"safety": Every(365, 500.0, 2000)}, "2.1", date(2026, 12, 31)), "old": Upkeep()},
+    opening_hours={"mon": "08:00-12:00 13:00-18:00", "sat": ""},
 )
 
 
@@ -81,9 +85,23 @@ def test_what_the_clinic_does_not_say_is_as_the_contract_has_it(tmp_path: Path, 
     assert loaded(tmp_path, document).clinic == ClinicSettings(5.0, 0.05, 120.0, 600.0, 10_000)
 
 
+def test_a_registry_from_before_there_were_opening_hours_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
+    del document["opening_hours"]
+    assert loaded(tmp_path, document) == replace(REGISTRY, opening_hours={})
+
+
 def test_a_registry_from_before_there_were_dose_rules_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
     del document["dose_rules"]
     assert loaded(tmp_path, document) == replace(REGISTRY, dose_rules={})
+
+
+def test_a_registry_from_before_anything_was_checked_is_read(tmp_path: Path, document: dict[str, Any]) -> None:
+    del document["upkeep"]
+    for device in document["devices"]:
+        del device["checks"]
+    before = loaded(tmp_path, document)
+    assert before.upkeep == {}
+    assert [device.checks for device in before.devices.values()] == [{}, {}, {}]
 
 
 def test_what_could_not_be_read_again_is_not_written(tmp_path: Path) -> None:
@@ -113,6 +131,23 @@ def test_active_are_those_that_are_not_struck_off() -> None:
         (("devices", 0, "id"), "fleet", r"devices\[0\].id is 'fleet', which is reserved"),
         (("devices", 0, "id"), "stim-2", "has 'stim-2' twice"),
         (("devices", 1, "room"), "Room 1", r"devices\[1\].room"),
+        (("devices", 2, "checks"), [], r"devices\[2\].checks is no object"),
+        (("devices", 2, "checks", "blessing"), {}, r"checks names 'blessing', which is no check"),
+        (("devices", 2, "checks", "safety", "done"), "2026-11-31", "which is no day"),
+        (("devices", 2, "checks", "safety", "done"), 7, r"checks.safety.done is 7"),
+        (("devices", 2, "checks", "safety", "every"), 365, r"checks.safety.every is no object"),
+        (("devices", 2, "checks", "safety", "every", "weeks"), 4, "every has 'weeks', which is unknown"),
+        (("upkeep",), [], "upkeep is no object"),
+        (("upkeep", "a\nb"), {}, "upkeep is 'a"),
+        (("upkeep", "generic", "every", "safety", "days"), 0, "safety.days is 0, which is not from 1 to 3650"),
+        (("upkeep", "generic", "every", "safety", "days"), 3651, "which is not from 1 to 3650"),
+        (("upkeep", "generic", "every", "safety", "days"), 30.5, "which is no whole number"),
+        (("upkeep", "generic", "every", "safety", "days"), True, "which is no whole number"),
+        (("upkeep", "generic", "every", "safety", "hours"), "500", "which is no number"),
+        (("upkeep", "generic", "every", "safety", "hours"), 0.5, "which is not from 1 to 100000"),
+        (("upkeep", "generic", "every", "safety", "sessions"), 1000001, "which is not from 1 to 1e[+]06"),
+        (("upkeep", "generic", "firmware_min"), "v2", r"firmware_min is 'v2'"),
+        (("upkeep", "generic", "firmware_by"), "soon", r"firmware_by is 'soon'"),
         (("devices", 0, "serial"), "", r"devices\[0\].serial"),
         (("devices", 0, "serial"), "s\n1", r"devices\[0\].serial"),
         (("devices", 0, "public_keys"), [], "public_keys is empty"),
@@ -153,6 +188,10 @@ def test_active_are_those_that_are_not_struck_off() -> None:
         (("models", "a\nb"), {}, "which does not match"),
         (("models", "generic", "pulse_width_us_max"), 501, "models.generic.pulse_width_us_max is 501, looser than"),
         (("dose_rules",), [], "dose_rules is no object"),
+        (("opening_hours",), [], "opening_hours: that is no object of words"),
+        (("opening_hours", "mon"), 8, "opening_hours: that is no object of words"),
+        (("opening_hours", "mon"), "8-18", "opening_hours: mon says '8-18', which is nothing like 08:00-18:00"),
+        (("opening_hours", "mo"), "08:00-18:00", "opening_hours: 'mo' is no weekday of mon, tue"),
         (("dose_rules", "ems"), {}, "dose_rules names 'ems', which is no modality"),
         (("dose_rules", "nmes"), 3, "dose_rules.nmes is no object"),
         (("dose_rules", "nmes", "volume_max"), 3, "dose_rules.nmes: 'volume_max' is no dose rule"),

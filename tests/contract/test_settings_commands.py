@@ -174,3 +174,34 @@ def test_every_limit_can_be_set_and_taken_away(site: Shell, tmp_path: Path) -> N
         assert load_registry(tmp_path / "site").devices["stim-1"].limits == {name: tighter}
         assert site(f"provision settings stim-1 --no-limit {name}")[0] == 0
     assert load_registry(tmp_path / "site").devices["stim-1"].limits == {}
+
+
+def test_a_clinic_says_when_it_is_open(site: Shell) -> None:
+    usual = "".join(f"{day} 08:00-18:00\n" for day in ("mon", "tue", "wed", "thu", "fri")) + "sat closed\nsun closed\n"
+    assert site("provision hours") == (0, usual, "")
+    assert load_registry(site.folder / "site").opening_hours == {}
+    assert site("provision hours sat=08:00-12:00 mon=")[1] == (
+        "mon closed\ntue 08:00-18:00\nwed 08:00-18:00\nthu 08:00-18:00\nfri 08:00-18:00\nsat 08:00-12:00\nsun closed\n"
+    )
+    # What is not named stays.
+    assert "sat 08:00-12:00\n" in site("provision hours sun=10:00-24:00")[1]
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        ("sat=12:00-08:00", "The opening hours cannot be set: sat says '12:00-08:00', which ends before it begins."),
+        ("sat=8-12", "The opening hours cannot be set: sat says '8-12', which is nothing like 08:00-18:00."),
+        ("samstag=08:00-12:00", "The opening hours cannot be set: 'samstag' is no weekday of mon"),
+    ],
+)
+def test_hours_that_are_none_are_refused(site: Shell, words: str, why: str) -> None:
+    refused, _, said = site(f"provision hours {words}")
+    assert (refused, why in said) == (1, True)
+    assert load_registry(site.folder / "site").opening_hours == {}
+
+
+def test_hours_without_a_weekday_are_no_hours(site: Shell, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        site("provision hours 08:00-18:00")
+    assert "'08:00-18:00' is not like mon=08:00-18:00" in capsys.readouterr().err

@@ -1,5 +1,7 @@
 """What a demo shows: everything, where there are devices and time enough; else it says what did not fit."""
 
+from itertools import pairwise
+
 import pytest
 
 from demo.day import Button
@@ -89,3 +91,16 @@ def test_a_short_demo_shows_less_and_says_how_long_it_would_take() -> None:
     assert "Not in this demo: a link that is cut; that takes 24 s (--for)." in demo.left_out
     assert "Not in this demo: a pushed stop; that takes 19 s (--for)." in demo.left_out
     assert len(demo.left_out) == 5
+
+
+def test_afterwards_people_are_treated_in_peace() -> None:
+    for seed in range(5):
+        demo, usual = a_demo(names(12), 60.0, seed, 7_200.0), a_demo(names(12), 60.0, seed)
+        assert demo.incidents == usual.incidents
+        assert demo.visits[: len(usual.visits)] == usual.visits
+        for device in names(12):
+            calm = [visit for visit in demo.of(device) if visit.at_s > 60.0]
+            assert 2 <= len(calm) <= 12
+            assert calm[-1].at_s <= 7_260.0
+            for before, after in pairwise(calm):
+                assert after.at_s >= before.at_s + before.plan.duration_s + 60.0

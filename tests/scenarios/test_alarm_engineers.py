@@ -130,7 +130,7 @@ def test_a11_thirty_days_ahead_as_information() -> None:
     clinic.wall_s = due_s - 30 * DAY_S - 2.0
     assert clinic.after(1.0) == []
     assert clinic.after(1.0) == ["AlarmRaised A11 info room-4/stim-12 off"]
-    assert (raised(clinic, "A11").why.quantity, raised(clinic, "A11").why.value) == ("due_in_s", 30 * DAY_S)
+    assert (raised(clinic, "A11").why.quantity, raised(clinic, "A11").why.value) == ("certificate_days_left", 30.0)
     # Overdue, it is the same alarm, and refuses what is asked for.
     clinic.wall_s = due_s
     assert not any("A11" in line for line in clinic.after(1.0))

@@ -1,7 +1,9 @@
 """What may be asked at the control socket, strictly: an unknown word or a wrong type is an error that names the field.
 
 {"op": "stop", "device": "stim-12", "issued_by": "anna", "reason": "patient asked"}
-{"ok": true, "command_id": "..."}
+{"ok": true, "request_id": "...", "command_id": "..."}
+{"op": "stop", "room": "room-4", "issued_by": "anna"}
+{"ok": true, "commands": [{"device": "stim-11", "command_id": "..."}, {"device": "stim-12", "command_id": "..."}]}
 {"ok": false, "error": "refused", "text": "...", "refusals": [{"rule": "screening_age", ...}]}
 """
 
@@ -71,10 +73,11 @@ class AskShow(Strict):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskStop(Strict):
-    """`device` is a device's id or `all`."""
+    """`device` is a device's id or `all`; or a `room`, each of whose devices gets a stop of its own, all at once."""
 
     op: Literal["stop"]
-    device: DeviceOrAll
+    device: DeviceOrAll | None = None
+    room: RoomId | None = None
     issued_by: Label
     reason: Label = "pushed"
 

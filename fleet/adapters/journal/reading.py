@@ -31,13 +31,14 @@ class Told:
 class JournalReader:
     """Reads on from where it last was. A reader never holds the writer up.
 
-    With `forms` an event of an older version is told as the present one; without them as it is stored.
+    With `forms` an event of an older version is told as the present one; without them as it is stored. What lies at or
+    before the position `after` is not read.
     """
 
-    def __init__(self, path: Path, forms: Forms | None = None) -> None:
+    def __init__(self, path: Path, forms: Forms | None = None, after: int = 0) -> None:
         self._path = path
         self._forms = forms
-        self._after = 0
+        self._after = after
         self._engine: sa.Engine | None = None
         self._file: tuple[int, int] | None = None
 

@@ -1,0 +1,92 @@
+/** Asks the fleet's HTTP API (docs/decisions/2026-11-25-eyes.md). The one place of the page that fetches. */
+
+const BASE = "api/v1";
+
+let csrf = null;
+let onSignedOut = () => {};
+
+/** An answer that is not what was asked for. `refusals` where the fleet refused by its rules. */
+export class ApiError extends Error {
+  constructor(status, body) {
+    super(body.text ?? "");
+    this.status = status;
+    this.word = body.error ?? "";
+    this.refusals = body.refusals ?? [];
+    this.retryAfterS = body.retryAfterS ?? null;
+  }
+}
+
+/** There was no answer at all. */
+export class Unreachable extends Error {}
+
+export const takeToken = (token) => {
+  csrf = token;
+};
+
+/** What happens when the server no longer knows who this is. */
+export const whenSignedOut = (act) => {
+  onSignedOut = act;
+};
+
+/** The address of an answer, for a link: `url("usage.csv", {by: "day"})`. */
+export function url(path, query = {}) {
+  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== null && value !== "");
+  const search = new URLSearchParams(given.map(([name, value]) => [name, String(value)])).toString();
+  return `${BASE}/${path}${search ? `?${search}` : ""}`;
+}
+
+async function ask(method, path, { query, body, withinMs = 10_000, quiet = false } = {}) {
+  const headers = { Accept: "application/json" };
+  if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
+  if (body !== undefined) headers["Content-Type"] = "application/json";
+  let answer;
+  try {
+    answer = await fetch(url(path, query), {
+      method,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      cache: "no-store",
+      credentials: "same-origin",
+      signal: AbortSignal.timeout(withinMs),
+    });
+  } catch (error) {
+    throw new Unreachable(error.message);
+  }
+  const said = await answer.json().catch(() => ({}));
+  if (answer.ok) return said;
+  if (answer.status === 401 && !quiet) onSignedOut();
+  throw new ApiError(answer.status, { ...said, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
+}
+
+const name = (text) => encodeURIComponent(text);
+
+export const get = (path, query) => ask("GET", path, { query });
+export const post = (path, body = {}) => ask("POST", path, { body });
+export const patch = (path, body) => ask("PATCH", path, { body });
+export const remove = (path) => ask("DELETE", path);
+
+export const me = () => ask("GET", "me", { quiet: true });
+export const logIn = (user, password) => ask("POST", "login", { body: { user, password }, quiet: true });
+export const logOut = () => post("logout");
+
+export const device = (id) => get(`devices/${name(id)}`);
+export const samples = (id, from, to) => get(`devices/${name(id)}/samples`, { from, to });
+export const session = (id) => get(`sessions/${name(id)}`);
+export const record = (id) => get(`sessions/${name(id)}/record`);
+export const explain = (asked) => post("sessions/explain", asked);
+export const requestSession = (asked) => post("sessions", asked);
+export const cancelSession = (id) => post(`sessions/${name(id)}/cancel`);
+export const client = (token) => get(`clients/${name(token)}`);
+
+/** A stop waits for nothing: 3 s are enough for a local answer, and whoever pushed it must hear if there is none. */
+export const stop = (scope, target, reason) =>
+  ask("POST", "stops", { body: { scope, name: scope === "site" ? null : target, reason }, withinMs: 3_000 });
+export const stopState = (command) => get(`stops/${name(command)}`);
+export const stops = (limit) => get("stops", { limit });
+
+export const releaseConditions = (id) => get(`releases/${name(id)}`);
+export const release = (id, scope) => post("releases", { device: id, scope });
+export const confirmOff = (id) => post(`devices/${name(id)}/confirm-off`);
+
+export const alarms = (past, id) => get("alarms", { past, device: id });
+export const alarmDo = (id, what, said) => post(`alarms/${name(id)}/${what}`, said);

@@ -1,0 +1,106 @@
+/**
+ * Stops that were pushed from this page, and what became of them. Sent at once, sent again while nobody answers, and
+ * followed until zero current is measured. Nothing is assumed: what is not known is said to be unknown.
+ */
+
+import * as api from "./api.js";
+import { change, state } from "./store.js";
+import { alert } from "../parts/announce.js";
+import { say } from "./words.js";
+import { latency } from "./formats.js";
+
+const TRIES_MAX = 20;
+const TRY_AGAIN_MS = 500;
+const LOOK_MS = 150; // while it is under way
+const LOOK_LATER_MS = 2_000; // once it is overdue
+const SOON_MS = 10_000;
+
+let number = 0;
+
+const wait = (ms) => new Promise((go) => setTimeout(go, ms));
+const told = () => change({ pushed: state.pushed });
+
+/** Push a stop: `scope` is device, room or site. What becomes of it stands first in `state.pushed`. */
+export async function push(scope, name) {
+  number += 1;
+  const pushed = { id: number, scope, name, at: new Date(), stage: "sending", tries: 0, commands: [] };
+  state.pushed = [pushed, ...state.pushed].slice(0, 5);
+  told();
+  alert(say("stop.said.sending", { what: whatOf(pushed) }));
+  await order(pushed);
+  if (pushed.stage === "ordered") await Promise.all(pushed.commands.map((command) => follow(pushed, command)));
+}
+
+async function order(pushed) {
+  while (pushed.tries < TRIES_MAX) {
+    pushed.tries += 1;
+    try {
+      const answer = await api.stop(pushed.scope, pushed.name, say("stop.reason"));
+      pushed.commands = answer.commands.map((command) => ({ ...command, devices: [] }));
+      pushed.stage = "ordered";
+      told();
+      return;
+    } catch (error) {
+      const final = error instanceof api.ApiError && error.status < 500 && error.status !== 429;
+      pushed.stage = final ? "refused" : "unheard";
+      pushed.words = error.message;
+      told();
+      if (pushed.tries === 1 || final) alert(say(`stop.said.${pushed.stage}`, { what: whatOf(pushed) }));
+      if (final) return;
+    }
+    await wait(TRY_AGAIN_MS);
+  }
+}
+
+async function follow(pushed, command) {
+  const began = performance.now();
+  for (;;) {
+    try {
+      const answer = await api.stopState(command.command_id);
+      command.devices = answer.devices;
+      command.missed = 0;
+    } catch {
+      command.missed = (command.missed ?? 0) + 1; // the first look may come too early; later ones are said on the page
+    }
+    told();
+    speak(pushed);
+    if (!state.pushed.includes(pushed) || (command.devices.length && command.devices.every(isOver))) return;
+    await wait(performance.now() - began < SOON_MS ? LOOK_MS : LOOK_LATER_MS);
+  }
+}
+
+export const isOver = (row) => stageOf(row) === "zero" || stageOf(row) === "seen_off";
+
+/** How far a stop is with one device: zero, seen_off, unconfirmed, received, sent, ordered. */
+export function stageOf(row) {
+  if (row.standing === "off_by_person") return "seen_off";
+  return row.unconfirmed ? "unconfirmed" : row.standing;
+}
+
+/** A word of alarm when one is not confirmed, a word of relief when all are. Each once. */
+function speak(pushed) {
+  const rows = pushed.commands.flatMap((command) => command.devices);
+  const late = rows.filter((row) => stageOf(row) === "unconfirmed");
+  if (late.length && !pushed.warned) {
+    pushed.warned = true;
+    alert(say("stop.said.unconfirmed", { what: late.map((row) => row.device).join(", ") }));
+  }
+  const all = pushed.commands.every((command) => command.devices.length && command.devices.every(isOver));
+  if (all && !pushed.relieved) {
+    pushed.relieved = true;
+    const slowest = Math.max(...rows.map((row) => row.sent_to_zero_s ?? 0));
+    alert(say("stop.said.zero", { what: whatOf(pushed), time: latency(slowest) }));
+  }
+}
+
+export const whatOf = ({ scope, name }) => (scope === "site" ? say("stop.whole_site") : name);
+
+/** Put away what is over; what is not cannot be put away. */
+export function dismiss(id) {
+  change({ pushed: state.pushed.filter((pushed) => pushed.id !== id || !mayDismiss(pushed)) });
+}
+
+export const mayDismiss = (pushed) =>
+  pushed.stage === "refused" ||
+  (pushed.stage === "unheard" && pushed.tries >= TRIES_MAX) ||
+  (pushed.stage === "ordered" && pushed.commands.every((one) => one.devices.length && one.devices.every(isOver)));

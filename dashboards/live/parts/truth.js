@@ -1,0 +1,93 @@
+/** What became of the stops that were pushed here: sent, received, zero current measured; or not confirmed. */
+
+import { h } from "../core/dom.js";
+import { latency, milliamps, timeToSeconds } from "../core/formats.js";
+import { deviceRow, state } from "../core/store.js";
+import { dismiss, isOver, mayDismiss, stageOf, whatOf } from "../core/stopping.js";
+import { say } from "../core/words.js";
+import { icon } from "./icons.js";
+
+const ROWS_SHOWN = 6;
+const UNREAD_AFTER = 6; // looks
+
+/** The way of a stop as its steps, each with its time. */
+export function steps(row) {
+  const stage = stageOf(row);
+  const done = (name, value) => h("li", { class: "done" }, say(`stop.step.${name}`), " ", h("b", null, latency(value)));
+  const open = (name) => h("li", { class: "open" }, say(`stop.step.${name}`));
+  const zero = () => {
+    if (stage === "seen_off") return h("li", { class: "done" }, say("stop.step.seen_off"));
+    if (stage === "zero")
+      return [done("zero", row.sent_to_zero_s), h("li", { class: "small" }, milliamps(row.amplitude_ma))];
+    if (stage === "unconfirmed") return h("li", { class: "not" }, icon("alarm"), say("stop.step.not_confirmed"));
+    return open("zero_waiting");
+  };
+  return h(
+    "ol",
+    { class: "steps" },
+    row.cause_to_sent_s === null ? open("sending") : done("sent", row.cause_to_sent_s),
+    row.sent_to_received_s === null ? open("received_waiting") : done("received", row.sent_to_received_s),
+    zero(),
+  );
+}
+
+function ofDevice(row) {
+  const room = row.room ?? deviceRow(row.device)?.room;
+  return h(
+    "li",
+    { class: `stop-device ${stageOf(row)}`, key: row.device },
+    h("span", { class: "who" }, row.device, room && h("span", { class: "small" }, ` ${room}`)),
+    steps(row),
+  );
+}
+
+function rowsOf(pushed) {
+  const rows = pushed.commands.flatMap((command) => command.devices);
+  const worst = [...rows].sort((a, b) => isOver(a) - isOver(b));
+  const over = rows.filter(isOver).length;
+  return [
+    rows.length > 1 && h("p", { class: "sum" }, say("stop.confirmed_of", { over, n: rows.length })),
+    h("ul", { class: "stop-devices" }, worst.slice(0, ROWS_SHOWN).map(ofDevice)),
+    rows.length > ROWS_SHOWN && h("p", { class: "small" }, say("more", { n: rows.length - ROWS_SHOWN })),
+  ];
+}
+
+function body(pushed) {
+  if (pushed.stage === "sending") return h("p", { class: "stage" }, say("stop.stage.sending"));
+  if (pushed.stage === "unheard") {
+    return h("p", { class: "stage not" }, icon("alarm"), say("stop.stage.unheard", { n: pushed.tries }));
+  }
+  if (pushed.stage === "refused") {
+    return h("p", { class: "stage not" }, icon("alarm"), say("stop.stage.refused", { words: pushed.words }));
+  }
+  const unread = pushed.commands.some((command) => command.missed > UNREAD_AFTER);
+  return [rowsOf(pushed), unread && h("p", { class: "stage not" }, icon("alarm"), say("stop.stage.unread"))];
+}
+
+function truth(pushed) {
+  const rows = pushed.commands.flatMap((command) => command.devices);
+  const failed = pushed.stage === "unheard" || pushed.stage === "refused";
+  const late = failed || rows.some((row) => stageOf(row) === "unconfirmed");
+  return h(
+    "article",
+    {
+      class: `truth ${late ? "high" : mayDismiss(pushed) ? "over" : "under-way"}`,
+      key: pushed.id,
+      "data-truth": pushed.id,
+    },
+    h(
+      "header",
+      null,
+      h("h3", null, say("stop.pushed", { what: whatOf(pushed) })),
+      h("time", null, timeToSeconds(pushed.at)),
+      mayDismiss(pushed) &&
+        h("button", { type: "button", class: "plain", on: { click: () => dismiss(pushed.id) } }, say("close")),
+    ),
+    body(pushed),
+  );
+}
+
+export const truths = () =>
+  state.pushed?.length
+    ? h("div", { class: "truths", role: "region", "aria-label": say("stop.truths") }, state.pushed.map(truth))
+    : null;

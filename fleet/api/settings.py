@@ -1,0 +1,130 @@
+"""What a site may set about its web server. Unknown or out of range: it refuses to start and names the field.
+
+In rising order of precedence: `web.toml` in the site's folder, the environment (`STIMFLEET_WEB_PORT`), and what the
+command line gives.
+"""
+
+import os
+from ipaddress import ip_address
+from pathlib import Path
+from typing import Annotated, Literal, Self
+
+from pydantic import AfterValidator, Field, ValidationError, model_validator
+from pydantic_settings import (
+    BaseSettings,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+    SettingsError,
+    TomlConfigSettingsSource,
+)
+
+from fleet.settings import SettingsRefused
+
+ENVIRONMENT_PREFIX = "STIMFLEET_WEB_"
+FILE_NAME = "web.toml"
+LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
+
+
+def _address(host: str) -> str:
+    try:
+        return str(ip_address(host))
+    except ValueError:
+        raise ValueError("it must be an address of this machine, like 127.0.0.1, or 0.0.0.0 for all of them") from None
+
+
+# As a browser sends it: a name or an address, without a port.
+HostName = Annotated[str, Field(pattern=r"^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])$")]
+
+
+class WebSettings(BaseSettings):
+    """Of one web server. Periods in seconds, sizes in items, unless the name says otherwise."""
+
+    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, validate_default=True)
+
+    site_dir: Path
+    data_dir: Path  # the fleet's: its journal and its sockets are there
+    host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=0, le=65_535)] = 8_080  # 0: any that is free; the log says which
+    # Both or neither; PEM. Without them whoever is not on this host should come through a proxy that has them.
+    tls_certificate: Path | None = None
+    tls_key: Path | None = None
+    # What browsers may call this server, beside `host` and this machine's own names. Anything else is answered 400: a
+    # foreign name that was pointed here must not be able to speak with the session of somebody who is signed in.
+    allowed_hosts: tuple[HostName, ...] = ()
+    language: Literal["en"] = "en"  # of the page's texts
+    simulated: bool = False  # every page says so
+    # Addresses of proxies of ours, whose X-Forwarded-For and X-Forwarded-Proto are believed.
+    trusted_proxies: tuple[Annotated[str, AfterValidator(_address)], ...] = ()
+    tls_by_proxy: bool = False  # browsers reach us over TLS, which a proxy in front of us ends
+    connections_max: Annotated[int, Field(ge=8, le=10_000)] = 512
+    streams_max: Annotated[int, Field(ge=1, le=1_000)] = 128
+    # How much of what devices sent is kept in memory, in minutes; older samples come from the history store.
+    window_min: Annotated[int, Field(ge=1, le=240)] = 40
+
+    @model_validator(mode="after")
+    def _usable(self) -> Self:
+        if (self.tls_certificate is None) is not (self.tls_key is None):
+            raise ValueError("tls_certificate and tls_key go together")
+        if ip_address(self.host).is_unspecified and not self.allowed_hosts:
+            raise ValueError(f"allowed_hosts must say what browsers call this server when it listens on {self.host}")
+        return self
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        toml = TomlConfigSettingsSource(settings_cls, Path(init_settings()["site_dir"]) / FILE_NAME)
+        return init_settings, env_settings, toml
+
+    @property
+    def journal_path(self) -> Path:
+        return self.data_dir / "journal.db"
+
+    @property
+    def control_path(self) -> Path:
+        return self.data_dir / "control.sock"
+
+    @property
+    def feed_path(self) -> Path:
+        return self.data_dir / "feed.sock"
+
+    @property
+    def over_tls(self) -> bool:
+        """Whether browsers reach it over TLS."""
+        return self.tls_certificate is not None or self.tls_by_proxy
+
+    @property
+    def host_names(self) -> frozenset[str]:
+        """Every name by which it answers."""
+        own = f"[{self.host}]" if ":" in self.host else self.host
+        return frozenset({own, *LOCAL_NAMES, *self.allowed_hosts})
+
+
+def load_web_settings(site_dir: Path, data_dir: Path, **given: object) -> WebSettings:
+    """The settings of a web server; `given` is what the command line names, e.g. `port=8081`.
+
+    Raises:
+        SettingsRefused: with one sentence that names the field.
+    """
+    known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in WebSettings.model_fields}
+    for name in os.environ:
+        if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known:
+            raise SettingsRefused(f"{name} in the environment is no setting of the web server.")
+    named = {"site_dir": site_dir, "data_dir": data_dir, **given}
+    try:
+        return WebSettings(**named)  # type: ignore[arg-type] # checked right here
+    except ValidationError as refused:
+        error = refused.errors(include_url=False)[0]
+        field, why = ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
+        if error["type"] == "extra_forbidden":
+            raise SettingsRefused(f"{field} is no setting of the web server.") from None
+        if not field:
+            raise SettingsRefused(f"The web server cannot be set up so: {why}.") from None
+        raise SettingsRefused(f"{field} cannot be {error['input']!r}: {why}.") from None
+    except (SettingsError, ValueError) as error:  # a file that is no TOML, a value that cannot be read
+        raise SettingsRefused(f"{FILE_NAME} cannot be read: {error}.") from None

@@ -1,0 +1,114 @@
+"""When it goes wrong the page says so: a stop that nobody hears, one that is not confirmed, data that are old."""
+
+import os
+import re
+import signal
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from playwright.sync_api import expect
+
+from demo.processes import await_that
+from tests.browser.house import House
+from tests.browser.visitor import Visitor
+
+GAPS = re.compile(r"gaps: (\d+)")
+AT_THE_WALL = "NOT confirmed: switch it off at the wall"
+
+
+@contextmanager
+def held_up(pid: int) -> Iterator[None]:
+    """It neither works nor ends."""
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        yield
+    finally:
+        os.kill(pid, signal.SIGCONT)
+
+
+def released(house: House, device: str) -> None:
+    """As it was before the test: no hold, no latch."""
+    answer = house.clinic.ask(op="release", device=device, issued_by="mira")
+    assert answer["ok"], answer
+    await_that("no hold is left", lambda: not house.clinic.device(device)["holds"], 10.0)
+    if house.clinic.device(device)["latched"]:
+        house.insist(device, "reset")
+    house.clinic.await_devices({device})
+
+
+def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, visitor: Visitor) -> None:
+    visitor.sign_in("vera")  # whoever sees something wrong may stop it
+    house.treat("stim-02")
+    visitor.go("device", "stim-02")
+    expect(visitor.page.locator(".device-head .badge")).to_have_text("running")
+    with held_up(house.clinic.simulate.pid):
+        visitor.hold("device/stim-02")
+        expect(visitor.truth()).to_contain_text(AT_THE_WALL)
+        expect(visitor.page.locator("#assertive")).to_contain_text("stim-02: NOT confirmed. Switch it off at the wall.")
+        strip = visitor.page.locator(".alarm-strip")
+        expect(strip).to_contain_text("HIGH")
+        expect(strip).to_contain_text("room-1, stim-02: Output not confirmed zero. Switch it off at the wall.")
+        assert visitor.truth().get_by_role("button", name="Close").count() == 0  # it stays until it is known
+    expect(visitor.truth()).to_contain_text(re.compile(r"zero current measured [\d.,]+\s?m?s"))
+    expect(visitor.truth()).not_to_contain_text(AT_THE_WALL)
+    visitor.truth().get_by_role("button", name="Close").click()
+    expect(visitor.page.locator(".truth")).to_have_count(0)
+    released(house, "stim-02")
+
+
+def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: House, visitor: Visitor) -> None:
+    visitor.sign_in("vera")
+    visitor.go("room", "room-3")
+    expect(visitor.device("stim-04")).to_be_visible()
+    with held_up(house.web.pid):
+        visitor.hold("room/room-3")
+        expect(visitor.truth()).to_contain_text("NOT sent: nobody answers. Use the button on the stimulator.")
+        assert not house.clinic.device("stim-04")["holds"]
+    expect(visitor.truth()).to_contain_text(re.compile(r"zero current measured \d+\s?ms"))
+    assert house.clinic.device("stim-04")["holds"]
+    released(house, "stim-04")
+
+
+def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visitor) -> None:
+    visitor.sign_in("vera")
+    note = visitor.page.locator(".note.high")
+    expect(note).to_have_count(0)
+    with held_up(house.web.pid):
+        expect(note).to_contain_text("OLD DATA. Nothing has been heard from the server for")
+        assert visitor.page.evaluate("getComputedStyle(document.querySelector('.view')).opacity") != "1"
+    expect(note).to_have_count(0)
+
+
+def test_without_the_fleet_nothing_looks_fresh(house: House, visitor: Visitor) -> None:
+    visitor.sign_in("vera")
+    expect(visitor.device("stim-04")).to_contain_text("ready")
+    with held_up(house.clinic.ask(op="status")["pid"]):
+        expect(visitor.page.locator(".note.high")).to_contain_text("OLD DATA. The fleet service does not answer")
+        expect(visitor.device("stim-04")).to_contain_text("stale")
+    expect(visitor.page.locator(".note.high")).to_have_count(0)
+    house.clinic.await_devices({"stim-04"})
+    expect(visitor.device("stim-04")).to_contain_text("ready")
+
+
+def test_samples_that_did_not_come_are_a_gap(house: House, visitor: Visitor) -> None:
+    visitor.sign_in("anna.k")
+    house.treat("stim-02")
+    visitor.go("device", "stim-02")
+    trace = visitor.page.locator(".panels")
+    expect(trace).to_have_attribute("aria-label", GAPS)
+    before = gaps(visitor)
+    with held_up(house.clinic.simulate.pid):
+        expect(trace).to_have_attribute("aria-label", re.compile(f"gaps: {before + 1}"))  # while nothing comes
+        visitor.go("overview")
+        expect(visitor.device("stim-02")).to_contain_text("stale")
+    visitor.go("device", "stim-02")
+    expect(trace).to_have_attribute("aria-label", re.compile("current now [1-9].*gaps: "))  # it goes on
+    assert gaps(visitor) == before + 1
+    house.insist("stim-02", "stop")
+
+
+def gaps(visitor: Visitor) -> int:
+    """As the trace is told to whoever does not see it."""
+    found = GAPS.search(visitor.page.locator(".panels").get_attribute("aria-label") or "")
+    assert found
+    return int(found[1])

@@ -1,0 +1,88 @@
+"""Somebody at a browser: what they do, and what their browser asks for and complains about meanwhile."""
+
+import re
+from types import TracebackType
+from typing import Any, Final, Self
+from urllib.parse import urlsplit
+
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+
+from tests.browser.house import PASSWORD
+
+HOLD_MS: Final = 600
+PATIENCE_MS: Final = 10_000
+# An answer that says no is part of what is tested here; the browser logs each of them as an error.
+ANSWERED: Final = re.compile(r"Failed to load resource: the server responded with a status of")
+
+
+class Visitor:
+    """A page of their own. Leaving it asserts that nothing was asked of another host, and that nothing broke."""
+
+    def __init__(self, browser: Browser, url: str, size: tuple[int, int], *, dark: bool = False) -> None:
+        self.url = url
+        self._context = browser.new_context(
+            viewport={"width": size[0], "height": size[1]},
+            color_scheme="dark" if dark else "light",
+            accept_downloads=True,
+        )
+        self._context.set_default_timeout(PATIENCE_MS)
+        self.page: Page = self._context.new_page()
+        self.asked: list[str] = []
+        self.broken: list[str] = []
+        self.page.on("request", lambda request: self.asked.append(request.url))
+        self.page.on("pageerror", lambda error: self.broken.append(str(error)))
+        self.page.on("console", self._console)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._context.close()
+        if error is None:
+            own = urlsplit(self.url).netloc
+            assert {urlsplit(url).netloc for url in self.asked} == {own}, "the page asked another host"
+            assert not self.broken, self.broken
+
+    def sign_in(self, user: str, password: str = PASSWORD) -> None:
+        self.page.goto(self.url)
+        self.page.get_by_label("User", exact=True).fill(user)
+        self.page.get_by_label("Password", exact=True).fill(password)
+        self.page.get_by_role("button", name="Sign in").click()
+        expect(self.title("Overview")).to_be_visible()
+        expect(self.page.locator("[data-device]").first).to_be_visible()
+
+    def go(self, *where: str) -> None:
+        """To a view of the page, as by a link that somebody sent."""
+        self.page.evaluate("where => { location.hash = where; }", "#/" + "/".join(where))
+
+    def title(self, text: str) -> Any:
+        return self.page.get_by_role("heading", level=1, name=text)
+
+    def device(self, device: str) -> Any:
+        """Its line or card."""
+        return self.page.locator(f"main [data-device={device}]")
+
+    def hold(self, what: str, for_ms: int = HOLD_MS + 150) -> None:
+        """Press an emergency stop of the dock and hold it: `device/stim-01`, `site/north`."""
+        self.page.locator(f"#dock [data-stop='{what}']").click(delay=for_ms)
+
+    def truth(self) -> Any:
+        """What became of the newest stop that was pushed here."""
+        return self.page.locator(".truth").first
+
+    def drawn(self) -> None:
+        """Wait until the page has drawn once more, and after that the browser."""
+        self.page.evaluate("() => new Promise(done => requestAnimationFrame(() => requestAnimationFrame(done)))")
+
+    def samples_drawn(self) -> int:
+        return int(self.page.locator(".panels").get_attribute("data-samples") or 0)
+
+    def ask(self, path: str) -> Any:
+        """What the API answers their browser, signed in as they are."""
+        return self.page.evaluate("path => fetch(`api/v1/${path}`).then(answer => answer.json())", path)
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type in {"error", "warning"} and not ANSWERED.match(message.text):
+            self.broken.append(message.text)

@@ -1,0 +1,1 @@
+"""Rules, alerts, dashboards and the composition of containers, each by the engine that will read it."""

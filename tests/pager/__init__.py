@@ -1,0 +1,1 @@
+"""Whoever tells people, with real receivers: HTTP, SMTP, Debian's Alertmanager; and with a clinic of real processes."""

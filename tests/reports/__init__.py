@@ -1,0 +1,1 @@
+"""The core, rule by rule, and a clinic in words to tell stories with."""
