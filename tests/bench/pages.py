@@ -70,7 +70,7 @@ def _measured(site: Site, receiver: HttpReceiver, pages: Pages, tell: Callable[[
     schedule = build(list(crowd.devices.values()), pages.rate, pages.seconds, violating, chance)
     tell(f"running for {pages.seconds:g} s")
     to_boottime_s = time.clock_gettime(time.CLOCK_BOOTTIME) - time.monotonic()
-    run = load.drive(crowd, schedule, load.Load(pages.devices, pages.rate, pages.seconds, pages.violations, 1.0))
+    run = load.play(crowd, schedule, load.Load(pages.devices, pages.rate, pages.seconds, pages.violations, 1.0))
     crowd.pass_time(AFTER_S)
     taken_s = _first_taken(receiver)
     taken_ms = [

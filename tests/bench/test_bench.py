@@ -77,6 +77,12 @@ def test_a_short_soak_goes_through_whole_sessions(tmp_path: Path) -> None:
     assert found["samples_judged"]["value"] > 50
 
 
+def test_a_small_history_loses_no_row(tmp_path: Path) -> None:
+    found = measured(tmp_path, "history", "--devices=10", "--rate=400", "--seconds=1")
+    assert found["rows_lost"]["holds"]
+    assert found["trace_p99_ms"]["value"] > 0.0
+
+
 def test_each_stage_of_a_sample_costs_something(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     main(["stages", "--devices=3", "--rounds=3", f"--report={report}"])
