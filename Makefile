@@ -1,7 +1,7 @@
 # Three commands: make demo, make test, make check. Each does its own set-up; ARGS is passed on:
 #   make demo ARGS="--for 60 --report out.json"     make test ARGS="tests/core -k stop"     make PYTHON=python3.12 test
-# And two for figures: make bench ARGS="load --seconds 30" (also idle, soak, stages, history, each with --help), and, for a
-# quarter of an hour, make seeds: the demo ten times over, each with another seed.
+# And two for figures: make bench ARGS="load --seconds 30" (also idle, soak, stages, history; each has --help), and, for
+# a quarter of an hour, make seeds: the demo ten times over, each with another seed.
 
 SHELL := /bin/bash
 PYTHON ?=

@@ -16,6 +16,7 @@ import socket
 import sys
 import tempfile
 import time
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from demo.people import House, Therapist
 from demo.processes import DidNotHappen, await_that
 from demo.report import Sources, report
 from demo.telling import Narrator, Voice
+from demo.upkeep import keep_up
 from fleet.adapters.control.client import FleetUnreachable
 from fleet.api.passwords import one_time_password
 
@@ -125,6 +127,7 @@ class _Story:
         say, count = self._voice.say, len(self._rooms)
         say(f"Making keys and certificates for a site with {_some(count, 'stimulator')} in {_rooms(self._rooms)}.")
         self._clinic.provision()
+        keep_up(self._clinic.site_dir, tuple(self._rooms), datetime.now(UTC).date())
         if self._arguments.past:
             self._remember(self._arguments.past)
         logins = make_logins(self._clinic.fleet_dir, one_time_password(), time.time())

@@ -9,6 +9,7 @@ from tests.adapters.history.engines import other_influx
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
 
+ENGINES = ("influxd", "nginx", "prometheus", "promtool", "prometheus-alertmanager", "amtool")
 NOT_ASKED = (
     "the suite of the history stores on InfluxDB 2 (STIMFLEET_TEST_INFLUX_URL, _ORG, _BUCKET and _TOKEN say which)"
 )
@@ -30,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it, also where the tests ran in other processes."""
-    gone = [program for program in ("influxd", "nginx") if shutil.which(program) is None]
+    gone = [program for program in ENGINES if shutil.which(program) is None]
     if gone:
         terminalreporter.write_line(
             f"NOT RUN, for want of {' and '.join(gone)}: every test marked as needing it", red=True

@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from tests.bench import browsers, history, idle, load, machine, soak, stages
+from tests.bench import browsers, history, idle, load, machine, pages, soak, stages
 
 Measure = Callable[[Path, Any, Callable[[str], None]], dict[str, Any]]
 KINDS: dict[str, tuple[str, type[Any], Measure]] = {
@@ -35,6 +35,11 @@ KINDS: dict[str, tuple[str, type[Any], Measure]] = {
         "what open browsers cost a stop: rounds without and with them, in turn",
         browsers.Browsers,
         browsers.measure,
+    ),
+    "pages": (
+        "sessions on all devices, some break a limit: when the message about it was taken",
+        pages.Pages,
+        pages.measure,
     ),
     "soak": ("a clinic at work for an hour: does the memory stay flat", soak.Soak, soak.measure),
 }

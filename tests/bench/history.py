@@ -130,7 +130,7 @@ async def _write(folder: Path, devices: int, rate: float, seconds: float) -> dic
             rows += devices * each
             ahead_s = (n + 1) * BATCH_S - (time.monotonic() - began_s)
             late_s = max(late_s, -ahead_s)
-            await asyncio.sleep(max(0.0, ahead_s))
+            await asyncio.sleep(max(0.0, ahead_s))  # the next batch is due then, as devices have their period
         lasted_s, cpu_s = time.monotonic() - began_s, time.process_time() - cpu_s
         written = store.status().written
     return {"rows": written, "lasted_s": lasted_s, "share_of_a_core": cpu_s / lasted_s, "most_behind_s": late_s}

@@ -117,6 +117,7 @@ def _measured(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, 
 
 
 def play(crowd: Crowd, schedule: Schedule, load: Load) -> Run:
+    """Publish what was built, each slice in its time."""
     run = Run()
     gc.collect()
     gc.freeze()  # half a million frames: our own collector would look at them again and again

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+from fleet.adapters.history.folders import make_folder, sync_folder
 from fleet.adapters.history.port import HistoryRefuses
 
 DAY_MS = 86_400_000
@@ -53,8 +54,10 @@ def open_to_write(path: Path, kind: Kind) -> sqlite3.Connection:
         sqlite3.Error, OSError: it cannot be used.
         HistoryRefuses: a newer program made it.
     """
-    path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+    make_folder(path.parent)
+    if not path.exists():
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        sync_folder(path.parent)
     connection = sqlite3.connect(path, timeout=BUSY_S, isolation_level=None, check_same_thread=False)
     try:
         connection.execute("PRAGMA journal_mode = WAL")
@@ -103,7 +106,9 @@ def opened(paths: Sequence[Path]) -> Iterator[sqlite3.Connection]:
     """
     for path in paths:
         try:
-            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=ro", timeout=BUSY_S, uri=True)) as file:
+            # Not read only: what a power cut left has to be mended by whoever comes first, and that may be a reader.
+            with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=BUSY_S, uri=True)) as file:
+                file.execute("PRAGMA query_only = ON")
                 if _known(file, path):
                     yield file
         except sqlite3.Error as error:

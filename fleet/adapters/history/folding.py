@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
-from fleet.adapters.history.port import QUANTITIES, Resolution, Rollup, Spread
+from fleet.adapters.history.port import QUANTITIES, ROLLUPS_MAX, Resolution, Rollup, Spread, TooManySamples
 
 MINUTE_MS = 60_000
 QUARTER_MS = 15 * MINUTE_MS
@@ -18,6 +18,7 @@ LOOK_BACK_MS = 24 * HOUR_MS
 """How far before the time that was asked for a gap may have begun that is counted in it."""
 
 GROUP_MS = {Resolution.MINUTE: MINUTE_MS, Resolution.HOUR: QUARTER_MS, Resolution.DAY: QUARTER_MS}
+_USUAL_MS = {Resolution.MINUTE: MINUTE_MS, Resolution.HOUR: HOUR_MS, Resolution.DAY: 24 * HOUR_MS}
 Readings = tuple[int, int | None, int | None, int | None]
 """Of one quantity: how many, their sum, the least and the most, in thousandths; None where there are none."""
 
@@ -58,10 +59,16 @@ def midnight_ms(day: date, zone: ZoneInfo) -> int:
 
 
 def whole_spans(from_s: float, to_s: float, by: Resolution, zone: ZoneInfo) -> Span:
-    """From the beginning of the first span that is touched to the end of the last one; empty where nothing is."""
+    """From the beginning of the first span that is touched to the end of the last one; empty where nothing is.
+
+    Raises:
+        TooManySamples: there would be more rollups than one answer may have.
+    """
     from_ms, to_ms = round(from_s * 1000), round(to_s * 1000)
     if to_ms <= from_ms:
         return from_ms, from_ms
+    if (to_ms - from_ms) // _USUAL_MS[by] > ROLLUPS_MAX:
+        raise TooManySamples(f"That would be more than {ROLLUPS_MAX} rollups: ask for less, or for longer ones.")
     return span_of(from_ms, by, zone)[0], span_of(to_ms - 1, by, zone)[1]
 
 

@@ -32,7 +32,7 @@ from fleet.adapters.history.seen import Seen
 from fleet.adapters.history.spill import Batch, Spill
 
 log = logging.getLogger(__name__)
-SAMPLES_AT_ONCE = 5_000
+SAMPLES_AT_ONCE = 2_000  # a request of less than a megabyte, which every proxy takes by default
 REQUEST_S_MAX = 10.0
 DISK_RETRY_S = 0.5
 BACKOFF_S = (0.5, 30.0)  # the first and the longest

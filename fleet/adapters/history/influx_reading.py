@@ -11,7 +11,16 @@ from zoneinfo import ZoneInfo
 
 import aiohttp
 
-from fleet.adapters.history.folding import GROUP_MS, LOOK_BACK_MS, MINUTE_MS, Span, Summary, rollups, whole_spans
+from fleet.adapters.history.folding import (
+    GROUP_MS,
+    HOUR_MS,
+    LOOK_BACK_MS,
+    MINUTE_MS,
+    Span,
+    Summary,
+    rollups,
+    whole_spans,
+)
 from fleet.adapters.history.lines import FIELDS, NS_OF_MS, SAMPLE, SESSION_MINUTE, columns_of
 from fleet.adapters.history.port import (
     QUANTITIES,
@@ -27,6 +36,7 @@ from fleet.adapters.history.port import (
 )
 
 ANSWER_S_MAX = 30.0
+AT_ONCE_MS = 7 * 24 * HOUR_MS  # rolled up in one query: it reads every point
 _SELECTED = ", ".join(f'"{name}"' for name in ("boot_n", *FIELDS))
 _SUMMED = 'min("seq"), max("seq"), count("seq"), sum("late"), ' + ", ".join(
     f'{part}("{name}")' for name in QUANTITIES for part in ("count", "sum", "min", "max")
@@ -75,14 +85,15 @@ class InfluxReader:
     async def rollups(self, device: str, from_s: float, to_s: float, by: Resolution) -> tuple[Rollup, ...]:
         device_name(device)
         span = whole_spans(from_s, to_s, by, self._zone)
-        found = await self._query(
-            f'SELECT {_SUMMED} FROM "{SAMPLE}" WHERE "device" = \'{device}\' '
-            f"AND {_between((span[0] - LOOK_BACK_MS, span[1]))} "
-            f'GROUP BY time({GROUP_MS[by] // MINUTE_MS}m), "boot_n" fill(none)'
-        )
-        together = sorted(
-            (_summary(int(tags["boot_n"]), row) for tags, row in found), key=lambda one: (one.begin_ms, one.boot_n)
-        )
+        together: list[Summary] = []
+        for begin_ms in range(span[0] - LOOK_BACK_MS, span[1], AT_ONCE_MS):
+            part = (begin_ms, min(begin_ms + AT_ONCE_MS, span[1]))
+            found = await self._query(
+                f'SELECT {_SUMMED} FROM "{SAMPLE}" WHERE "device" = \'{device}\' AND {_between(part)} '
+                f'GROUP BY time({GROUP_MS[by] // MINUTE_MS}m), "boot_n" fill(none)'
+            )
+            together += [_summary(int(tags["boot_n"]), row) for tags, row in found]
+        together.sort(key=lambda one: (one.begin_ms, one.boot_n))
         return tuple(rollups(together, span, by, self._zone))
 
     async def close(self) -> None:

@@ -28,6 +28,7 @@ from broker.contract.shapes import NAME_PATTERN
 CLOCK_OFF_S_MAX = 60.0
 LATE_S_MAX = 86_400.0
 ROWS_MAX = 250_000  # of one answer
+ROLLUPS_MAX = 50_000  # of one answer: a month of minutes, five years of hours
 _DEVICE = re.compile(NAME_PATTERN)
 _SESSION = re.compile(r"[0-9a-f]{32}")
 
@@ -207,7 +208,7 @@ class HistoryReader(Protocol):
     Raises:
         HistoryRefuses: the store cannot be read.
         NoSuchName: there can be no such device or session.
-        TooManySamples
+        TooManySamples: an answer would have more than `ROWS_MAX` samples, or `ROLLUPS_MAX` rollups.
     """
 
     async def trace(self, device: str, session_id: str) -> Trace:

@@ -3,8 +3,8 @@
 from bisect import bisect_right
 from collections import OrderedDict
 
-BOOTS_MAX = 4_096  # of all devices together, those heard longest ago forgotten first
-SPANS_MAX = 1_000  # of one boot: so many gaps
+BOOTS_MAX = 2_000  # of all devices together, those heard longest ago forgotten first
+SPANS_MAX = 200  # of one boot: so many gaps
 
 
 class Seen:

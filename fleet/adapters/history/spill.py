@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import BinaryIO
 from zlib import crc32
 
+from fleet.adapters.history.folders import make_folder, sync_folder
 from fleet.adapters.history.port import HistoryRefuses
 
 log = logging.getLogger(__name__)
@@ -40,7 +41,7 @@ class Spill:
         Raises:
             OSError: the folder cannot be used.
         """
-        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        make_folder(folder)
         self._folder = folder
         self._bytes_max = bytes_max
         self._files: deque[Path] = deque(sorted(folder.glob("*.spill")))
@@ -125,7 +126,7 @@ class Spill:
             file = path.open("xb", buffering=0)  # stays open until it is full
             self._next += 1
             self._files.append(path)
-            _sync_folder(self._folder)
+            sync_folder(self._folder)
             if self._writing is not None:
                 self._writing.close()
             self._writing = file  # unbuffered: what is not on the disk is known
@@ -163,11 +164,3 @@ def _read(file: BinaryIO) -> Batch | None:
         log.warning("%s: what follows byte %d was never confirmed, and is left out", Path(file.name).name, begin)
     file.seek(begin)
     return None
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

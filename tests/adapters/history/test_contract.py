@@ -198,6 +198,21 @@ async def test_days_are_the_clinics_and_have_the_hours_that_they_have(
     assert whole.spreads["battery_pct"] == Spread(first, (first + last) / 2, last, 6 * hours)
 
 
+async def test_a_month_by_days_is_one_answer(shelf: Shelf) -> None:
+    """Longer than a store may be asked for at once; a gap in it counts where it ends."""
+    device, begin_s = shelf.device(), unix("2026-10-31T23:00:00")
+    shelf.now_s = begin_s + 31 * 86_400.0
+    written = [sample(device, 10 * n, begin_s + 43_200.0 * n, temperature_c=n / 2) for n in range(60)]
+    async with shelf.open() as store, shelf.reading() as reader:
+        await store.write(written)
+        await store.flush()
+        days = await reader.rollups(device, begin_s, begin_s + 30 * 86_400.0, Resolution.DAY)
+    assert [one.begin_s for one in days] == [begin_s + 86_400.0 * n for n in range(30)]
+    assert [one.count for one in days] == [2] * 30
+    assert [one.missing for one in days] == [9] + [18] * 29
+    assert [one.spreads["temperature_c"].mean for one in days] == [n + 0.25 for n in range(30)]
+
+
 async def test_a_clock_that_cannot_be_right_is_not_believed(shelf: Shelf) -> None:
     """The sample lies where it came. One that was late may have been taken hours before, but not tomorrow."""
     device = shelf.device()
@@ -229,6 +244,8 @@ async def test_an_answer_is_bounded(shelf: Shelf) -> None:
             await reader.samples(device, NOON_S, NOON_S + 51.0)
         with pytest.raises(TooManySamples):
             await reader.trace(device, "ab" * 16)
+        with pytest.raises(TooManySamples, match="more than 50000 rollups: ask for less, or for longer ones"):
+            await reader.rollups(device, NOON_S - 35 * 86_400.0, NOON_S, Resolution.MINUTE)
 
 
 async def test_what_was_taken_is_there_for_the_next_process(shelf: Shelf) -> None:
