@@ -67,6 +67,7 @@ def figures(parts: Parts, *, connected: bool, now_s: float, wall_s: float) -> Fi
         journal_refusing=journal.refusing,
         journal_lag_rows=lag_rows,
         journal_lag_s=0.0 if oldest_at is None else max(0.0, wall_s - datetime.fromisoformat(oldest_at).timestamp()),
+        pager_silent_s=now_s - max(state.fleeting.pager_s, state.durable.took_over_s),
         feed_readers=parts.feed.readers,
         feed_missed=parts.feed.missed,
         disk_free_bytes=parts.footing.disk_free_bytes,

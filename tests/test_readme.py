@@ -34,9 +34,9 @@ class Example:
         return doctest.OutputChecker().check_output(self.says, said, doctest.ELLIPSIS)
 
 
-def examples() -> list[Example]:
-    """Every `$` line of the console blocks with the lines under it."""
-    blocks = re.findall(r"^```console\n(.*?)^```", README.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
+def console_examples(page: Path) -> list[Example]:
+    """Every `$` line of a page's console blocks with the lines under it."""
+    blocks = re.findall(r"^```console\n(.*?)^```", page.read_text(encoding="utf-8"), re.DOTALL | re.MULTILINE)
     whole = [block.replace("\\\n", "") for block in blocks]  # a command may go on in the next line
     parts = [part for block in whole for part in re.split(r"^\$ ", block, flags=re.MULTILINE)[1:]]
     return [Example(*part.split("\n", 1)) for part in parts]
@@ -46,11 +46,11 @@ def test_the_readme_runs(tmp_path: Path) -> None:
     environment = os.environ | {"PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}"}
     running: list[subprocess.Popen[bytes]] = []
     try:
-        for example in examples():
+        for example in console_examples(README):
             if example.in_background:
                 running.append(subprocess.Popen(example.words, cwd=tmp_path, env=environment))
             else:
-                _says_what_it_should(example, tmp_path, environment)
+                says_what_it_should(example, tmp_path, environment)
         assert [process.poll() for process in running] == [None] * len(running), "nothing ended by itself"
     finally:
         for process in reversed(running):
@@ -58,18 +58,18 @@ def test_the_readme_runs(tmp_path: Path) -> None:
     assert [process.wait(15.0) for process in running] == [0] * len(running), "all end cleanly"
 
 
-def _says_what_it_should(example: Example, folder: Path, environment: dict[str, str]) -> None:
+def says_what_it_should(example: Example, folder: Path, environment: dict[str, str]) -> None:
     give_up_s = time.monotonic() + COMES_WITHIN_S
     while True:
         done = subprocess.run(example.words, cwd=folder, env=environment, capture_output=True, text=True, check=False)
         said = done.stdout + done.stderr
         if example.is_answered_by(said):
             return
-        assert time.monotonic() < give_up_s, f"$ {example.command}\n{said}\nbut the README says\n{example.says}"
+        assert time.monotonic() < give_up_s, f"$ {example.command}\n{said}\nbut the page says\n{example.says}"
         time.sleep(0.1)  # asks a command again
 
 
 def test_the_readme_has_examples_to_run() -> None:
-    commands = [example.command for example in examples()]
+    commands = [example.command for example in console_examples(README)]
     assert len(commands) > 10
     assert all(command.startswith("stimfleet ") for command in commands)

@@ -51,6 +51,7 @@ class Figures:
     journal_refusing: bool
     journal_lag_rows: int
     journal_lag_s: float
+    pager_silent_s: float
     feed_readers: int
     feed_missed: int
     disk_free_bytes: int | None  # None: it cannot be looked at
@@ -118,6 +119,9 @@ def _families(now: Figures) -> Iterator[Metric]:
     yield _gauge("stimfleet_journal_refusing", "Whether the disk refuses: nothing is authorised.", now.journal_refusing)
     yield _gauge("stimfleet_journal_lag_rows", "Rows of the journal that are not durable yet.", now.journal_lag_rows)
     yield _gauge("stimfleet_journal_lag_seconds", "Age of the oldest row that is not durable yet.", now.journal_lag_s)
+    yield _gauge(
+        "stimfleet_pager_silent_seconds", "Since the pager was heard last, or this instance began.", now.pager_silent_s
+    )
     yield _gauge("stimfleet_feed_readers", "Processes that read samples along: web, recorder, pager.", now.feed_readers)
     yield _counter(
         "stimfleet_feed_missed",

@@ -190,6 +190,7 @@ NOTHING = Figures(
     journal_refusing=False,
     journal_lag_rows=0,
     journal_lag_s=0.0,
+    pager_silent_s=0.0,
     feed_readers=0,
     feed_missed=0,
     disk_free_bytes=None,

@@ -14,6 +14,7 @@ from tests.dashboards.receiver import Receiver
 from tests.dashboards.test_rules import alerts
 from tests.faults.conftest import free_port
 
+pytestmark = pytest.mark.needs("amtool", "prometheus", "prometheus-alertmanager")
 PARTS = {alert["alert"]: alert["labels"] for alert in alerts()}
 
 

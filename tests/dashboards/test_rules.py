@@ -28,12 +28,14 @@ def sections() -> dict[str, str]:
     return dict(zip(anchors, texts, strict=True))
 
 
+@pytest.mark.needs("promtool")
 def test_prometheus_takes_configuration_and_rules() -> None:
     said = promtool("check", "config", "dashboards/prometheus/prometheus.yml")
     assert said.count("rules found") == 2
     assert "FAILED" not in said
 
 
+@pytest.mark.needs("promtool")
 @pytest.mark.parametrize("file", UNIT_TESTS, ids=lambda file: str(file.stem))
 def test_alerts_fire_when_they_should_and_not_before(file: Path) -> None:
     assert "SUCCESS" in promtool("test", "rules", str(file))

@@ -14,6 +14,7 @@ import yaml
 import stimfleet
 from broker.pki.site import DEFAULT_PORT
 from fleet.adapters.history.settings import load_recorder_settings
+from fleet.adapters.notify.settings import load_pager_settings
 from fleet.api.settings import load_web_settings
 from fleet.settings import Settings, load_settings
 from tests.deploy.composition import (
@@ -34,6 +35,7 @@ LOADED: dict[str, Callable[[Path, Path], object]] = {
     "STIMFLEET_FLEET_": load_settings,
     "STIMFLEET_WEB_": load_web_settings,
     "STIMFLEET_RECORDER_": load_recorder_settings,
+    "STIMFLEET_PAGER_": load_pager_settings,
 }
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 
@@ -222,6 +224,7 @@ def test_what_containers_ask_each_other_has_a_network_in_common() -> None:
         ("prometheus", "recorder"),
         ("prometheus", "alertmanager"),
         ("recorder", "influxdb"),
+        ("pager", "fleet"),
         ("web", "influxdb"),
         ("grafana", "influxdb"),
         ("grafana", "prometheus"),

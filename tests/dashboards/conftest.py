@@ -1,0 +1,100 @@
+"""A clinic that was open for a moment, with a session and a stop, watched by the real engines: for every query."""
+
+import json
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import pytest
+
+from demo.clinic import Clinic
+from demo.processes import await_that
+from fleet.adapters.history.influx_reading import Where
+from tests.adapters.history.engines import Engine, engine
+from tests.dashboards.engines import Alertmanager, Prometheus, get_json
+from tests.dashboards.receiver import Receiver
+from tests.faults.conftest import Ward, free_port
+from tests.faults.test_front_desk import desk
+
+DEVICES = {"stim-01": "room-1", "stim-02": "room-2"}
+
+
+@dataclass(frozen=True)
+class Watched:
+    """The clinic, and who watches it."""
+
+    clinic: Clinic
+    prometheus: Prometheus
+    influx: Engine
+    database: str
+
+    def samples(self, query: str) -> list[dict[str, Any]]:
+        """The series of an InfluxQL query, asked as Grafana does.
+
+        Raises:
+            AssertionError: the engine does not understand it; with what it says.
+        """
+
+        (result,) = json.loads(self.influx.ask(query, self.database))["results"]
+        assert "error" not in result, f"{query}\n{result['error']}"
+        series: list[dict[str, Any]] = result.get("series", [])
+        return series
+
+
+@pytest.fixture(scope="package")
+def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
+    folder = tmp_path_factory.mktemp("watched")
+    (folder / "influx").mkdir()
+    ports = {"fleet_port": free_port(), "recorder_port": free_port(), "alertmanager_port": free_port()}
+    clinic = Clinic(folder / "clinic", DEVICES, port=free_port(), http_port=ports["fleet_port"], seed=1)
+    clinic.provision()
+    prometheus = Prometheus(folder, free_port(), **ports)
+    with Receiver() as receiver, engine(folder / "influx") as influx, pytest.MonkeyPatch.context() as environment:
+        where = influx.database("stimfleet")
+        for name, value in _recorder(where, ports["recorder_port"]).items():
+            environment.setenv(name, value)
+        alertmanager = Alertmanager(folder, ports["alertmanager_port"], receiver=receiver.url)
+        with clinic, alertmanager, prometheus:
+            clinic.open()
+            clinic.recorder.start()
+            up = 'count(up{job="stimfleet"} == 1)'
+            await_that("both are scraped", lambda: prometheus.value(up) == 2.0, 60.0, prometheus.last_words)
+            _a_session_and_a_stop(Ward(clinic))
+            whole = Watched(clinic, prometheus, influx, where.bucket)
+            _await_figures(whole)
+            yield whole
+            assert clinic.recorder.end() is None
+            assert clinic.close() == []
+
+
+def _recorder(where: Where, port: int) -> dict[str, str]:
+    settings = {
+        "STORE": "influxdb",
+        "INFLUX_URL": where.url,
+        "INFLUX_ORG": where.org,
+        "INFLUX_BUCKET": where.bucket,
+        "HTTP_PORT": str(port),
+    }
+    return {f"STIMFLEET_RECORDER_{name}": value for name, value in settings.items()}
+
+
+def _a_session_and_a_stop(ward: Ward) -> None:
+    ward.treat("stim-01")
+    assert desk(ward, "stop", "stim-01").status == 0
+    await_that("released", lambda: desk(ward, "release", "stim-01").status == 0, 20.0)
+    ward.reset("stim-01")
+
+
+def _await_figures(whole: Watched) -> None:
+    """Until the engines have what happened: rules are worked out each 15 s."""
+    stops = 'phase:stimfleet_stop_latency_seconds:count_1d{phase="sent_to_zero"} > 0'
+    await_that("the stop is counted", lambda: whole.prometheus.value(stops), 90.0, whole.prometheus.last_words)
+    impedance = 'SELECT count("impedance_ohm") FROM "sample" WHERE "phase" = \'running\''
+    await_that("the session is kept", lambda: bool(whole.samples(impedance)), 60.0)
+
+
+def labels_of(whole: Watched, metric: str, label: str) -> list[str]:
+    """What `label_values(metric, label)` of a Grafana variable asks for."""
+    answer = get_json(f"{whole.prometheus.url}/api/v1/label/{label}/values?match[]={metric}")
+    values: list[str] = answer["data"]
+    return values
