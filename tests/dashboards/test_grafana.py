@@ -126,7 +126,9 @@ def test_every_choice_is_filled(watched: Watched) -> None:
                 (series,) = watched.samples(query)
                 assert {value for _, value in series["values"]} == set(DEVICES)
             else:
-                metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", query["query"]).groups()  # type: ignore[union-attr]
+                asked = re.fullmatch(r"label_values\((\w+), (\w+)\)", query["query"])
+                assert asked is not None, query
+                metric, label = asked.groups()
                 assert labels_of(watched, metric, label) == sorted(set(DEVICES.values()))
 
 
