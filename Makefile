@@ -29,7 +29,7 @@ seeds: ## the demo with ten seeds, a line each; ARGS="--for 60 --seeds 10"
 	@exec .venv/bin/python -m tools.seeds $(ARGS)
 
 test: ## pass the tests; all of them also prove every branch of the proved parts
-	@tools/set-up broker strace engines
+	@tools/set-up broker strace engines browser
 ifeq ($(strip $(ARGS)),)
 	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=
 	@.venv/bin/coverage report --include '$(PROVED)' --fail-under 100

@@ -80,11 +80,11 @@ def _add(args: argparse.Namespace) -> int:
     with _store(args) as store:
         user, name = user_id(args.user), display_name(args.name or args.user)
         _check_operator(args)
-        hashed = _new_password(args, user, name)
+        password, hashed = _new_password(args, user, name)
         now_wall_s = time.time()
         added = User(user, name, Role(args.role), args.operator, hashed, now_wall_s, must_change=args.generate)
         store.add_user(added, _told("add user", f"{user} as {args.role}"))
-    return terminal.say(f"{user} may sign in as {args.role}.")
+    return _said(args, f"{user} may sign in as {args.role}", password)
 
 
 def _list(args: argparse.Namespace) -> int:
@@ -111,10 +111,10 @@ def _password(args: argparse.Namespace) -> int:
         user = store.kept().users.get(args.user)
         if user is None:
             raise terminal.Failed(f"There is no user {args.user}.")
-        hashed = _new_password(args, user.id, user.name)
+        password, hashed = _new_password(args, user.id, user.name)
         changes = {"hash": hashed, "password_wall_s": time.time(), "must_change": args.generate}
         store.change_user(user.id, _told("change user", f"{user.id}: password"), **changes)
-    return terminal.say(f"The password of {user.id} is changed, and their sessions are over.")
+    return _said(args, f"{user.id} has another password, and their sessions are over", password)
 
 
 def _disable(args: argparse.Namespace) -> int:
@@ -227,19 +227,22 @@ def _check_operator(args: argparse.Namespace) -> None:
         raise terminal.Failed(f"The site has no operator {args.operator}: `stimfleet provision operator` adds one.")
 
 
-def _new_password(args: argparse.Namespace, user: str, name: str) -> str:
-    """The hash of a password that is made and printed, or read."""
+def _new_password(args: argparse.Namespace, user: str, name: str) -> tuple[str, str]:
+    """A password that is made, or read; and its hash."""
     from fleet.api.passwords import Passwords, one_time_password, weakness
 
-    if args.generate:
-        password = one_time_password()
-        terminal.fail(f"A password for {user}, shown this once:")
-        terminal.say(password)
-    else:
-        password = _read_password()
-        if (why := weakness(password, user, name)) is not None:
-            raise terminal.Failed(why)
-    return Passwords().hash(password)
+    password = one_time_password() if args.generate else _read_password()
+    if (why := weakness(password, user, name)) is not None:
+        raise terminal.Failed(why)
+    return password, Passwords().hash(password)
+
+
+def _said(args: argparse.Namespace, done: str, password: str) -> int:
+    """What was done; and the password that was made, alone on standard output."""
+    if not args.generate:
+        return terminal.say(f"{done}.")
+    terminal.fail(f"{done}. The password, shown this once:")
+    return terminal.say(password)
 
 
 def _read_password() -> str:

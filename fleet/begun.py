@@ -6,7 +6,7 @@ power cut may lose the file: then the fleet has given every message up, and tell
 """
 
 from collections import Counter
-from collections.abc import Container
+from collections.abc import Callable
 from pathlib import Path
 
 TIMES_MAX = 2
@@ -33,11 +33,11 @@ class Begun:
     def may_go(self, page_id: str) -> bool:
         return self.times[page_id] < TIMES_MAX
 
-    def forget(self, waited_for: Container[str]) -> None:
+    def forget(self, is_waited_for: Callable[[str], bool]) -> None:
         """Leave out what nobody waits for any more, once there is a lot of it."""
         if self._lines < LINES_MAX:
             return
-        kept = Counter({page_id: times for page_id, times in self.times.items() if page_id in waited_for})
+        kept = Counter({page_id: times for page_id, times in self.times.items() if is_waited_for(page_id)})
         beside = self._path.with_name(f".{self._path.name}")
         beside.write_text("".join(f"{page_id}\n" for page_id in kept.elements()), encoding="ascii")
         beside.replace(self._path)

@@ -42,6 +42,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
     pager = _command(commands, "pager", "deliver the fleet's messages to people, beside a fleet service", _pager)
     pager.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
+    pager.add_argument("--check", action="store_true", help="look at everybody's channels and secrets, tell nobody")
 
     web = _command(commands, "web", "serve the HTTP API and the live page, beside a fleet service", _web)
     web.add_argument("--site-dir", type=Path, default=SITE_DIR, help="the site's folder (default: ./site)")
@@ -157,7 +158,21 @@ def _pager(args: argparse.Namespace) -> int:
     except SettingsRefused as refused:
         terminal.fail(str(refused))
         return 78
-    return run_pager(settings)
+    return _checked_channels(args.site_dir) if args.check else run_pager(settings)
+
+
+def _checked_channels(site_dir: Path) -> int:
+    """What stands against each way to each person, as far as it can be seen without telling anybody."""
+    from fleet.adapters.notify.message import NotDelivered
+    from fleet.targets import Targets
+
+    try:
+        rows = Targets(site_dir).checked()
+    except NotDelivered as failed:
+        return terminal.fail(f"Nobody can be told: {failed.why}.")
+    for name, kind, why in rows:
+        terminal.say(f"{name:<24} {kind:<14} {why or 'can be used: a drill proves it'}")
+    return 1 if any(why for _, _, why in rows) else 0
 
 
 def _fleet(args: argparse.Namespace) -> int:

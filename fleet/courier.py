@@ -66,7 +66,7 @@ class Courier:
         if isinstance(event, PageDue | DigestDue):
             self._carry_out(event, state)
         elif isinstance(event, e.PageArrived | e.PageMissed):
-            self._begun.forget(self._in_hand)
+            self._begun.forget(self._is_waited_for)
 
     async def run(self) -> None:
         """Keep the lanes going, for ever."""
@@ -76,7 +76,7 @@ class Courier:
                 group.create_task(lane.run(), name=f"channel {lane.name}")
 
     def _carry_out(self, order: Order, state: State) -> None:
-        if order.page_id in self._in_hand or self._reports.knows(order.page_id):
+        if self._is_waited_for(order.page_id):
             return
         lane = self._lane(order.person, order.method)
         if lane is None:
@@ -88,6 +88,10 @@ class Courier:
             lane.put(digest_message(order, state, self._around))
         else:
             lane.put(page_message(order, state, self._around))
+
+    def _is_waited_for(self, page_id: str) -> bool:
+        """Whether it is under way, or the fleet has not heard yet what came of it."""
+        return page_id in self._in_hand or self._reports.knows(page_id)
 
     def _lane(self, person: str, method: str) -> Lane | None:
         name = channel(person, method)

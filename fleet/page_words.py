@@ -112,10 +112,12 @@ def _details(page: PageDue, alarm: dict[str, Any], state: State) -> list[str]:
 
 
 def link_line(link: Link, state: State) -> str | None:
-    """The alarm that a link is about, as it is now; None where it is over."""
-    for alarm in state.durable.alarms.values():
+    """The alarm that a link is about, as it is now, and who has it; None where it is over."""
+    for where, alarm in state.durable.alarms.items():
         if alarm.alarm_id == link.alarm_id:
-            return alarm_words(alarm_row(alarm))
+            one = state.durable.attention.get(where)
+            taken = "" if one is None or one.until_s is None or one.by is None else f" {one.by} has it."
+            return alarm_words(alarm_row(alarm)) + taken
     return None
 
 

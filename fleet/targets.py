@@ -13,6 +13,7 @@ from fleet.adapters.notify.alertmanager import send_alert
 from fleet.adapters.notify.apprise_url import send_by_apprise
 from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.webhook import send_webhook
+from fleet.core.attention_state import channel
 from fleet.rota_entries import Kind, MethodEntry, RotaFile
 from fleet.rota_file import FILE_NAME, SECRETS_FOLDER, BadRota, destination, load_rota
 
@@ -62,6 +63,23 @@ class Targets:
                 if (known.id, entry.id) == (person, method):
                     return self._target(entry)
         raise NotDelivered("the rota has no such method any more", again=False)
+
+    def checked(self) -> list[tuple[str, str, str | None]]:
+        """Every method of the rota: whose, of which kind, and what stands against it; None: nothing that is seen here.
+
+        Raises:
+            NotDelivered: there is no rota to look at.
+        """
+        found: list[tuple[str, str, str | None]] = []
+        for person in self._current().people:
+            for entry in person.methods:
+                why: str | None = None
+                try:
+                    self._target(entry)
+                except NotDelivered as failed:
+                    why = failed.why
+                found.append((channel(person.id, entry.id), entry.kind.value, why))
+        return found
 
     def secret(self, name: str) -> str:
         """What a file of the site's secrets holds.

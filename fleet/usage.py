@@ -50,31 +50,39 @@ def count(args: argparse.Namespace) -> int:
     first, last = args.first or date.min, args.last or date.max
     if first > last:
         raise terminal.Failed(f"No day is from {first} to {last}: --from is the first day, --to the last.")
-    usage = _counted(args.data_dir / "journal.db")
+    usage, simulated_until = _counted(args.data_dir / "journal.db")
     tallies, tally = add_up(usage, By(args.by), first, last)
     rows, total = {key: row.figures() for key, row in tallies.items()}, tally.figures()
     zone = usage.state.durable.registry.clinic.time_zone
     if args.json:
-        return terminal.say(json.dumps({"by": args.by, "time_zone": zone, "rows": rows, "total": total}, indent=2))
+        said = {"by": args.by, "time_zone": zone, "simulated_until": simulated_until, "rows": rows, "total": total}
+        return terminal.say(json.dumps(said, indent=2))
     if args.csv:
         return _print_csv(args.by, rows, total)
+    if simulated_until is not None:
+        terminal.say(f"Everything up to {simulated_until} is simulated: it never happened.")
     return _print_table(args.by, rows, total, zone)
 
 
-def _counted(journal: Path) -> Any:
+def _counted(journal: Path) -> tuple[Any, str | None]:
+    """The usage, and the last day that was made up (`demo.past`); None: none was."""
     from fleet.adapters.journal.whole import whole_journal
+    from fleet.core.fold_doses import local_day
     from fleet.core.usage import Usage, fold
+    from fleet.reports.usage_ledger import SIMULATED
     from fleet.stored import FORMS
 
-    usage, is_watched = Usage(), sys.stderr.isatty()
+    usage, is_watched, made_up_wall_s = Usage(), sys.stderr.isatty(), None
     for position, events, event in whole_journal(journal, FORMS):
         fold(usage, event)
+        if (usage.state.durable.host_boot or "").startswith(SIMULATED):
+            made_up_wall_s = event.wall_s
         if is_watched and position % PROGRESS_EVENTS == 0:
             sys.stderr.write(f"\r\033[K{position} of {events} events")
             sys.stderr.flush()
     if is_watched:
         sys.stderr.write("\r\033[K")
-    return usage
+    return usage, None if made_up_wall_s is None else local_day(usage.state.durable, made_up_wall_s).isoformat()
 
 
 # --- shapes ---------------------------------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import signal
 import socket
 import ssl
 import time
-from contextlib import closing
+from contextlib import closing, suppress
 from importlib import metadata
 from typing import NoReturn
 from zoneinfo import ZoneInfo
@@ -46,6 +46,7 @@ from fleet.api.window import Window
 
 log = logging.getLogger(__name__)
 EXIT_ENDED = 0
+READ_WITHIN_S = 5.0
 EXIT_REFUSED = 78  # settings or site cannot be used
 
 
@@ -151,13 +152,6 @@ class _Web:
 
     async def _serve(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
         sight, settings = self._sight, self._settings
-        served = serve(
-            shielded(self._application(), settings, self._reception),
-            listening,
-            tls=tls,
-            trusted_proxies=settings.trusted_proxies,
-            bounds=Bounds(connections_max=settings.connections_max),
-        )
         async with asyncio.TaskGroup() as group:
             group.create_task(follow_journal(sight, settings), name="journal")
             group.create_task(follow_samples(sight, settings), name="feed")
@@ -165,8 +159,23 @@ class _Web:
             group.create_task(self._studio.run(), name="pulse")
             group.create_task(self._reception.run(), name="reception")
             group.create_task(self._reports.run(), name="reports")
-            group.create_task(served, name="http")
+            group.create_task(self._answer(listening, tls), name="http")
             group.create_task(self._wait_for_the_end(), name="end")
+
+    async def _answer(self, listening: socket.socket, tls: ssl.SSLContext | None) -> None:
+        """Once the journal has been read, or could not be: whoever asks before that waits, and is not told that there
+        is nothing.
+        """
+        with suppress(TimeoutError):
+            async with asyncio.timeout(READ_WITHIN_S):
+                await self._sight.looked.wait()
+        await serve(
+            shielded(self._application(), self._settings, self._reception),
+            listening,
+            tls=tls,
+            trusted_proxies=self._settings.trusted_proxies,
+            bounds=Bounds(connections_max=self._settings.connections_max),
+        )
 
     def _application(self) -> FastAPI:
         sight, settings = self._sight, self._settings

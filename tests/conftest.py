@@ -22,7 +22,7 @@ def missing(item: pytest.Item) -> set[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what cannot be run. `tools/set-up engines` has installed whatever this release has a package for."""
+    """Leave out what cannot be run. `tools/set-up engines browser` has installed whatever this release has a package for."""
     left_out = [item for item in items if missing(item)]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
@@ -31,7 +31,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it, also where the tests ran in other processes."""
-    gone = [program for program in ENGINES if shutil.which(program) is None]
+    gone = [program for program in (*ENGINES, "chromium") if shutil.which(program) is None]
     if gone:
         terminalreporter.write_line(
             f"NOT RUN, for want of {' and '.join(gone)}: every test marked as needing it", red=True

@@ -35,6 +35,7 @@ COMPOSITION_ROOTS: Final = {
     "agents/drivers/bench.py": "how long a stimulator may take to answer: one deadline over all that it sends",
     "broker/commandline.py": "certificates begin at the time of the command that issues them",
     "fleet/service.py": "the composition root of the fleet service",
+    "fleet/pager.py": "the composition root of the pager",
     "fleet/web.py": "the composition root of the web server",
     "fleet/accounts.py": "when a user or a token was changed at the command line",
     "fleet/commandline.py": "the moment of a screening",

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 import stimfleet
-from fleet import recorder, service, web
+from fleet import pager, recorder, service, web
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
 
@@ -27,6 +27,7 @@ UNITS_OF_COMMANDS = [
     "stimfleet-agent@.service",
     "stimfleet-web.service",
     "stimfleet-recorder.service",
+    "stimfleet-pager.service",
 ]
 
 
@@ -53,7 +54,10 @@ def test_the_web_server_gives_way_to_the_fleet_and_is_started_again_unless_it_wa
     assert values("stimfleet-web.service", "RestartPreventExitStatus") == [str(web.EXIT_REFUSED)]
 
 
-@pytest.mark.parametrize("unit", ["stimfleet-fleet.service", "stimfleet-agent@.service", "stimfleet-recorder.service"])
+@pytest.mark.parametrize(
+    "unit",
+    ["stimfleet-fleet.service", "stimfleet-agent@.service", "stimfleet-recorder.service", "stimfleet-pager.service"],
+)
 def test_the_watchdog_kills_and_the_start_is_repeated_for_ever(unit: str) -> None:
     assert values(unit, "Type") == ["notify"]
     assert values(unit, "WatchdogSignal") == ["SIGKILL"]
@@ -63,6 +67,14 @@ def test_the_watchdog_kills_and_the_start_is_repeated_for_ever(unit: str) -> Non
 
 def test_a_recorder_that_was_refused_is_not_started_again() -> None:
     assert values("stimfleet-recorder.service", "RestartPreventExitStatus") == [str(recorder.EXIT_REFUSED)]
+
+
+def test_a_pager_is_started_again_unless_that_cannot_help() -> None:
+    (given_up,) = values("stimfleet-pager.service", "RestartPreventExitStatus")
+    assert {int(status) for status in given_up.split()} == {pager.EXIT_REFUSED, pager.EXIT_JOURNAL}
+    assert values("stimfleet-pager.service", "Nice") == ["10"]
+    (watchdog_s,) = values("stimfleet-pager.service", "WatchdogSec")
+    assert int(watchdog_s) > 2 * pager.LIFE_S
 
 
 def test_what_reads_along_gives_way_to_the_fleet() -> None:

@@ -12,6 +12,7 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, TypeAdapter,
 
 from broker.contract.plan import Plan
 from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, RoomId
+from fleet.adapters.control.alarm_requests import Comment
 from fleet.core.screening import Screening
 
 _MOMENT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$"
@@ -125,4 +126,4 @@ class CommentBody(Asked):
 
     model_config = ConfigDict(json_schema_extra={"examples": [{"text": "pads changed"}]})
 
-    text: Annotated[Label, Field(description="no client data")]
+    text: Annotated[Comment, Field(description="no client data")]

@@ -32,10 +32,8 @@ async def follow_journal(sight: Sight, settings: WebSettings) -> NoReturn:
     while True:
         try:
             replica = await asyncio.to_thread(Replica.from_snapshot, settings.journal_path)
-        except FileNotFoundError:
-            await asyncio.sleep(AGAIN_S)
-            continue
-        except JournalError as error:
+        except (FileNotFoundError, JournalError) as error:
+            sight.looked.set()
             _troubled(sight, error)
             await asyncio.sleep(AGAIN_S)
             continue
@@ -44,6 +42,7 @@ async def follow_journal(sight: Sight, settings: WebSettings) -> NoReturn:
             replica.heard.append(sight.book.hear)
             _keep_samples(sight, replica)
             sight.replica, sight.journal_trouble = replica, None
+            sight.looked.set()
             await replica.follow()
         except JournalError as error:
             _troubled(sight, error)
@@ -59,7 +58,8 @@ def _keep_samples(sight: Sight, replica: Replica) -> None:
             replica.state.fleeting.seen[device] = seen
 
 
-def _troubled(sight: Sight, error: JournalError) -> None:
+def _troubled(sight: Sight, error: Exception) -> None:
+    """Told once in a row. That there is no journal before there is a fleet is no trouble to tell."""
     if sight.journal_trouble is None:
         log.error("the journal cannot be followed: %s", error)
     sight.journal_trouble = NO_JOURNAL

@@ -165,7 +165,10 @@ async def _pressed(desk: LinkDesk, link: Link, request: Request) -> Response:
         log.info("a press on a link was refused: %s", answer.get("error"))
         is_over = answer.get("error") == "refused"
         return _page(200, *OVER) if is_over else _page(503, *AWAY)
-    desk.used.settle(token)
+    try:
+        desk.used.settle(token)
+    except OSError as error:  # it is done, and known here until this process ends: a second press would do it again
+        log.error("a link that was used cannot be noted: %s", error.strerror)
     return _page(200, *_done(link, chosen))
 
 

@@ -160,6 +160,14 @@ class Why(Row):
     limit: float | None
 
 
+class Comment(BaseModel):
+    """A note on an alarm."""
+
+    at: Time
+    by: str
+    text: str
+
+
 class Alarm(Row):
     """One alarm. `since`: when its condition began; `cleared`: when it was over."""
 
@@ -175,6 +183,12 @@ class Alarm(Row):
     responsible: Annotated[str, Field(description="who is to act", examples=["therapist"])]
     session_id: str | None
     why: Why
+    responsibility: Annotated[str, Field(examples=["accepted"])]
+    by: Annotated[str | None, Field(description="who has accepted, acknowledged or shelved it")]
+    reason: str | None
+    silent_until: Time | None
+    rung: Annotated[int, Field(description="of the escalation: which was told last")]
+    comments: list[Comment]
     words: Annotated[
         str,
         Field(examples=["MEDIUM Room room-1, stim-01: emergency stop (pushed). See to the patient; then release it."]),

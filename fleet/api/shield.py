@@ -6,6 +6,7 @@ more than its connection.
 """
 
 import asyncio
+import json
 from collections.abc import Awaitable, Callable, Collection, MutableMapping
 from typing import Any, Final
 
@@ -23,6 +24,7 @@ BODY_BYTES_MAX: Final = 65_536
 BODY_S_MAX: Final = 10.0
 HELD_S: Final = 1.0  # how long a stranger who asks for too much waits before anything else is done
 SUBJECT_CHARS_MAX: Final = 200
+SUBJECT_FIELDS: Final = ("scope", "name", "room", "device")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]
@@ -95,7 +97,7 @@ class Shield:
         try:
             await self._app(scope, _once(body, receive), told)
         finally:
-            self._audit(scope, state, status)
+            self._audit(scope, state, status, body)
 
     def _is_us(self, scope: Scope) -> bool:
         """A foreign name that points here must not speak with the cookies of ours (DNS rebinding)."""
@@ -146,16 +148,27 @@ class Shield:
         ours = [*self._headers, NO_STORE] if path.startswith(API) else self._headers
         return [*headers, *(header for header in ours if header[0] not in there)]
 
-    def _audit(self, scope: Scope, state: Any, status: int) -> None:
+    def _audit(self, scope: Scope, state: Any, status: int, body: bytes) -> None:
         """A row for every order that somebody gave; who is not known gives none."""
         who = state.get("signed_in")
         if not isinstance(who, SignedIn) or scope["method"] in SAFE_METHODS or state.get("audited"):
             return
         address = scope["client"][0] if scope.get("client") else "unknown"
         what = f"{scope['method']} {scope['path']}"[:SUBJECT_CHARS_MAX]
-        subject = str(state.get("subject", ""))[:SUBJECT_CHARS_MAX]
         outcome = "done" if 200 <= status < 300 else str(status or "no answer")
-        self._reception.tell(Told(self._reception.now_wall_s(), who.user, address, what, subject, outcome))
+        self._reception.tell(Told(self._reception.now_wall_s(), who.user, address, what, _subject(body), outcome))
+
+
+def _subject(body: bytes) -> str:
+    """What an order says that it is about. Of a client nothing: whose session it is, the journal has."""
+    try:
+        said = json.loads(body)
+    except (ValueError, RecursionError):
+        return ""
+    if not isinstance(said, dict):
+        return ""
+    parts = (said.get(name) for name in SUBJECT_FIELDS)
+    return " ".join(part for part in parts if isinstance(part, str))[:SUBJECT_CHARS_MAX]
 
 
 CLOSE: Final = {"connection": "close"}

@@ -3,6 +3,7 @@
 One loop owns it. Without a fleet everything that was seen stays, and is shown as stale.
 """
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -37,6 +38,7 @@ class Sight:
     feed_is_up: bool = False
     journal_trouble: str | None = NO_JOURNAL
     started_s: float = 0.0
+    looked: asyncio.Event = field(default_factory=asyncio.Event)  # for the first time, whatever came of it
     on_sample: Sampled = lambda _device, _point: None
 
     @property

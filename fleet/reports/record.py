@@ -110,6 +110,11 @@ class SessionRecord:
     stops: tuple[StopTimes, ...]
     entries: tuple[Entry, ...]
 
+    @property
+    def actions(self) -> tuple[Entry, ...]:
+        """What people, or rules in their name, ordered: the session, stops, releases, what became of its alarms."""
+        return tuple(entry for entry in self.entries if entry.who is not None)
+
 
 class NoSuchSession(LookupError):
     """The rows hold no authorisation of this session."""
@@ -174,13 +179,13 @@ def _entry(session_id: str, row: Row, body: str) -> Entry:
 
 
 def _who(event: Any) -> str | None:
-    """The person, or the rule, that ordered it, by the name that the event has."""
+    """The person, or the rule, that ordered it, by the name that the event has for it."""
     if isinstance(event, e.SessionAuthorised):
         return event.authorisation.operator
     if isinstance(event, e.StopOrdered):
         return event.stop.issued_by
-    who = getattr(event, "issued_by", None) or getattr(event, "operator", None) or getattr(event, "by", None)
-    return None if who is None else str(who)
+    who: str | None = getattr(event, "issued_by", None) or getattr(event, "operator", None)
+    return who
 
 
 # --- limits ---------------------------------------------------------------------------------------------------------
@@ -193,8 +198,6 @@ def _limits(begun: Row, told: Sequence[Row]) -> tuple[LimitInForce, ...]:
     for row in told:
         event = row.event
         if not isinstance(event, e.SettingsIssued) or event.device != begun.event.device:
-            continue
-        if row.position < begun.position:
             continue
         tighter = limits.tightened(event.settings.limits)
         changed = [name for name in LIMIT_NAMES if getattr(tighter, name).value != getattr(limits, name).value]

@@ -268,7 +268,7 @@ async def test_the_audit_says_who_did_what_from_where(front: Front, admin: Brows
         await anna.signs_in("anna", "a wrong one, surely")
         await anna.signs_in("anna")
         await anna.stops()
-        await anna.sends("POST", "/stops", {})  # no order: it names nothing
+        await anna.sends("POST", "/stops", {"scope": 7, "client": "c-1", "device": "stim-12"})  # no order
         await admin.sends("PATCH", "/users/anna", {"role": "manager", "password": NEW})
         await admin.sends("PATCH", "/users/root", {"disabled": True})
         await until(lambda: len(front.audit()) == 9)
@@ -282,7 +282,7 @@ async def test_the_audit_says_who_did_what_from_where(front: Front, admin: Brows
         ("anna", "192.0.2.44", "sign in", "", "refused"),
         ("anna", "192.0.2.44", "sign in", "", "done"),
         ("anna", "192.0.2.44", "POST /api/v1/stops", "room room-4", "done"),
-        ("anna", "192.0.2.44", "POST /api/v1/stops", "", "422"),
+        ("anna", "192.0.2.44", "POST /api/v1/stops", "stim-12", "422"),
         ("root", "192.0.2.1", "change user", "anna: password, role", "done"),
         ("root", "192.0.2.1", "PATCH /api/v1/users/root", "", "409"),
     }

@@ -69,12 +69,19 @@ def test_somebody_is_added_with_a_password_from_standard_input(run: Run, store: 
 
 def test_a_password_that_is_made_is_printed_once_and_has_to_be_changed(run: Run, store: Store) -> None:
     status, out, err = run("user", "add", "anna", "--role", "viewer", "--generate")
-    made, said = out.splitlines()
-    assert (status, said) == (0, "anna may sign in as viewer.")
-    assert err == "A password for anna, shown this once:\n"
+    made = out.removesuffix("\n")
+    assert (status, err) == (0, "anna may sign in as viewer. The password, shown this once:\n")
     assert Passwords().verify(kept(store, "anna").hash, made)
     assert kept(store, "anna").must_change
     assert made not in run("user", "list")[1]
+    status, out, err = run("user", "add", "anna", "--role", "viewer", "--generate")
+    assert (status, out) == (1, ""), "one that is good for nothing is not printed"
+    status, out, err = run("user", "password", "anna", "--generate")
+    assert (status, err) == (
+        0,
+        "anna has another password, and their sessions are over. The password, shown this once:\n",
+    )
+    assert Passwords().verify(kept(store, "anna").hash, out.removesuffix("\n"))
 
 
 @pytest.mark.parametrize(

@@ -9,8 +9,8 @@ import pytest
 from fastapi import APIRouter, FastAPI
 from fastapi.staticfiles import StaticFiles
 
-from fleet.api import accounts, sign_in
 from fleet.api.access import PERMISSIONS, Permission, Role, SignedIn
+from fleet.api.application import application
 from fleet.api.guard import require
 from fleet.api.roles import OPEN, Route, Unguarded, check, routes, table
 from tests.api.desk import PASSWORD, Front
@@ -31,29 +31,43 @@ PERMITTED = {200, 201, 202, 204, 404}  # 404: there is no such token; whether, i
 
 
 def served() -> FastAPI:
-    """The routes of this room. The whole application's are those of its composition."""
-    app = FastAPI()
-    for router in (sign_in.router, accounts.router):
-        app.include_router(router)
-    return app
+    """Every route of the web process; what they would find behind them is no subject here."""
+    return application("test")
 
 
 def test_every_route_has_one_permission_or_a_reason_to_be_open() -> None:
-    found = routes(served())
-    assert {f"{route.method} {route.path}" for route in found if route.permission is None} <= set(OPEN)
-    assert {(route.method, route.path): route.permission for route in found} == {
-        ("POST", "/api/v1/login"): None,
-        ("POST", "/api/v1/logout"): Permission.OWN_SESSION,
-        ("GET", "/api/v1/me"): Permission.OWN_ACCOUNT,
-        ("POST", "/api/v1/me/password"): Permission.OWN_SESSION,
-        ("GET", "/api/v1/users"): Permission.USERS,
-        ("POST", "/api/v1/users"): Permission.USERS,
-        ("PATCH", "/api/v1/users/{user}"): Permission.USERS,
-        ("GET", "/api/v1/tokens"): Permission.TOKENS,
-        ("POST", "/api/v1/tokens"): Permission.TOKENS,
-        ("DELETE", "/api/v1/tokens/{token}"): Permission.TOKENS,
-        ("GET", "/api/v1/audit"): Permission.AUDIT,
-    }
+    found = {(route.method, route.path): route.permission for route in routes(served())}
+    assert {f"{method} {path}" for (method, path), permission in found.items() if permission is None} == set(OPEN)
+    assert (
+        found.items()
+        >= {
+            ("POST", "/api/v1/login"): None,
+            ("POST", "/api/v1/logout"): Permission.OWN_SESSION,
+            ("GET", "/api/v1/me"): Permission.OWN_ACCOUNT,
+            ("POST", "/api/v1/me/password"): Permission.OWN_SESSION,
+            ("GET", "/api/v1/users"): Permission.USERS,
+            ("POST", "/api/v1/users"): Permission.USERS,
+            ("PATCH", "/api/v1/users/{user}"): Permission.USERS,
+            ("GET", "/api/v1/tokens"): Permission.TOKENS,
+            ("POST", "/api/v1/tokens"): Permission.TOKENS,
+            ("DELETE", "/api/v1/tokens/{token}"): Permission.TOKENS,
+            ("GET", "/api/v1/audit"): Permission.AUDIT,
+            ("GET", "/api/v1/overview"): Permission.SEE,
+            ("POST", "/api/v1/stops"): Permission.STOP,
+            ("POST", "/api/v1/sessions"): Permission.REQUEST,
+            ("POST", "/api/v1/releases"): Permission.RELEASE,
+            ("GET", "/api/v1/clients/{client}"): Permission.SEE_CLIENTS,
+            ("GET", "/api/v1/sessions/{session_id}/record"): Permission.SEE_RECORDS,
+            ("POST", "/api/v1/alarms/{alarm_id}/acknowledge"): Permission.ALARM_RESPOND,
+            ("POST", "/api/v1/drain"): Permission.DRAIN,
+        }.items()
+    )
+
+
+def test_who_only_looks_changes_nothing_but_stops() -> None:
+    """Whatever is added: a viewer's orders are these."""
+    orders = {route.path for route in routes(served()) if route.method != "GET" and route.allows(Role.VIEWER)}
+    assert orders == {"/api/v1/login", "/api/v1/logout", "/api/v1/me/password", "/api/v1/stops"}
 
 
 async def unguarded() -> dict[str, str]:

@@ -1,10 +1,12 @@
 """What those may ask for who are not signed in, and that those who are do not notice."""
 
 import asyncio
+import statistics
 import time
 from pathlib import Path
 
 from fleet.api.access import Role
+from fleet.api.shield import HELD_S
 from fleet.api.strangers import ADDRESSES_MAX, Allowance, Strangers
 from tests.api.desk import Front
 
@@ -51,14 +53,15 @@ async def test_a_crowd_that_asks_too_much_is_held_and_who_is_signed_in_is_not(tm
     await page.signs_in("anna")
     requests = [asyncio.ensure_future(crowd.get("/me")) for _ in range(60)]
     began = time.perf_counter()
+    took = []
     for _ in range(40):
+        pushed = time.perf_counter()
         assert (await page.stops()).status_code == 202
-    forty_stops_s = time.perf_counter() - began
+        took.append(time.perf_counter() - pushed)
     statuses = [(await one).status_code for one in requests]
-    held_s = time.perf_counter() - began
     assert (statuses.count(401), statuses.count(429)) == (29, 31), "one was used to sign in"
-    assert held_s >= 1.0
-    assert forty_stops_s < held_s
+    assert time.perf_counter() - began >= HELD_S
+    assert statistics.median(took) < HELD_S / 10
     assert (await crowd.get("/me")).status_code == 429
     token = front.token(Role.VIEWER)
     async with front.machine(token) as machine:

@@ -1,4 +1,4 @@
-"""`python -m tests.bench load|idle|soak|stages|history`: JSON on stdout, or into --report FILE; progress on stderr.
+"""`python -m tests.bench KIND`: JSON on stdout, or into --report FILE; progress on stderr. --help lists the kinds.
 
 It measures and says what it measured on. It is no test: nothing fails because a machine is slow or busy, but the exit
 status is 1 where a figure misses its target.
@@ -15,7 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
-from tests.bench import history, idle, load, machine, soak, stages
+from tests.bench import browsers, history, idle, load, machine, pages, soak, stages
 
 Measure = Callable[[Path, Any, Callable[[str], None]], dict[str, Any]]
 KINDS: dict[str, tuple[str, type[Any], Measure]] = {
@@ -30,6 +30,16 @@ KINDS: dict[str, tuple[str, type[Any], Measure]] = {
         "samples into the history store, a trace read beside it",
         history.History,
         history.measure,
+    ),
+    "browsers": (
+        "what open browsers cost a stop: rounds without and with them, in turn",
+        browsers.Browsers,
+        browsers.measure,
+    ),
+    "pages": (
+        "sessions on all devices, some break a limit: when the message about it was taken",
+        pages.Pages,
+        pages.measure,
     ),
     "soak": ("a clinic at work for an hour: does the memory stay flat", soak.Soak, soak.measure),
 }

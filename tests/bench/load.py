@@ -74,10 +74,10 @@ def _measured(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, 
     spent = Spent(
         {"fleet": site.worker, "supervisor": site.fleet.pid, "mosquitto": site.mosquitto.pid, "bench": os.getpid()}
     )
-    run = _run(crowd, schedule, load)
+    run = play(crowd, schedule, load)
     used = spent.so_far()
     tell("waiting until all is quiet")
-    quiet = _settle(crowd, before, schedule)
+    quiet = settle(crowd, before, schedule)
     after = Tally.of(crowd)
     rows = journal.rows_by_name(site.data_dir / "journal.db")
     verified = verify_journal(site.data_dir / "journal.db").rows
@@ -116,7 +116,8 @@ def _measured(site: Site, load: Load, tell: Callable[[str], None]) -> dict[str, 
 # --- the run --------------------------------------------------------------------------------------------------------
 
 
-def _run(crowd: Crowd, schedule: Schedule, load: Load) -> Run:
+def play(crowd: Crowd, schedule: Schedule, load: Load) -> Run:
+    """Publish what was built, each slice in its time."""
     run = Run()
     gc.collect()
     gc.freeze()  # half a million frames: our own collector would look at them again and again
@@ -180,7 +181,7 @@ class Tally:
         return int(self.status["heard"]["telemetry"]) - int(self.status["inbox"])
 
 
-def _settle(crowd: Crowd, before: Tally, schedule: Schedule) -> bool:
+def settle(crowd: Crowd, before: Tally, schedule: Schedule) -> bool:
     """Wait until everything is answered; False: it never was."""
     give_up_s = time.monotonic() + SETTLED_WITHIN_S
     while time.monotonic() < give_up_s:

@@ -56,6 +56,13 @@ def test_a_small_load_loses_nothing_and_stops_whoever_breaks_a_limit(tmp_path: P
     assert found["stop_p50_ms"]["value"] > 0.0
 
 
+def test_every_alarm_becomes_a_message_that_is_taken(tmp_path: Path) -> None:
+    found = measured(tmp_path, "pages", "--devices=6", "--seconds=3", "--violations=3")
+    assert found["alarms_taken"]["value"] == 3
+    assert found["messages_missed"]["value"] == 0
+    assert found["taken_p50_ms"]["value"] > 0.0
+
+
 def test_an_idle_fleet_is_weighed(tmp_path: Path) -> None:
     found = measured(tmp_path, "idle", "--devices=3", "--seconds=2", "--settle=1")
     assert found["pss_mb"]["value"] > 10.0

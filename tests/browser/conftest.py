@@ -1,6 +1,7 @@
 """One clinic and one browser for all tests here: they take seconds to open. Each test has a page of its own."""
 
 import os
+import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,8 +11,16 @@ from playwright.sync_api import Browser, sync_playwright
 from tests.browser.house import House
 from tests.browser.visitor import Visitor
 
-CHROMIUM = "/usr/bin/chromium"
+CHROMIUM = "chromium"
 WIDE = (1440, 900)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Whatever uses a browser needs one (tests/conftest.py says at the end what was not run)."""
+    for item in items:
+        if "browser" in getattr(item, "fixturenames", ()):
+            item.add_marker(pytest.mark.needs(CHROMIUM))
 
 
 @pytest.fixture(scope="package")
@@ -25,7 +34,7 @@ def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
         # Chromium's own sandbox does not work for root, as which containers run.
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=sandbox)
+        browser = playwright.chromium.launch(executable_path=shutil.which(CHROMIUM), args=sandbox)
         yield browser
         browser.close()
 
@@ -33,6 +42,13 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visitor(house: House, browser: Browser) -> Iterator[Visitor]:
     """Somebody at a laptop who is not signed in yet."""
+    with Visitor(browser, house.url, WIDE) as visitor:
+        yield visitor
+
+
+@pytest.fixture
+def mira(house: House, browser: Browser) -> Iterator[Visitor]:
+    """The manager, at a browser of her own."""
     with Visitor(browser, house.url, WIDE) as visitor:
         yield visitor
 

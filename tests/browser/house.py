@@ -1,12 +1,13 @@
 """A clinic with its web server: real broker, fleet, simulated stimulators, `stimfleet web`, a user of each role."""
 
+import json
 import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Any, Final, Self
 
 from broker.mosquitto.local import free_port
 from broker.pki.devices import provision_operator
@@ -94,10 +95,25 @@ class House:
         for _ in range(to_ma // 2):
             self.insist(device, "raise", 2.0)
 
+    def usage(self, by: str) -> dict[str, Any]:
+        """What the journal comes to by its keys, counted anew by the command line."""
+        command = ["usage", f"--by={by}", "--json", f"--data-dir={self.clinic.fleet_dir}"]
+        ran = subprocess.run([sys.executable, "-m", "stimfleet", *command], capture_output=True, check=True)
+        rows: dict[str, Any] = json.loads(ran.stdout)["rows"]
+        return rows
+
     def _add(self, user: str, role: str) -> None:
         treats = [f"--operator={OPERATOR}"] if user == OPERATOR else []
         where = [f"--site-dir={self.clinic.site_dir}", f"--data-dir={self.clinic.fleet_dir}"]
-        command = ["user", "add", user, f"--role={role}", f"--name={user.split('.')[0].title()}", *treats, *where]
+        command = [
+            "user",
+            "add",
+            user,
+            f"--role={role}",
+            f"--name={user.split('.', maxsplit=1)[0].title()}",
+            *treats,
+            *where,
+        ]
         subprocess.run([sys.executable, "-m", "stimfleet", *command], input=PASSWORD + "\n", text=True, check=True)
 
     def _said_port(self) -> int | None:

@@ -1,6 +1,8 @@
 """A day at the page, with the mouse: refused, authorised, started, seen, stopped, released."""
 
+import csv
 import re
+from pathlib import Path
 from typing import Any
 
 from playwright.sync_api import expect
@@ -51,7 +53,7 @@ def test_a_request_is_refused_with_every_reason(visitor: Visitor) -> None:
     assert {one.get_attribute("data-rule") for one in would.locator("li").all()} == {"limit"}
 
 
-def test_a_session_from_request_to_release(house: House, visitor: Visitor) -> None:
+def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira: Visitor) -> None:
     page = visitor.page
     visitor.sign_in("anna.k")
     visitor.go("request", "stim-01")
@@ -87,6 +89,20 @@ def test_a_session_from_request_to_release(house: House, visitor: Visitor) -> No
     expect(room).to_contain_text("1 abnormal")
     expect(visitor.device("stim-01")).to_contain_text("latched, held")
 
+    mira.sign_in("mira")
+    mira.page.get_by_role("link", name="See alarm").click()
+    alarm = mira.page.locator("[data-code=A03]")
+    expect(alarm).to_contain_text("room-1, stim-01")
+    expect(alarm).to_contain_text("See to the patient; then release the hold and reset it at the device.")
+    alarm.get_by_role("button", name="Comment").click()
+    alarm.get_by_label("Comment (no client data)").fill("=patient is well <b>")
+    mira.page.keyboard.press("Enter")
+    expect(alarm.locator(".comments")).to_have_text(re.compile("mira .*: =patient is well <b>"))
+    alarm.get_by_role("button", name="Acknowledge").click()
+    expect(alarm.locator(".signal")).to_have_text(re.compile("acknowledged until"))
+    alarm.get_by_role("button", name="I take it").click()
+    expect(alarm).to_contain_text("mira has it")
+
     visitor.go("device", "stim-01")
     expect(page.locator(".release .conditions")).to_contain_text("zero current has been measured")
     page.get_by_role("button", name="Release stim-01").click()
@@ -95,6 +111,32 @@ def test_a_session_from_request_to_release(house: House, visitor: Visitor) -> No
     expect(page.get_by_role("heading", name="Reset at the device")).to_be_visible()
     house.insist("stim-01", "reset")
     expect(page.locator(".device-head .badge")).to_have_text("ready")
+    expect(mira.page.locator(".alarm-strip.noted")).to_be_visible()  # it is quiet; it is over 10 s after its cause
+
+
+def test_what_it_came_to_agrees_with_the_journal(house: House, mira: Visitor) -> None:
+    page = mira.page
+    mira.sign_in("mira")
+    mira.go("usage")
+    page.get_by_role("button", name="Device", exact=True).click()
+    shown = page.get_by_role("region", name="Numbers").get_by_role("row").filter(has_text="stim-01")
+    one = house.usage(by="device")["stim-01"]
+    assert one["started"] >= 1
+    expect(shown).to_contain_text(f"{one['session_s'] / 60:.1f}\u202fmin")
+    cells = shown.get_by_role("cell").all_inner_texts()
+    names = ["authorised", "refused", "started", "completed", "stopped", "aborted"]
+    assert [int(cell) for cell in cells[: len(names)]] == [one[name] for name in names]
+
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Download CSV").click()
+    with Path(download.value.path()).open(encoding="utf-8-sig", newline="") as file:
+        rows = {row["device"]: row for row in csv.DictReader(file)}
+    assert float(rows["stim-01"]["session_s"]) == one["session_s"]
+    assert int(rows["stim-01"]["stopped"]) == one["stopped"]
+
+    mira.go("health")
+    expect(page.get_by_role("row").filter(has_text="stim-01").first).to_contain_text("Certificate")
+    expect(page.get_by_role("row").filter(has_text="stim-01").first).to_contain_text("Ω")
 
 
 def _stops(visitor: Visitor) -> list[dict[str, Any]]:

@@ -1,5 +1,6 @@
 """When it goes wrong the page says so: a stop that nobody hears, one that is not confirmed, data that are old."""
 
+import os
 import re
 import signal
 from collections.abc import Iterator
@@ -7,7 +8,7 @@ from contextlib import contextmanager
 
 from playwright.sync_api import expect
 
-from demo.processes import Process, await_that
+from demo.processes import await_that
 from tests.browser.house import House
 from tests.browser.visitor import Visitor
 
@@ -16,13 +17,13 @@ AT_THE_WALL = "NOT confirmed: switch it off at the wall"
 
 
 @contextmanager
-def held_up(process: Process) -> Iterator[None]:
+def held_up(pid: int) -> Iterator[None]:
     """It neither works nor ends."""
-    process.send(signal.SIGSTOP)
+    os.kill(pid, signal.SIGSTOP)
     try:
         yield
     finally:
-        process.send(signal.SIGCONT)
+        os.kill(pid, signal.SIGCONT)
 
 
 def released(house: House, device: str) -> None:
@@ -40,7 +41,7 @@ def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, vis
     house.treat("stim-02")
     visitor.go("device", "stim-02")
     expect(visitor.page.locator(".device-head .badge")).to_have_text("running")
-    with held_up(house.clinic.simulate):
+    with held_up(house.clinic.simulate.pid):
         visitor.hold("device/stim-02")
         expect(visitor.truth()).to_contain_text(AT_THE_WALL)
         expect(visitor.page.locator("#assertive")).to_contain_text("stim-02: NOT confirmed. Switch it off at the wall.")
@@ -59,7 +60,7 @@ def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: Ho
     visitor.sign_in("vera")
     visitor.go("room", "room-3")
     expect(visitor.device("stim-04")).to_be_visible()
-    with held_up(house.web):
+    with held_up(house.web.pid):
         visitor.hold("room/room-3")
         expect(visitor.truth()).to_contain_text("NOT sent: nobody answers. Use the button on the stimulator.")
         assert not house.clinic.device("stim-04")["holds"]
@@ -72,7 +73,7 @@ def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visit
     visitor.sign_in("vera")
     note = visitor.page.locator(".note.high")
     expect(note).to_have_count(0)
-    with held_up(house.web):
+    with held_up(house.web.pid):
         expect(note).to_contain_text("OLD DATA. Nothing has been heard from the server for")
         assert visitor.page.evaluate("getComputedStyle(document.querySelector('.view')).opacity") != "1"
     expect(note).to_have_count(0)
@@ -81,7 +82,7 @@ def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visit
 def test_without_the_fleet_nothing_looks_fresh(house: House, visitor: Visitor) -> None:
     visitor.sign_in("vera")
     expect(visitor.device("stim-04")).to_contain_text("ready")
-    with held_up(house.clinic.fleet):
+    with held_up(house.clinic.ask(op="status")["pid"]):
         expect(visitor.page.locator(".note.high")).to_contain_text("OLD DATA. The fleet service does not answer")
         expect(visitor.device("stim-04")).to_contain_text("stale")
     expect(visitor.page.locator(".note.high")).to_have_count(0)
@@ -96,7 +97,7 @@ def test_samples_that_did_not_come_are_a_gap(house: House, visitor: Visitor) -> 
     trace = visitor.page.locator(".panels")
     expect(trace).to_have_attribute("aria-label", GAPS)
     before = gaps(visitor)
-    with held_up(house.clinic.simulate):
+    with held_up(house.clinic.simulate.pid):
         expect(trace).to_have_attribute("aria-label", re.compile(f"gaps: {before + 1}"))  # while nothing comes
         visitor.go("overview")
         expect(visitor.device("stim-02")).to_contain_text("stale")

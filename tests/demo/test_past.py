@@ -12,6 +12,7 @@ import pytest
 
 from agents.latch import LatchFile
 from agents.simulation.bench import MODEL
+from broker.contract.causes import AlarmCode
 from broker.contract.plan import Plan
 from demo.day import USUAL
 from demo.past import Folders, Past, make_past
@@ -31,6 +32,7 @@ from fleet.reports.day_samples import day_samples
 from fleet.reports.health import HealthRow
 from fleet.reports.journal_ledger import JournalLedger
 from fleet.stored import FORMS
+from tests.adapters.test_usage_command import run
 
 VIENNA = "Europe/Vienna"
 DEVICES = ("stim-01", "stim-02", "stim-03", "stim-04", "stim-05")
@@ -211,7 +213,8 @@ def test_it_leaves_a_house_at_rest_and_a_snapshot(folder: Path, past: Past) -> N
     replica.close()
     assert durable.events_n == past.rows
     assert not any(session.open for session in durable.sessions.values())
-    assert (durable.stops, durable.holds, durable.pursued, durable.alarms) == ({}, {}, {}, {})
+    assert (durable.stops, durable.holds, durable.pursued) == ({}, {}, {})
+    assert {alarm.code for alarm in durable.alarms.values()} <= {AlarmCode.A12}, "nobody is on call in the past"
     assert all(not device.lost for device in durable.devices.values())
 
 
@@ -265,6 +268,11 @@ def test_it_is_marked_in_the_chain_itself(folder: Path, past: Past) -> None:
         pass
     ledger.close()
     assert (ledger.counted.first_day, ledger.counted.simulated_until) == (past.first, past.last)
+
+
+def test_who_counts_it_at_a_terminal_is_told(folder: Path, past: Past, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run(folder, "--by=room") == 0
+    assert capsys.readouterr().out.startswith(f"Everything up to {past.last} is simulated: it never happened.\n")
 
 
 def test_what_is_true_is_not_marked(folder: Path, past: Past) -> None:

@@ -103,7 +103,7 @@ def _tells(story: str) -> None:
         r"permission ran out by itself; true output zero \d\.\d s after the cut",
         "lease lost",
         r"the stimulator's own watchdog ended output \d+ ms after the kill",
-        r"agent started \(boot 2\)",
+        r"agent started \(boot [0-9]+\)",
         r"latched \(reboot\)",
         r"1\d\.\d mA flowed at most; zero \d+ ms after it began",
         r"over limit, amplitude_ma",

@@ -15,7 +15,7 @@ import pytest
 from broker.mosquitto.local import free_port
 from demo.processes import await_that
 from fleet.adapters.notify.alertmanager import send_alert
-from fleet.adapters.notify.apprise_url import send_by_apprise, warm_up
+from fleet.adapters.notify.apprise_url import send_by_apprise
 from fleet.adapters.notify.message import NotDelivered
 from fleet.adapters.notify.posting import post_json
 from fleet.adapters.notify.webhook import send_webhook
@@ -25,11 +25,6 @@ from tests.pager.test_lane import message
 
 NOW_S = 1_795_597_200.0
 PAGE = replace(message("a1" * 16, "b2" * 16), details=("A01, since 13:00.",), link="https://fleet.example/l/x")
-
-
-@pytest.fixture(scope="module", autouse=True)
-def _warm() -> None:
-    warm_up()
 
 
 def why(send: Callable[[], None]) -> tuple[str, bool]:

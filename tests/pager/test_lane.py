@@ -9,7 +9,7 @@ from dataclasses import dataclass, field, replace
 
 import pytest
 
-from fleet.adapters.notify.lane import OVERFULL, SUPERSEDED, Lane, Outcome
+from fleet.adapters.notify.lane import OVERFULL, SUPERSEDED, WAITING_MAX, Lane, Outcome
 from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.threads import THREADS_MAX
 from fleet.core.alarm_events import Priority
@@ -47,7 +47,7 @@ class Channel:
     does: Callable[[Message], None]
     send_s: float = 1.0
     again_after_s: tuple[float, ...] = (0.05, 0.1)
-    waiting_max: int = 32
+    waiting_max: int = WAITING_MAX
     name: str = "anna/phone"
     told: list[Outcome] = field(default_factory=list)
     begun: list[str] = field(default_factory=list)
@@ -123,11 +123,12 @@ async def test_the_gravest_goes_first_and_of_one_series_only_the_newest() -> Non
         await begun.wait()
         lane.put(message("low", priority=LOW))
         lane.put(message("medium", "series", MEDIUM))
-        lane.put(message("high", priority=HIGH))
+        lane.put(replace(message("high", priority=HIGH), code="A02"))
+        lane.put(message("stuck", priority=HIGH))
         lane.put(message("newer", "series", MEDIUM))
         free.set()
-        told = await channel.outcomes(5)
-    assert given == ["first", "high", "newer", "low"]
+        told = await channel.outcomes(6)
+    assert given == ["first", "stuck", "high", "newer", "low"]
     assert told[0] == Outcome("medium", SUPERSEDED, 0)
     assert {outcome.page_id for outcome in told[1:]} == set(given)
 
@@ -253,3 +254,15 @@ async def test_a_fault_of_ours_costs_one_message_and_says_nothing_secret(caplog:
         assert await channel.outcomes(2) == [Outcome("one", "a fault of ours: KeyError", 1), Outcome("two", None, 1)]
     assert "password" not in caplog.text
     assert "channel anna/phone: a fault of ours: KeyError" in caplog.text
+
+
+async def test_of_five_hundred_at_once_the_one_output_that_is_not_zero_goes_first_and_nothing_is_lost() -> None:
+    given: list[str] = []
+    channel = Channel(lambda message: given.append(message.page_id))
+    async with channel.lane() as lane:
+        for number in range(500):
+            lane.put(replace(message(f"{number}"), code="A02"))
+        lane.put(message("stuck"))
+        assert all(outcome.why is None for outcome in await channel.outcomes(501))
+    assert given[0] == "stuck"
+    assert len(set(given)) == 501

@@ -5,6 +5,7 @@ import hmac
 from collections.abc import Iterator
 from pathlib import Path
 
+import httpx
 import pytest
 
 from broker.mosquitto.local import free_port
@@ -132,3 +133,39 @@ def test_it_ends_in_order_and_another_one_waits_until_it_has(tmp_path: Path, ann
         assert second.end() is None
         assert len(anna.posted) == 1, "what the first had told, the second does not tell again"
         house.start_pager()
+
+
+def test_a_press_on_the_link_in_the_message_takes_the_alarm(tmp_path: Path, anna: HttpReceiver) -> None:
+    """Looked at by a preview, then pressed once; whoever was told hears who has it."""
+    port = free_port()
+    settings = f'send_s = 1.0\npublic_url = "http://127.0.0.1:{port}"\n'
+    people = rota(anna=webhook("anna"), ben=webhook("ben"))
+    secrets = {f"{name}-phone": f"{anna.url}/{name}\n{KEY}" for name in ("anna", "ben")}
+    with House(tmp_path, people, secrets, settings) as house:
+        where = [f"--site-dir={house.clinic.site_dir}", f"--data-dir={house.clinic.fleet_dir}"]
+        web = Process("web", ["web", *where, f"--port={port}"], tmp_path / "logs" / "web.log")
+        web.start()
+        house.treat("stim-01", to_ma=20)
+        house.clinic.suffer("stim-01", kind="output_above", size=8.0)
+        (told, *_) = anna.await_posts(1)
+        link = told.said["link"]
+
+        def looked() -> httpx.Response | None:
+            try:
+                shown = httpx.get(link)
+            except httpx.TransportError:
+                return None  # it is coming up
+            return shown if told.said["text"].split(":")[0] in shown.text else None
+
+        assert await_that("the page shows the alarm", looked, 20.0).status_code == 200
+        assert house.journaled("AlarmAccepted") == []
+        assert "You have it" in httpx.post(link, data={"press": "accept"}).text
+        (taken,) = house.journaled("AlarmAccepted")
+        assert (taken["issued_by"], taken["code"]) == ("anna", "A02")
+        await_that(
+            "anna hears it", lambda: [post for post in anna.posted if post.said["act"] == "acknowledge"] or None, 5.0
+        )
+        assert httpx.post(link, data={"press": "reject"}).status_code == 410
+        assert link.encode() not in house.everything_written()
+        assert (house.clinic.fleet_dir / "links.key").read_bytes() not in house.everything_written()
+        assert web.end() is None

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+import stimfleet
 from fleet.adapters.notify.message import NotDelivered
 from fleet.rota_entries import Kind
 from fleet.targets import Targets
@@ -115,3 +116,22 @@ def test_the_address_of_the_dead_mans_switch_is_a_secret_like_the_others(site: P
     (site / "secrets" / "heartbeat").chmod(0o644)
     with pytest.raises(NotDelivered, match="chmod 600"):
         Targets(site).secret("heartbeat")
+
+
+def test_a_check_looks_at_every_way_and_tells_nobody(site: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    check = ["pager", f"--site-dir={site}", f"--data-dir={site}", "--check"]
+    assert stimfleet.main(check) == 0
+    assert capsys.readouterr().out.splitlines() == [
+        "anna/phone               webhook        can be used: a drill proves it",
+        "ben/pager                alertmanager   can be used: a drill proves it",
+    ]
+    (site / "secrets" / "anna-phone").chmod(0o644)
+    assert stimfleet.main(check) == 1
+    said = capsys.readouterr().out
+    assert "anna/phone               webhook        the file anna-phone is open to others: chmod 600" in said
+    assert "t0ken" not in said
+    (site / "rota.json").unlink()
+    assert stimfleet.main(check) == 1
+    assert capsys.readouterr().err == "Nobody can be told: the rota cannot be read.\n"
+    (site / "pager.toml").write_text("colour = 'red'")
+    assert stimfleet.main(check) == 78

@@ -6,6 +6,8 @@ from dataclasses import replace
 from datetime import date
 from typing import Any
 
+import pytest
+
 from broker.contract.messages import EventKind, Measured, SpoolDropped
 from fleet.reports.health import HealthRow, Samples, health_sheet
 from tests.core.practice import Practice
@@ -92,6 +94,17 @@ def test_what_the_rollups_say_stands_beside_and_a_day_without_them_has_none() ->
         ("2026-11-23", "stim-12"): (61.0, 80.5, 3.9, 700, 3),
         ("2026-11-23", "stim-7"): (None, None, None, 9, 0),
     }
+
+
+def test_only_the_days_that_were_asked_for() -> None:
+    """And the first fortnight is that of the whole record, asked for or not."""
+    clinic = Practice()
+    treats_at(clinic, "client-0001", 600.0)
+    clinic.days_later(20)
+    treats_at(clinic, "client-0002", 660.0)
+    (row,) = ledger_of(clinic.journal).health(date(2026, 12, 1), date(2026, 12, 31))
+    assert (row.day, row.sessions) == (date(2026, 12, 12), 1)
+    assert row.impedance_drift == pytest.approx(0.1)
 
 
 def test_as_csv_each_kind_of_fault_is_a_column() -> None:

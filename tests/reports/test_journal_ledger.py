@@ -150,3 +150,18 @@ async def test_nothing_new_is_not_written_again(tmp_path: Path) -> None:
     ledger.save()
     assert not (tmp_path / "usage.json").exists()
     ledger.close()
+
+
+async def test_a_journal_that_goes_away_or_cannot_be_read_is_told(tmp_path: Path) -> None:
+    await written(tmp_path, three_months().journal)
+    ledger = counted(tmp_path)
+    ledger.save()
+    (tmp_path / "journal.db").rename(tmp_path / "aside.db")
+    with pytest.raises(JournalReplaced):
+        ledger.look()
+    ledger.close()
+    with pytest.raises(FileNotFoundError):
+        JournalLedger.opened(tmp_path / "journal.db", tmp_path / "usage.json")
+    (tmp_path / "journal.db").write_bytes(b"SQLite format 3\0" + b"\0" * 4000)
+    with pytest.raises(JournalCorrupt):
+        JournalLedger.opened(tmp_path / "journal.db", tmp_path / "usage.json")

@@ -11,9 +11,10 @@ from broker.contract.causes import Cause
 from broker.contract.limits import ENVELOPE, Layer
 from broker.contract.messages import Ack, AckStatus, EventKind, SettingChanged
 from fleet.reports.journal_record import read_record
-from fleet.reports.record import Entry, NoSuchSession, SessionRecord, record_sheet
+from fleet.reports.record import Entry, NoSuchSession, SessionRecord, record_sheet, session_record
 from tests.adapters.test_usage_command import written
 from tests.core.clinic import ONE, WALL, Clinic
+from tests.core.practice import Practice
 
 
 async def a_stopped_session(folder: Path) -> tuple[Clinic, SessionRecord]:
@@ -93,11 +94,30 @@ async def test_what_the_device_said_has_the_clocks_of_both(tmp_path: Path) -> No
 
 async def test_people_are_named_by_what_they_did(tmp_path: Path) -> None:
     _, record = await a_stopped_session(tmp_path)
-    assert {(entry.name, entry.who) for entry in record.entries if entry.who in {"ada", "ack"}} == {
+    assert [(entry.name, entry.who) for entry in record.actions] == [
         ("SessionAuthorised", "ada"),
         ("StopOrdered", "ada"),
-        ("StopConfirmed", "ack"),
-    }
+    ]
+
+
+async def test_a_latch_that_is_reset_weeks_later_is_in_the_record_and_the_weeks_are_not(tmp_path: Path) -> None:
+    clinic = Practice()
+    session_id = clinic.begins("client-0001")
+    clinic.ran(session_id, 200.0, cause=Cause.PATIENT_STOP)
+    clinic.latches(cause=Cause.PATIENT_STOP)
+    clinic.says("stim-12", clinic.stims["stim-12"].birth())
+    clinic.shows("stim-12")
+    clinic.after(60.0)
+    for _ in range(3):
+        clinic.days_later(7)
+        clinic.shows("stim-12")
+        clinic.after(31.0)
+    clinic.is_idle()
+    clinic.shows("stim-12")
+    await written(tmp_path, clinic.journal)
+    names = [entry.name for entry in read_record(tmp_path / "journal.db", session_id).entries]
+    assert names[-1] == "SessionCleared"
+    assert names.count("DeviceLost") < [type(event).__name__ for event in clinic.journal].count("DeviceLost")
 
 
 async def test_limits_have_their_layers_and_those_that_came_in_the_session_their_time(tmp_path: Path) -> None:
@@ -160,5 +180,7 @@ async def test_a_session_that_the_journal_has_not_is_told(tmp_path: Path) -> Non
     await written(tmp_path, Clinic().journal)
     with pytest.raises(NoSuchSession):
         read_record(tmp_path / "journal.db", "f" * 32)
+    with pytest.raises(NoSuchSession):
+        session_record("f" * 32, [], str)
     with pytest.raises(FileNotFoundError, match="no such journal"):
         read_record(tmp_path / "none.db", "f" * 32)

@@ -8,7 +8,8 @@ import { duePhrase } from "./due.js";
 import { known, say } from "./words.js";
 import { quantity, quantityName, about } from "./formats.js";
 
-const EVERY_MS = 5_000;
+const EVERY_MS = 2_000;
+const SOON_MS = [0, 150, 600]; // what was done is read back some tens of milliseconds later
 const NAMED_MAX = 6;
 export const RANK = { high: 0, medium: 1, low: 2, info: 3 };
 
@@ -24,8 +25,10 @@ export function followAlarms() {
   setInterval(() => state.me && readAlarms(), EVERY_MS);
 }
 
-/** Read them now: after somebody has done something about one. */
-export async function readAlarms(counts = counted) {
+/** Somebody has done something about one. */
+export const readAlarmsSoon = () => SOON_MS.forEach((ms) => setTimeout(() => readAlarms(), ms));
+
+async function readAlarms(counts = counted) {
   if (asking) return;
   asking = true;
   counted = counts;

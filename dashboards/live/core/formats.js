@@ -1,12 +1,15 @@
 /** How numbers, times and durations look: the one place for it. A reading that is missing is a dash, never a zero. */
 
 import { now, sinceS } from "./clock.js";
-import { known, say, spoken } from "./words.js";
+import { known, say, spoken as language } from "./words.js";
 
 export const NOTHING = "–";
 const NARROW_SPACE = "\u202f";
 
 let zone = "UTC";
+
+/** English without a country would be American: the month before the day. */
+const spoken = () => (language() === "en" ? "en-GB" : language());
 
 /** Times are shown in the clinic's zone, wherever the browser is. */
 export function useZone(timeZone) {
@@ -122,10 +125,11 @@ const UNITS = [
 export function quantity(name, value) {
   if (missing(value) || typeof value !== "number") return missing(value) ? NOTHING : String(value);
   if (/_wall_s$|^wall_s$/.test(name)) return dayAndYear(value * 1000);
-  if (/_s(_max|_min)?$/.test(name))
-    return value < 60 ? number(value, "s", Number.isInteger(value) ? 0 : 1) : about(value);
   const unit = UNITS.find(([ending]) => ending.test(name));
-  return unit ? number(value, unit[1], unit[2]) : number(value, "", Number.isInteger(value) ? 0 : 2);
+  if (unit) return number(value, unit[1], unit[2]);
+  const whole = Number.isInteger(value);
+  if (/_s(_max|_min)?$/.test(name)) return value < 60 ? number(value, "s", whole ? 0 : 1) : about(value);
+  return number(value, "", whole ? 0 : 2);
 }
 
 /** `peak_ma` as people say it: `peak`. */

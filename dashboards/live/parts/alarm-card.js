@@ -1,7 +1,7 @@
 /** One alarm: what, where, since when, why, what to do, who has it; and what can be done about it here. */
 
 import * as api from "../core/api.js";
-import { readAlarms, toDo, what, where, why } from "../core/alarms.js";
+import { readAlarmsSoon, toDo, what, where, why } from "../core/alarms.js";
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { ago, moment, number, time } from "../core/formats.js";
@@ -28,7 +28,7 @@ async function act(alarm, name, said) {
   } catch (error) {
     Object.assign(form, { alarm: alarm.alarm_id, error });
   }
-  await readAlarms();
+  readAlarmsSoon();
   change({});
 }
 

@@ -22,8 +22,7 @@ function start(element, read) {
   const { days, series, unit } = read();
   const fill = (one) => ({
     fill: () => colour(one.colour),
-    stroke: () => colour("surface"),
-    width: 1,
+    width: 0,
     paths: barsOf([0.7, 48]),
     points: { show: false },
   });
@@ -79,7 +78,7 @@ export function columns(key, title, { days, series, unit }) {
         series.map((one) => h("li", { key: one.name, class: `key-${one.colour}` }, one.name)),
       ),
     ),
-    days.length
+    days.length && series.some(({ values }) => values.some((value) => value > 0))
       ? h("div", {
           key,
           class: "plot",
@@ -87,6 +86,6 @@ export function columns(key, title, { days, series, unit }) {
           "aria-label": `${title}: ${words}`,
           attach: (element) => start(element, () => data),
         })
-      : h("p", { class: "empty" }, say("nothing")),
+      : h("p", { class: "empty" }, say("period.nothing")),
   );
 }

@@ -68,7 +68,7 @@ export const en = {
       "The fleet service has no connection to the devices: nobody is treated, and stops wait. Stop at the device.",
     journal: "The fleet's disk refuses: nothing is authorised. Stops still go out.",
     draining: "Draining: no new session is authorised until somebody ends it.",
-    simulated: "Simulated clinic: no real devices, no real clients.",
+    simulated: "Simulated: no real devices, no real clients.",
   },
   summary: { treating: "treating", ready: "ready", abnormal: "abnormal", devices: "devices" },
   room: {
@@ -409,7 +409,7 @@ export const en = {
     paused: "Paused. It goes on from zero, at {device}.",
     stopping: "It is ending.",
     lost: "Its device is silent: without permission it ends by itself. Look at {device}.",
-    other: "At {device}.",
+    elsewhere: "At {device}.",
   },
   withheld: {
     stop: "a stop was ordered",
@@ -604,7 +604,15 @@ export const en = {
     person_unknown: "Nobody of that id is on the rota.",
     in_service_hold: "The device is out of service. An engineer puts it back first.",
   },
-  period: { title: "Period", day: "Day", week: "Week", month: "Month", from: "From", to: "To" },
+  period: {
+    title: "Period",
+    nothing: "None in this period.",
+    day: "Day",
+    week: "Week",
+    month: "Month",
+    from: "From",
+    to: "To",
+  },
   usage: {
     sessions: "sessions",
     sessions_by_day: "Sessions by day",

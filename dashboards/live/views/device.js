@@ -142,7 +142,7 @@ export function device(id) {
             ),
             card(say("device.identity"), "", identity(row, found)),
             card(say("due.title"), "", due(found)),
-            card(say("limits.title"), "wide", limitsTable(found.settings?.limits ?? found.limits)),
+            card(say("limits.title"), "", limitsTable(found.settings?.limits ?? found.limits)),
           ),
           h("p", { class: "small" }, say("read_at", { at: moment(now()) })),
         ]),

@@ -50,23 +50,18 @@ function planList(plan) {
   );
 }
 
-/** `SessionAuthorised` as `session authorised`: the names of events are the journal's own. */
-const plainly = (name) => name.replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
-
-function what(entry) {
-  const said = entry.kind ? `${plainly(entry.name)}: ${entry.kind.replaceAll("_", " ")}` : plainly(entry.name);
-  return entry.cause ? `${said} (${causeWords(entry.cause)})` : said;
-}
+/** What the journal says of an event; the machinery's own business has a name and no words. */
+const what = (row) => row.words ?? row.name.replace(/(?<=[a-z])(?=[A-Z])/g, " ").toLowerCase();
 
 /** Every event of the session in order, with both clocks side by side: the fleet's and the device's. */
-function recordTable({ entries = [] }) {
+function recordTable({ events }) {
   const columns = [
     { name: say("record.at"), head: true, cell: (row) => timeToMilliseconds(row.at) },
     { name: say("record.device_at"), cell: (row) => (row.device_at ? timeToMilliseconds(row.device_at) : "") },
     { name: say("record.what"), cell: what },
     { name: say("record.by"), cell: (row) => row.who ?? "" },
   ];
-  return table(say("record.title"), columns, entries, { keyOf: (row) => row.position });
+  return table(say("record.title"), columns, events, { keyOf: (row) => row.position });
 }
 
 const ends = (ended) =>
@@ -165,7 +160,7 @@ export function session(id) {
           null,
           value.cause
             ? say("session.ended_by", { cause: causeWords(value.cause) })
-            : say(known(`session_next.${value.state}`) ? `session_next.${value.state}` : "session_next.other", {
+            : say(known(`session_next.${value.state}`) ? `session_next.${value.state}` : "session_next.elsewhere", {
                 device: value.device,
               }),
         ),

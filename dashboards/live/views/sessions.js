@@ -29,15 +29,15 @@ export function sessionColumns({ withDevice = true } = {}) {
       head: true,
       cell: (row) => h("a", { href: link("session", row.session_id) }, shortId(row.session_id)),
     },
+    withDevice && {
+      name: say("session.device"),
+      cell: (row) => h("a", { href: link("device", row.device) }, row.device),
+    },
     {
       name: say("session.state"),
       cell: (row) => say(known(`session_state.${row.state}`) ? `session_state.${row.state}` : row.state),
     },
     withDevice && { name: say("session.room"), cell: (row) => row.room },
-    withDevice && {
-      name: say("session.device"),
-      cell: (row) => h("a", { href: link("device", row.device) }, row.device),
-    },
     may("see_records") && { name: say("session.client"), cell: (row) => row.client ?? "–" },
     { name: say("session.authorised"), cell: (row) => moment(row.authorised_at) },
     { name: say("session.elapsed"), numeric: true, cell: (row) => clockwise(elapsedS(row)) },

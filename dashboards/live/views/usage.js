@@ -131,10 +131,9 @@ export function usage() {
   function shown(found) {
     const { rows, total } = found[by];
     const hasHours = rows.some((row) => share(row) !== null);
-    const ended = found.cause.rows.map((row) => ({
-      key: keyOf(row),
-      n: row.completed + row.stopped + row.aborted + (row.not_started ?? 0),
-    }));
+    const ended = found.cause.rows
+      .map((row) => ({ key: keyOf(row), n: row.completed + row.stopped + row.aborted + row.not_started }))
+      .filter(({ n }) => n > 0); // sessions that run have no cause yet
     return [
       figures(found.day.total),
       h("div", { class: "charts" }, perDay(found.chosen, found.day.rows)),

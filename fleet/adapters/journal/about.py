@@ -15,6 +15,11 @@ from fleet.adapters.journal.forms import Forms
 from fleet.adapters.journal.rows import EVENTS, open_database, unreadable
 
 ROWS_MAX = 20_000  # of one record: a session of days, with a device that never stops talking
+AFTERWARDS_S = 86_400.0  # so long after its end what happens at its device may still have to do with it
+_ENDS = ("SessionEnded", "SessionExpired", "SessionCancelled", "SessionDeclined")
+
+_TEXT = sa.cast(EVENTS.c.body, sa.Text)
+_WALL_S = sa.cast(sa.func.json_extract(_TEXT, "$.wall_s"), sa.Float)
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,7 +33,8 @@ class Recorded:
 
 
 def rows_about(path: Path, session_id: str, device: str, forms: Forms) -> Iterator[Recorded]:
-    """From the first row that mentions the session to the last: what mentions it, its device, or every device.
+    """What mentions the session; and from the first such row to the last, though for no more than a day after its end,
+    what mentions its device, or every device.
 
     Raises:
         FileNotFoundError: there is no journal.
@@ -46,10 +52,13 @@ def rows_about(path: Path, session_id: str, device: str, forms: Forms) -> Iterat
             first, last = connection.execute(spans).one()
             if first is None:
                 return
+            ended_s = connection.scalar(sa.select(sa.func.min(_WALL_S)).where(mentions, EVENTS.c.name.in_(_ENDS)))
+            in_its_time = (float("inf") if ended_s is None else ended_s + AFTERWARDS_S) >= _WALL_S
             house = EVENTS.c.name.in_(("FleetTookOver", "DrainOrdered", "DrainLifted"))
             rows = (
                 sa.select(EVENTS)
-                .where(EVENTS.c.position.between(first, last), sa.or_(mentions, house, *concerns))
+                .where(EVENTS.c.position.between(first, last))
+                .where(sa.or_(mentions, sa.and_(sa.or_(house, *concerns), in_its_time)))
                 .order_by(EVENTS.c.position)
                 .limit(ROWS_MAX)
             )
@@ -74,7 +83,7 @@ def device_of(path: Path, session_id: str) -> str | None:
     try:
         with engine.connect() as connection:
             found = connection.execute(
-                sa.select(sa.func.json_extract(sa.cast(EVENTS.c.body, sa.Text), "$.device"))
+                sa.select(sa.func.json_extract(_TEXT, "$.device"))
                 .where(EVENTS.c.name == "SessionAuthorised", sa.func.instr(EVENTS.c.body, to_json(session_id)) > 0)
                 .limit(1)
             ).scalar()

@@ -2,8 +2,9 @@
 
 The rules of this file:
 - Every channel has a lane of its own, so that a slow one holds up nobody but itself.
-- The gravest goes first. Of one series only the newest waits: an older one that has not gone out is told as superseded.
-- What waits is bounded. What is too much is told as not delivered: the least grave, of those the newest.
+- The gravest goes first: by its priority, and of equals by its code, so that nothing is before A01.
+- Of one series only the newest waits: an older one that has not gone out is told as superseded. What waits is bounded;
+  what is too much is told as not delivered: the least grave, and of those the newest.
 - A message is tried three times at most, within 2 s: a connection that is refused may be there again at once. What is
   refused for good, or not answered, is told at the first time, so that the next person is told. Late is better than
   never: a message whose time is over is tried all the same.
@@ -18,7 +19,7 @@ from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.threads import Threads
 from fleet.core.alarm_events import Priority
 
-WAITING_MAX = 32
+WAITING_MAX = 1_000  # as many as there are devices: each may have an A02 that is never grouped
 AGAIN_AFTER_S = (0.25, 1.0)
 AGAIN_WITHIN_S = 2.0
 SUPERSEDED = "superseded by a newer message"
@@ -72,8 +73,8 @@ class Lane:
             self._told(Outcome(older.page_id, SUPERSEDED, 0))
         self._waiting[message.series] = message
         if len(self._waiting) > self._waiting_max:
-            least = max(_RANK[waiting.priority] for waiting in self._waiting.values())
-            series = [series for series, waiting in self._waiting.items() if _RANK[waiting.priority] == least][-1]
+            least = max(_gravity(waiting) for waiting in self._waiting.values())
+            series = [series for series, waiting in self._waiting.items() if _gravity(waiting) == least][-1]
             self._told(Outcome(self._waiting.pop(series).page_id, OVERFULL, 0))
         self._news.set()
 
@@ -86,7 +87,7 @@ class Lane:
             await self._hear(None)
 
     def _next(self) -> Message:
-        series = min(self._waiting, key=lambda series: _RANK[self._waiting[series].priority])  # of equals the oldest
+        series = min(self._waiting, key=lambda series: _gravity(self._waiting[series]))  # of equals the oldest
         return self._waiting.pop(series)
 
     async def _hand_over(self, message: Message) -> Outcome:
@@ -120,3 +121,8 @@ class Lane:
                 await self._news.wait()
         except TimeoutError:
             pass  # nothing new
+
+
+def _gravity(message: Message) -> tuple[int, str]:
+    """Least first."""
+    return _RANK[message.priority], message.code

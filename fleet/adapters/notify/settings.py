@@ -93,7 +93,7 @@ def load_pager_settings(site_dir: Path, data_dir: Path, **given: object) -> Page
             raise SettingsRefused(f"{name} in the environment is no setting of the pager.")
     named = {"site_dir": site_dir, "data_dir": data_dir, **given}
     try:
-        return PagerSettings.model_validate(PagerSettings(**named).model_dump())  # type: ignore[arg-type] # checked here
+        return PagerSettings.model_validate(PagerSettings(**named).model_dump())  # type: ignore[arg-type] # here
     except ValidationError as refused:
         error = refused.errors(include_url=False)[0]
         field = ".".join(str(part) for part in error["loc"])
