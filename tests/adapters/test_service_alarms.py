@@ -20,7 +20,7 @@ def rows(clinic: Clinic, *names: str) -> list[dict[str, Any]]:
     """The bodies of the journal's rows of these names, as any tool would read them."""
     with closing(sqlite3.connect(clinic.data_dir / "journal.db")) as database:
         marks = ", ".join("?" for _ in names)
-        query = f"SELECT body FROM event WHERE name IN ({marks}) ORDER BY position"  # noqa: S608 # marks only
+        query = f"SELECT body FROM event WHERE name IN ({marks}) ORDER BY position"  # noqa: S608
         found = database.execute(query, names)
         return [json.loads(body) for (body,) in found]
 
