@@ -96,9 +96,7 @@ def test_a_language_is_one_file_and_times_are_the_clinics(house: House, visitor:
     page.route("**/api/v1/me", me)
     page.route("**/texts/de.js", lambda route: route.fulfill(body=german, content_type="text/javascript"))
     page.goto(house.url)
-    page.get_by_label("User", exact=True).fill("vera")
-    page.get_by_label("Password", exact=True).fill(PASSWORD)
-    page.get_by_role("button", name="Sign in").click()
+    visitor.fill_in("vera", PASSWORD)
     expect(visitor.title("Übersicht")).to_be_visible()
     assert page.evaluate("document.documentElement.lang") == "de"
     there = datetime.now(UTC) + timedelta(hours=5, minutes=45)
