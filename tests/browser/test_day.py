@@ -43,9 +43,9 @@ def test_a_request_is_refused_with_every_reason(visitor: Visitor, pictures: Path
     visitor.picture(pictures, "refused")
     rules = {one.get_attribute("data-rule") for one in would.locator("li").all()}
     assert rules == {"screening_relative", "placement", "limit"}
-    expect(would).to_contain_text("epilepsy needs the recorded override of a named clinician.")
-    expect(would).to_contain_text("peak current 140.0 mA is above its limit of 130.0 mA. (envelope)")
-    expect(would).to_contain_text("peak current 140.0 mA is above its limit of 120.0 mA. (model)")
+    expect(would).to_contain_text("Epilepsy needs the recorded override of a named clinician.")
+    expect(would).to_contain_text("Peak current 140.0 mA is above its limit of 130.0 mA. (envelope)")
+    expect(would).to_contain_text("Peak current 140.0 mA is above its limit of 120.0 mA. (model)")
 
     # A clinician who is one, and a site that is allowed: only the limit is left.
     page.get_by_label("Overridden by").fill("clara.m")
