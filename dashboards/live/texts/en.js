@@ -655,6 +655,7 @@ export const en = {
   health: {
     title: "Health of the devices",
     of: "Health of {device} by day",
+    span: "{name}: from {least} to {most}",
     device: "Device",
     room: "Room",
     battery: "Battery, lowest",
