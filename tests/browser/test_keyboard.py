@@ -85,6 +85,7 @@ def test_alarms_usage_and_csv_by_keyboard_alone(house: House, mira: Visitor) -> 
     keys.enter("Usage")
     expect(mira.title("Usage")).to_be_focused()
     keys.enter("Room")
+    expect(page.get_by_role("button", name="Room", exact=True)).to_have_attribute("aria-pressed", "true")
     keys.to("Download CSV")
     with page.expect_download() as download:
         keys.press("Enter")
