@@ -81,10 +81,10 @@ export function plotIn(element, options, data) {
   };
   const sized = new ResizeObserver(follow);
   sized.observe(element);
-  const recolour = new MutationObserver(() => plot.redraw(false, true));
+  const recolour = new MutationObserver(() => plot.redraw(true, true));
   recolour.observe(document.documentElement, { attributes: true, attributeFilter: ["data-scheme"] });
   const dark = matchMedia("(prefers-color-scheme: dark)");
-  const redraw = () => plot.redraw(false, true);
+  const redraw = () => plot.redraw(true, true);
   dark.addEventListener("change", redraw);
   return {
     plot,
