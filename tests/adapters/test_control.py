@@ -79,7 +79,7 @@ def test_requests_are_what_they_say() -> None:
         (b"7\n", "not one JSON object"),
         (b"{}\n", "op must be one of"),
         (line({"op": "start"}), "op must be one of: session_request, "),
-        (line({"op": "stop", "issued_by": "anna"}), "device"),
+        (line({"op": "stop", "room": "Room 1", "issued_by": "anna"}), "room"),
         (line({**STOP, "device": "Stim 01"}), "device"),
         (line({**STOP, "device": 1}), "device"),
         (line({**STOP, "device": "fleet"}), "device: fleet is no device."),
