@@ -275,8 +275,7 @@ def page_missed(durable: Durable, event: a.PageMissed) -> None:
     page = durable.pages.pop(event.page_id)
     if event.why == SILENCE:
         durable.pages[event.page_id] = replace(page, silent=True)
-    if page.drill:
-        durable.drills.pop(event.page_id, None)
+    if durable.drills.pop(event.page_id, None) is not None:  # else it was answered: then it has arrived
         _judge(durable, event.person, event.method, failed=event.why)
     one = None if page.where is None else durable.attention.get(page.where)
     if one is not None and page.where is not None and one.soundings == page.soundings:
