@@ -68,6 +68,19 @@ def test_what_is_high_is_told_before_what_is_medium_when_both_are_due() -> None:
     ]
 
 
+def test_a_loss_that_becomes_one_alarm_makes_nobody_wait_longer() -> None:
+    """Two minutes from the first of them, though the group is a minute younger; and members are not told one by one."""
+    clinic = with_devices("stim-1", "stim-2", "stim-3")
+    began_s = clinic.now_s
+    for name, at_s in (("stim-1", 0.0), ("stim-2", 30.0), ("stim-3", 60.0)):
+        clinic.after(began_s + at_s - clinic.now_s)
+        loses_its_lease(clinic, name)
+    assert list(clinic.state.durable.alarms) == ["A04/room/room-4"]
+    assert of(clinic.during(59.5, 0.5), "tell") == []
+    assert of(clinic.during(0.5, 0.5), "tell") == [(0.5, "tell anna/phone A04")]
+    assert [(page.device, page.members_n) for page in clinic.triggers()] == [(None, 3)]
+
+
 # --- flapping -------------------------------------------------------------------------------------------------------
 
 
