@@ -18,6 +18,7 @@ from fleet.core.attention_state import (
     COMMENTS_KEPT,
     DRILL_ANSWER_S,
     NOT_PAGED,
+    OCCURRENCES_KEPT,
     RELAPSE_S,
     SETTLED_S,
     SILENCE,
@@ -85,6 +86,8 @@ def raised(durable: Durable, event: e.AlarmRaised) -> None:
             series=event.alarm_id,
             priority=event.priority,
         )
+    else:
+        one = replace(one, before=(*one.before, one.alarm_id)[-OCCURRENCES_KEPT:])
     one = replace(one, alarm_id=event.alarm_id, cleared_s=None)
     if event.signal is SignalState.ON and (one.rung_s is None or one.priority is not event.priority):
         # A group goes on from the first of its members: that it became one makes nobody wait longer.
