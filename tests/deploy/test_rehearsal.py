@@ -135,7 +135,12 @@ def test_every_service_of_ours_comes_up_by_its_own_words_and_says_that_it_is_wel
     for name in ("web", "recorder", "pager", "agents"):
         rehearsal.start(name)
     for name in ("mosquitto", "fleet", "web", "recorder", "pager"):
-        await_that(f"{name} is well", lambda name=name: rehearsal.is_well(name), HEALTHY_WITHIN_S, rehearsal.last_words)  # type: ignore[misc]
+        await_that(
+            f"{name} is well",
+            lambda name=name: rehearsal.is_well(name),  # type: ignore[misc] # bound now
+            HEALTHY_WITHIN_S,
+            rehearsal.last_words,
+        )
     devices = 'SHOW TAG VALUES FROM "sample" WITH KEY = "device"'
     await_that(
         "samples of both devices are in InfluxDB",
