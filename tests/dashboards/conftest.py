@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def _await_figures(whole: Watched) -> None:
         'phase:stimfleet_stop_latency_seconds:count_1d{phase="sent_to_zero"} > 0',
     )
     for what in recorded:
-        await_that(f"{what} is there", lambda what=what: bool(prometheus.query(what)), 90.0, prometheus.last_words)  # type: ignore[misc]
+        await_that(f"{what} is there", partial(prometheus.shows, what), 90.0, prometheus.last_words)
     await_that("each rule was worked out", lambda: "unknown" not in healths(whole), 90.0, prometheus.last_words)
     impedance = 'SELECT count("impedance_ohm") FROM "sample" WHERE "phase" = \'running\''
     await_that("the session is kept", lambda: bool(whole.samples(impedance)), 60.0)
