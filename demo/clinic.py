@@ -55,7 +55,7 @@ class Clinic:
     """The clinic in `folder`, closed at first. `devices` maps each device to its room.
 
     `port` is the broker's; `http_port` serves health and metrics, 0: none; `web_port` the page, None: neither page nor
-    recorder. `alone` are those whose agents are processes
+    recorder nor pager. `alone` are those whose agents are processes
     of their own, each with a cable to the broker that can be cut. None: all are, without cables.
     """
 
@@ -91,7 +91,8 @@ class Clinic:
         reads_along = [*self._site, f"--data-dir={self.fleet_dir}"]
         self.recorder = self._process("recorder", ["recorder", *reads_along], nice=BESIDE_NICE)
         self.web = self._process("web", ["web", *reads_along, f"--port={web_port}"], nice=BESIDE_NICE)
-        self._beside = () if web_port is None else (self.recorder, self.web)
+        self.pager = self._process("pager", ["pager", *reads_along], nice=BESIDE_NICE)
+        self._beside = () if web_port is None else (self.recorder, self.web, self.pager)
         self.stimulators = self._process("stimulators", self._bench_command(seed))
         self.simulate = self._process("simulate", self._simulate_command(seed))
         self.agents = {device: self._agent(device) for device in self._alone}

@@ -32,6 +32,7 @@ from demo.observer import observe
 from demo.people import House, Therapist
 from demo.processes import DidNotHappen, await_that
 from demo.report import Sources, report
+from demo.telephone import Telephone
 from demo.telling import Narrator, Voice
 from demo.upkeep import keep_up
 from fleet.adapters.control.client import FleetUnreachable
@@ -119,6 +120,7 @@ class _Story:
             alone=self._demo.alone,
         )
         self._voice = Voice(time.monotonic)
+        self._telephone = Telephone(self._voice.say)
         self._fleet_counts = collecting.FleetCounts(self._clinic)
         self._lived_s = 0.0
 
@@ -127,11 +129,13 @@ class _Story:
         say, count = self._voice.say, len(self._rooms)
         say(f"Making keys and certificates for a site with {_some(count, 'stimulator')} in {_rooms(self._rooms)}.")
         self._clinic.provision()
+        if self._clinic.web_port is not None:
+            self._telephone.put_on_call(self._clinic.site_dir, self._clinic.web_port)
         keep_up(self._clinic.site_dir, tuple(self._rooms), datetime.now(UTC).date())
         if self._arguments.past:
             self._remember(self._arguments.past)
         logins = make_logins(self._clinic.fleet_dir, one_time_password(), time.time())
-        with self._clinic as clinic:
+        with self._telephone, self._clinic as clinic:
             try:
                 say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
                 clinic.open()

@@ -19,7 +19,7 @@ from fleet.core.attention_events import DigestDue, PageDue
 from fleet.core.attention_state import channel
 from fleet.core.state import State
 from fleet.outcomes import Reports
-from fleet.page_words import Surroundings, digest_message, page_message
+from fleet.page_words import Surroundings, digest_message, page_message, plain_message
 
 log = logging.getLogger(__name__)
 LANES_MAX = 512
@@ -84,10 +84,17 @@ class Courier:
             return
         self._in_hand.add(order.page_id)
         self.idle.clear()
-        if isinstance(order, DigestDue):
-            lane.put(digest_message(order, state, self._around))
-        else:
-            lane.put(page_message(order, state, self._around))
+        lane.put(self._said(order, state))
+
+    def _said(self, order: Order, state: State) -> Message:
+        """An order in words. A fault in them must not keep anybody from being told: then it is told plainly."""
+        try:
+            if isinstance(order, DigestDue):
+                return digest_message(order, state, self._around)
+            return page_message(order, state, self._around)
+        except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError):
+            log.exception("message %s has no words", order.page_id)
+            return plain_message(order, self._around)
 
     def _is_waited_for(self, page_id: str) -> bool:
         """Whether it is under way, or the fleet has not heard yet what came of it."""

@@ -111,6 +111,35 @@ def _details(page: PageDue, alarm: dict[str, Any], state: State) -> list[str]:
     return said
 
 
+def plain_message(order: PageDue | DigestDue, around: Surroundings) -> Message:
+    """What an order says by itself, where there are no words for it: enough to go and look."""
+    page = order if isinstance(order, PageDue) else None
+    places = (None, None) if page is None else (page.room, page.device)
+    where = ", ".join(place for place in places if place is not None) or around.site
+    what = "alarms" if page is None else page.code.value
+    is_call = page is not None and page.act is Act.TRIGGER
+    act = "" if page is None or is_call else f"{page.act.value.upper()} "
+    return Message(
+        page_id=order.page_id,
+        series=f"digest {order.priority.value}" if page is None else page.series,
+        act=Act.TRIGGER if page is None else page.act,
+        priority=order.priority,
+        code="digest" if page is None else page.code.value,
+        site=around.site,
+        room=places[0],
+        device=places[1],
+        line=f"{act}{order.priority.value.upper()} {what} {where}.",
+        details=(),
+        rung=0 if page is None else page.rung,
+        drill=page is not None and page.drill,
+        by=None if page is None else page.by,
+        runbook=around.runbook_url,
+        link=around.link_for(page) if page is not None and is_call else None,
+        at=wall_time(order.wall_s),
+        until_s=order.until_s,
+    )
+
+
 def link_line(link: Link, state: State) -> str | None:
     """The alarm that a link is about, as it is now, and who has it; None where it is over."""
     for where, alarm in state.durable.alarms.items():

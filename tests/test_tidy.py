@@ -16,6 +16,8 @@ from functools import cache
 from pathlib import Path
 from typing import Final
 
+from tests.tidy_exceptions import COMPOSITION_ROOTS, LONG_MODULES
+
 ROOT: Final = Path(__file__).resolve().parent.parent
 SETTINGS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
 AT_THE_TOP: Final[set[str]] = set(SETTINGS["hatch"]["build"]["targets"]["wheel"]["only-include"])
@@ -25,33 +27,6 @@ FOLDERS: Final = SHIPPED | {".ci", "deploy", "docs", "tests", "tools"}
 
 COLUMNS: Final[int] = SETTINGS["ruff"]["line-length"]
 LINES: Final = 400
-LONG_MODULES: Final = {
-    "broker/contract/messages.py": "every message of the wire, uplink then downlink, read as one document",
-}
-"""Modules over LINES lines: path to the reason why they are one idea all the same."""
-
-COMPOSITION_ROOTS: Final = {
-    "agents/commandline.py": "the processes of the agent and of the simulated stimulators begin here",
-    "agents/drivers/bench.py": "how long a stimulator may take to answer: one deadline over all that it sends",
-    "broker/commandline.py": "certificates begin at the time of the command that issues them",
-    "fleet/service.py": "the composition root of the fleet service",
-    "fleet/pager.py": "the composition root of the pager",
-    "fleet/web.py": "the composition root of the web server",
-    "fleet/accounts.py": "when a user or a token was changed at the command line",
-    "fleet/commandline.py": "the moment of a screening",
-    "fleet/keeping.py": "what is set aside is named for the moment",
-    "fleet/recorder.py": "the composition root of the recorder",
-    "fleet/pushing.py": "how long a person waits for measured zero",
-    "fleet/rota_command.py": "who is on call when somebody asks",
-    "fleet/terminal.py": "how long a person waits for an answer",
-    "demo/clinic.py": "a scripted person's clock",
-    "demo/processes.py": "how long to wait for what other processes do",
-    "demo/simulate.py": "one process of many agents and of people: their clocks",
-    "demo/story.py": "when the story is told",
-    "broker/mosquitto/local.py": "how long to wait for a broker that it starts, nothing that the fleet decides",
-}
-"""Shipped modules that may read a clock: path to the reason. Everything else is given its clocks."""
-
 CLOCKS: Final = {
     f"time.{name}{unit}"
     for name in ("time", "monotonic", "perf_counter", "process_time", "clock_gettime")
@@ -259,7 +234,7 @@ def test_a_module_is_one_idea() -> None:
     long = {path: len(text(path).splitlines()) for path in python()}
     assert_none(
         (f"{path}:1 {lines} lines" for path, lines in long.items() if lines > LINES and path not in LONG_MODULES),
-        f"Over {LINES} lines is a question: split it, or answer it in LONG_MODULES of {Path(__file__).name}:",
+        f"Over {LINES} lines is a question: split it, or answer it in LONG_MODULES of tidy_exceptions.py:",
     )
     assert_none(
         (f"{path}: {long.get(path, 0)} lines" for path in LONG_MODULES if long.get(path, 0) <= LINES),

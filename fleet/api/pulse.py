@@ -1,4 +1,4 @@
-"""What the stream says, twice a second: rows that changed, encoded once and shared by every browser.
+"""What the stream says, twice a second: what changed of each row, encoded once and shared by every browser.
 
 An id names the life of this process and a number that rises; a browser that comes back with one of the last minute
 gets what it missed, any other a new snapshot.
@@ -18,8 +18,8 @@ from fleet.api.window import Point, wall_words
 PERIOD_S = 0.5
 KEPT = 120  # deltas: a minute
 RETRY_MS = 2_000  # how long a browser waits before it comes back
-# A row with nothing new but these is no news: they follow from the clock, or come with every sample of a trace.
-NO_NEWS = frozenset({"silent_s", "heard_at"})
+# A row with nothing new but these is no news: they follow from the clock.
+NO_NEWS = frozenset({"silent_s"})
 
 
 @dataclass(slots=True)
@@ -36,7 +36,7 @@ class Pulse:
     def beat(self) -> bytes | None:
         """The next delta; None where nothing is new."""
         rows = {row["device"]: row for row in rows_of_devices(self.sight)}
-        changed = [row for name, row in rows.items() if _news(row) != _news(self._rows.get(name))]
+        changed = [news for name, row in rows.items() if (news := _news(row, self._rows.get(name)))]
         gone = [name for name in self._rows if name not in rows]
         rest = {"fleet": fleet_row(self.sight), "alarms": alarm_counts(self.sight)}
         fresh = {name: value for name, value in rest.items() if value != self._rest.get(name)}
@@ -65,8 +65,12 @@ class Pulse:
         return format_sse_event(data_str=encoded(said), event=event, id=f"{self.life}-{self.n}", retry=RETRY_MS)
 
 
-def _news(row: dict[str, Any] | None) -> dict[str, Any] | None:
-    return None if row is None else {name: value for name, value in row.items() if name not in NO_NEWS}
+def _news(row: dict[str, Any], before: dict[str, Any] | None) -> dict[str, Any] | None:
+    """What is new of a row, with the device's name: all of it where there was none. None: nothing is."""
+    if before is None:
+        return row
+    changed = {name: value for name, value in row.items() if name not in before or before[name] != value}
+    return {"device": row["device"], **changed} if changed.keys() - NO_NEWS else None
 
 
 def encoded(said: dict[str, Any]) -> str:

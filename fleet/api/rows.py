@@ -46,7 +46,8 @@ def rows_of_devices(sight: Sight) -> list[Document]:
     for row in rows:
         name = row["device"]
         row["presence"] = _presence(sight, name, row["presence"], now_s)
-        row["heard_at"] = None if row["silent_s"] is None else wall_words(wall_s - row["silent_s"])
+        heard_wall_s = sight.heard_wall_s.get(name)
+        row["heard_at"] = None if heard_wall_s is None else wall_words(heard_wall_s)
         row["alarms"] = alarms.get(name, [])
         row["session"] = _open_session(state, name)
     return rows

@@ -38,6 +38,7 @@ class Sight:
     feed_is_up: bool = False
     journal_trouble: str | None = NO_JOURNAL
     started_s: float = 0.0
+    heard_wall_s: dict[str, float] = field(default_factory=dict)  # by device: when its newest sample came, Unix time
     looked: asyncio.Event = field(default_factory=asyncio.Event)  # for the first time, whatever came of it
     on_sample: Sampled = lambda _device, _point: None
 
@@ -62,8 +63,8 @@ class Sight:
 
     def sample(self, device: str, sample: Telemetry, received_s: float, wall_s: float) -> None:
         """Take in a sample off the feed."""
-        if self.replica is not None:
-            self.replica.sample(device, sample, received_s)
+        if self.replica is not None and self.replica.sample(device, sample, received_s):
+            self.heard_wall_s[device] = wall_s
         self.on_sample(device, self.window.take(device, sample, received_s, wall_s))
 
     def feed_missed(self, samples: int) -> None:

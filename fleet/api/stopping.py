@@ -8,7 +8,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from broker.contract.topics import ALL
-from fleet.api import models
+from fleet.api import models, stop_models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.asking import Seeing, Settings, Stopping, ask_fleet, ask_stop
@@ -27,7 +27,7 @@ _CONFLICT: dict[int | str, dict[str, Any]] = {409: {"model": models.Refused, "de
 
 
 @router.post(
-    "/stops", status_code=202, response_model=models.Commands, responses={**problems(404, 413, 503), **_CONFLICT}
+    "/stops", status_code=202, response_model=stop_models.Commands, responses={**problems(404, 413, 503), **_CONFLICT}
 )
 async def push_stop(body: StopBody, line: Stopping, who: Annotated[SignedIn, require(Permission.STOP)]) -> Any:
     """Emergency stop of a device, a room or the whole site. 202: it was sent. It is done when zero is measured: follow
@@ -46,7 +46,7 @@ async def push_stop(body: StopBody, line: Stopping, who: Annotated[SignedIn, req
     return {"commands": [{"device": device, "command_id": answer["command_id"]}]}
 
 
-@router.get("/stops", response_model=models.Stops, responses=problems())
+@router.get("/stops", response_model=stop_models.Stops, responses=problems())
 async def list_stops(
     sight: Seeing,
     _who: Annotated[SignedIn, require(Permission.SEE)],
@@ -57,7 +57,7 @@ async def list_stops(
     return {"as_of": wall_words(sight.walltime()), "stops": stops}
 
 
-@router.get("/stops/{command_id}", response_model=models.Stop, responses=problems(404))
+@router.get("/stops/{command_id}", response_model=stop_models.Stop, responses=problems(404))
 async def show_stop(command_id: CommandId, sight: Seeing, _who: Annotated[SignedIn, require(Permission.SEE)]) -> Any:
     """One stop, device by device: ordered, sent, received, zero measured; or not confirmed, and what to do.
 
@@ -69,7 +69,7 @@ async def show_stop(command_id: CommandId, sight: Seeing, _who: Annotated[Signed
     return stop_row(stop)
 
 
-@router.get("/releases/{device}", response_model=models.Releasable, responses=problems(404))
+@router.get("/releases/{device}", response_model=stop_models.Releasable, responses=problems(404))
 async def show_release(device: DeviceName, sight: Seeing, _who: Annotated[SignedIn, require(Permission.SEE)]) -> Any:
     """Whether the hold of a device, or of `all`, may be lifted now: each condition, and what is left to do after it."""
     state = sight.state

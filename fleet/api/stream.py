@@ -160,9 +160,10 @@ async def stream(
     trace: Annotated[str, Query(max_length=512, pattern="^[a-z0-9,-]*$", description="devices, with commas")] = "",
     last_event_id: Annotated[str | None, Header(max_length=64)] = None,
 ) -> Any:
-    """Server-sent events. `snapshot` holds an overview; `delta`, at most twice a second, the rows of `devices` that
-    changed, names that are `gone`, and `fleet` and `alarms` where they did; `sample` each sample of the devices in
-    `trace`; `end` says why nothing more will come. Ids resume, for a minute, by `Last-Event-ID`.
+    """Server-sent events. `snapshot` holds an overview; `delta`, at most twice a second, what is new of each of
+    `devices`, names that are `gone`, and `fleet` and `alarms` where they changed; `sample` each sample of the devices
+    in `trace`; `alive` that for a second there was nothing to say; `end` why nothing more will come. Ids resume, for a
+    minute, by `Last-Event-ID`.
     """
     studio: Studio = request.app.state.studio
     reception: Reception = request.app.state.reception

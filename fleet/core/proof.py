@@ -7,6 +7,7 @@ is not heard, a gap in cover, and no rota at all, are A12 (`conditions.path_unpr
 
 from collections.abc import Iterator
 from datetime import timedelta
+from typing import assert_never
 
 from broker.contract.causes import AlarmCode
 from fleet.core import paging, rota
@@ -73,6 +74,8 @@ def reported(turn: Turn, heard: Reported) -> None:
                 _refuse(turn, heard, Rule.PAGE_UNKNOWN)
                 return
             turn.happened(ChannelProven(**turn.at, page_id=said, person=drill.person, method=drill.method))
+        case _:
+            assert_never(heard)
     turn.after_commit(Answer(heard.request_id, Ordered(said)))
 
 

@@ -20,7 +20,8 @@ def rows(clinic: Clinic, *names: str) -> list[dict[str, Any]]:
     """The bodies of the journal's rows of these names, as any tool would read them."""
     with closing(sqlite3.connect(clinic.data_dir / "journal.db")) as database:
         marks = ", ".join("?" for _ in names)
-        found = database.execute(f"SELECT body FROM event WHERE name IN ({marks}) ORDER BY position", names)  # noqa: S608
+        query = f"SELECT body FROM event WHERE name IN ({marks}) ORDER BY position"  # noqa: S608
+        found = database.execute(query, names)
         return [json.loads(body) for (body,) in found]
 
 

@@ -103,7 +103,7 @@ async def _ask(address: tuple[str, int], token: str, device: str, begins_s: floa
             await reader.readexactly(int(length))
             counted.answers += 1
             counted.failed += b" 200 " not in head.split(b"\r\n")[0]
-        await asyncio.sleep(ASKED_EVERY_S)
+        await asyncio.sleep(ASKED_EVERY_S)  # as often as an open page asks
 
 
 def _asks(path: str, token: str) -> bytes:

@@ -47,6 +47,13 @@ def visitor(house: House, browser: Browser) -> Iterator[Visitor]:
 
 
 @pytest.fixture
+def orderly(house: House) -> Iterator[None]:
+    """Whatever a test did, the next one finds every device idle."""
+    yield
+    house.tidy()
+
+
+@pytest.fixture
 def mira(house: House, browser: Browser) -> Iterator[Visitor]:
     """The manager, at a browser of her own."""
     with Visitor(browser, house.url, WIDE) as visitor:

@@ -5,6 +5,7 @@ import re
 import subprocess
 import sys
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
@@ -42,7 +43,7 @@ class House:
             self._add(user, role)
         self.clinic.open()
         self.web.start()
-        await_that("the web server says where it is", lambda: self._said_port(), UP_WITHIN_S, self.web.last_words)
+        await_that("the web server says where it is", self._said_port, UP_WITHIN_S, self.web.last_words)
         return self
 
     def __exit__(
@@ -95,6 +96,22 @@ class House:
         for _ in range(to_ma // 2):
             self.insist(device, "raise", 2.0)
 
+    def tidy(self) -> None:
+        """No session, no hold, no latch."""
+        for device in DEVICES:
+            row = self.clinic.device(device)
+            if row["phase"] in {"authorised", "armed", "running", "paused"}:
+                self.insist(device, "stop")
+            if row["holds"]:
+                await_that(f"{device} is released", partial(self._released, device), UP_WITHIN_S)
+            if self.clinic.device(device)["latched"]:
+                self.insist(device, "reset")
+        self.clinic.await_devices(DEVICES)
+
+    def _released(self, device: str) -> bool:
+        self.clinic.ask(op="release", device=device, issued_by="mira")
+        return not self.clinic.device(device)["holds"]
+
     def usage(self, by: str) -> dict[str, Any]:
         """What the journal comes to by its keys, counted anew by the command line."""
         command = ["usage", f"--by={by}", "--json", f"--data-dir={self.clinic.fleet_dir}"]
@@ -110,7 +127,7 @@ class House:
             "add",
             user,
             f"--role={role}",
-            f"--name={user.split('.', maxsplit=1)[0].title()}",
+            f"--name={user[:-2] if '.' in user else user}",
             *treats,
             *where,
         ]

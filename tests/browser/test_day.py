@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 from typing import Any
 
+import pytest
 from playwright.sync_api import expect
 
 from demo.processes import await_that
 from tests.browser.house import House
 from tests.browser.visitor import Visitor
+
+pytestmark = pytest.mark.usefixtures("orderly")
 
 MILLISECONDS = re.compile(r"zero current measured \d+\s?ms")
 

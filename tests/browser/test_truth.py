@@ -6,11 +6,13 @@ import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
 from playwright.sync_api import expect
 
-from demo.processes import await_that
 from tests.browser.house import House
 from tests.browser.visitor import Visitor
+
+pytestmark = pytest.mark.usefixtures("orderly")
 
 GAPS = re.compile(r"gaps: (\d+)")
 AT_THE_WALL = "NOT confirmed: switch it off at the wall"
@@ -24,16 +26,6 @@ def held_up(pid: int) -> Iterator[None]:
         yield
     finally:
         os.kill(pid, signal.SIGCONT)
-
-
-def released(house: House, device: str) -> None:
-    """As it was before the test: no hold, no latch."""
-    answer = house.clinic.ask(op="release", device=device, issued_by="mira")
-    assert answer["ok"], answer
-    await_that("no hold is left", lambda: not house.clinic.device(device)["holds"], 10.0)
-    if house.clinic.device(device)["latched"]:
-        house.insist(device, "reset")
-    house.clinic.await_devices({device})
 
 
 def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, visitor: Visitor) -> None:
@@ -53,7 +45,6 @@ def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, vis
     expect(visitor.truth()).not_to_contain_text(AT_THE_WALL)
     visitor.truth().get_by_role("button", name="Close").click()
     expect(visitor.page.locator(".truth")).to_have_count(0)
-    released(house, "stim-02")
 
 
 def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: House, visitor: Visitor) -> None:
@@ -66,7 +57,6 @@ def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: Ho
         assert not house.clinic.device("stim-04")["holds"]
     expect(visitor.truth()).to_contain_text(re.compile(r"zero current measured \d+\s?ms"))
     assert house.clinic.device("stim-04")["holds"]
-    released(house, "stim-04")
 
 
 def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visitor) -> None:
@@ -82,7 +72,8 @@ def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visit
 def test_without_the_fleet_nothing_looks_fresh(house: House, visitor: Visitor) -> None:
     visitor.sign_in("vera")
     expect(visitor.device("stim-04")).to_contain_text("ready")
-    with held_up(house.clinic.ask(op="status")["pid"]):
+    with held_up(house.clinic.fleet.pid):  # the supervisor, which would start it again at once
+        os.kill(house.clinic.ask(op="status")["pid"], signal.SIGKILL)
         expect(visitor.page.locator(".note.high")).to_contain_text("OLD DATA. The fleet service does not answer")
         expect(visitor.device("stim-04")).to_contain_text("stale")
     expect(visitor.page.locator(".note.high")).to_have_count(0)
@@ -104,7 +95,6 @@ def test_samples_that_did_not_come_are_a_gap(house: House, visitor: Visitor) -> 
     visitor.go("device", "stim-02")
     expect(trace).to_have_attribute("aria-label", re.compile("current now [1-9].*gaps: "))  # it goes on
     assert gaps(visitor) == before + 1
-    house.insist("stim-02", "stop")
 
 
 def gaps(visitor: Visitor) -> int:

@@ -1,4 +1,4 @@
-"""Every view, in four sizes: axe-core finds nothing serious, nothing is wider than the window, and a picture is kept."""
+"""Every view, in four sizes: axe-core finds nothing serious, nothing is wider than the window, a picture is kept."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -41,13 +41,14 @@ SETTLED: Final = "() => !document.querySelector('main .waiting')"
 
 
 @pytest.fixture(scope="module")
-def busy(house: House) -> House:
+def busy(house: House) -> Iterator[House]:
     """One room treats, in another a stop was pushed: views have something to show."""
     session = house.treat("stim-01", to_ma=12)
     house.treat("stim-03")
     house.clinic.ask(op="stop", device="stim-03", issued_by="mira", reason="a test")
     assert session
-    return house
+    yield house
+    house.tidy()
 
 
 def serious(visitor: Visitor) -> list[str]:

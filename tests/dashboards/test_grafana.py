@@ -126,7 +126,9 @@ def test_every_choice_is_filled(watched: Watched) -> None:
                 (series,) = watched.samples(query)
                 assert {value for _, value in series["values"]} == set(DEVICES)
             else:
-                metric, label = re.fullmatch(r"label_values\((\w+), (\w+)\)", query["query"]).groups()  # type: ignore[union-attr]
+                asked = re.fullmatch(r"label_values\((\w+), (\w+)\)", query["query"])
+                assert asked is not None, query
+                metric, label = asked.groups()
                 assert labels_of(watched, metric, label) == sorted(set(DEVICES.values()))
 
 
@@ -163,4 +165,5 @@ def test_every_rule_works_and_every_name_in_rules_and_panels_is_shown_by_somebod
 @ENGINES
 def test_nothing_but_the_watchdog_fires_in_a_clinic_that_is_well(watched: Watched) -> None:
     firing = watched.prometheus.query('ALERTS{alertstate="firing"}')
-    assert [series["metric"]["alertname"] for series in firing] == ["Watchdog"]
+    names = {series["metric"]["alertname"] for series in firing}
+    assert names - {"StimfleetPagerSilent"} == {"Watchdog"}, "there is no pager here, which is told after four minutes"

@@ -15,6 +15,7 @@ from typing import Any
 
 import pytest
 
+import stimfleet
 from broker.mosquitto.local import free_port, mosquitto_path
 from fleet.adapters.journal.reading import JournalReader
 from tests.deploy.composition import ROOT
@@ -116,10 +117,18 @@ def _journal(path: Path) -> list[Any]:
         reader.close()
 
 
+@pytest.mark.parametrize("unit", sorted(UNITS.glob("*.service")), ids=lambda path: str(path.stem))
+def test_every_unit_starts_a_command_of_ours_as_nobody_special(unit: Path) -> None:
+    text = unit.read_text().replace("\\\n", " ")
+    (command,) = re.findall(r"^ExecStart=/opt/stimfleet/.venv/bin/stimfleet (.+)$", text, re.MULTILINE)
+    assert stimfleet.parser().parse_args(shlex.split(command)).run
+    assert re.search(r"^User=stimfleet$", text, re.MULTILINE)
+    assert re.search(r"^NoNewPrivileges=yes$", text, re.MULTILINE)
+    assert f"enable --now {unit.stem.rstrip('@')}" in text
+
+
 def test_every_word_on_the_page_that_is_a_command_is_one() -> None:
     """Those in running text too: `stimfleet rota check FILE` and the like."""
-    import stimfleet
-
     known = stimfleet.parser()._subparsers
     assert known is not None
     (choices,) = (set(action.choices or ()) for action in known._group_actions)

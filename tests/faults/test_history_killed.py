@@ -29,7 +29,7 @@ def confirmed(writers: "subprocess.Popen[str]") -> int:
     assert writers.returncode == 0
     lives = [int(line) for line in said.split()]
     assert len(lives) == KILLS
-    assert len(set(lives)) > 5, "most of them lived long enough to have something confirmed"
+    assert len(set(lives)) > KILLS // 2, "most of them had something confirmed"
     return lives[-1]
 
 

@@ -8,7 +8,15 @@ import pytest
 from fleet.core.attention_events import DigestDue, DigestLine, PageDue
 from fleet.core.attention_state import Act
 from fleet.links import Link
-from fleet.page_words import LINE_CHARS_MAX, Surroundings, digest_message, link_line, page_message, runbook_anchors
+from fleet.page_words import (
+    LINE_CHARS_MAX,
+    Surroundings,
+    digest_message,
+    link_line,
+    page_message,
+    plain_message,
+    runbook_anchors,
+)
 from fleet.pager import RUNBOOK
 from tests.core.clinic import Clinic
 from tests.core.on_call import INFO, OnCall
@@ -102,6 +110,27 @@ def test_a_digest_names_three_and_counts_the_rest(clinic: OnCall) -> None:
     assert said.details[-2:] == ("A02 Room room-1, stim-3", "and 2 more")
     one = digest_message(replace(digest, alarms=lines[:1], more=0), clinic.state, AROUND)
     assert one.line == "INFO 1 alarm: A02 Room room-1, stim-0."
+
+
+def test_where_words_fail_an_order_still_says_where_and_what(clinic: OnCall) -> None:
+    page = newest(clinic)
+    plain = plain_message(page, AROUND)
+    assert (plain.line, plain.link) == ("HIGH A02 room-4, stim-12.", f"https://fleet.example/l/{page.page_id}")
+    over = plain_message(replace(page, act=Act.RESOLVE, device=None, room=None), AROUND)
+    assert (over.line, over.link) == ("RESOLVE HIGH A02 north.", None)
+    digest = DigestDue(
+        now_s=0.0,
+        wall_s=0.0,
+        page_id="a1" * 16,
+        person="anna",
+        method="mail",
+        kind="mail",
+        until_s=0.0,
+        priority=INFO,
+        alarms=(),
+        more=0,
+    )
+    assert plain_message(digest, AROUND).line == "INFO alarms north."
 
 
 def test_no_message_of_a_long_night_has_a_client_in_it(clinic: OnCall) -> None:

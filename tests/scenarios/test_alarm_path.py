@@ -205,6 +205,52 @@ def test_a12_a_drill_that_was_not_delivered_or_not_answered() -> None:
     assert of(clinic.during(12.0), "A12") == [(11.0, "AlarmCleared A12 medium site off")]
 
 
+def test_what_became_of_a_message_is_taken_once_and_late_failures_change_nothing() -> None:
+    clinic = on_call()
+    over_limit(clinic)
+    (page_id,) = clinic.pages("anna")
+    at = {"request_id": "r", "now_s": clinic.now_s, "wall_s": clinic.wall_s}
+    for said in (
+        asks.PageDelivered(**at, page_id="0" * 32),  # type: ignore[arg-type] # a table of common fields
+        asks.PageFailed(**at, page_id="0" * 32, why="busy"),  # type: ignore[arg-type] # the same
+    ):
+        assert clinic.hears(said) == ["> refused page_unknown"]
+    assert "anna/phone failed: silence" in clinic.after(15.0)
+    late = asks.PageFailed(request_id="r", now_s=clinic.now_s, wall_s=clinic.wall_s, page_id=page_id, why="busy")
+    assert clinic.hears(late) == ["> ordered"], "it has failed already, and the next rung was told"
+
+
+def test_a_drill_of_somebody_who_left_the_rota_meanwhile_proves_nothing() -> None:
+    clinic = on_call()
+    clinic.drills("cleo")
+    (page_id,) = clinic.pages("cleo")
+    people = {name: ROTA.people[name] for name in ("anna", "ben")}
+    rungs = {HIGH: RUNGS[:2], MEDIUM: RUNGS[:2]}
+    clinic.changes_rota(people=people, rungs=rungs)
+    assert clinic.answers(page_id) == ["cleo/phone proven", "> ordered"]
+    assert sorted(clinic.state.durable.proofs) == ["anna/mail", "anna/phone", "ben/phone"]
+
+
+def test_who_stands_on_no_rung_is_drilled_all_the_same_because_a01_goes_to_everyone() -> None:
+    clinic = OnCall(replace(ROTA, rungs={HIGH: RUNGS[:2], MEDIUM: RUNGS[:2]}))
+    clinic.drills("cleo")
+    (drill,) = (event for event in clinic.journal if isinstance(event, PageDue))
+    assert (drill.person, drill.rung) == ("cleo", 0)
+    rota = replace(ROTA, rungs={HIGH: (("everyone",),), MEDIUM: RUNGS})
+    clinic = OnCall(rota)
+    clinic.drills("cleo")
+    assert [event.rung for event in clinic.journal if isinstance(event, PageDue)] == [1]
+
+
+def test_a_drill_that_a_boot_of_the_host_interrupts_has_failed() -> None:
+    clinic = on_call()
+    clinic.drills("ben")
+    clinic.delivered("ben")
+    clinic.now_s = 20.0
+    clinic.restarts("host-boot-2")
+    assert "ben/phone unanswered" in clinic.after(0.0)
+
+
 def test_a_drill_is_due_by_the_calendar_and_only_then() -> None:
     """Every seven days at 10:00: the rota was adopted on a Sunday at noon."""
     clinic = on_call()

@@ -56,7 +56,7 @@ function byRoom(rows) {
 export function merge(overview, delta) {
   const { devices: changed = [], gone = [], ...rest } = delta;
   const rows = new Map(overview.rooms.flatMap((room) => room.devices).map((row) => [row.device, row]));
-  for (const row of changed) rows.set(row.device, row);
+  for (const row of changed) rows.set(row.device, { ...rows.get(row.device), ...row }); // only what is new of it
   for (const device of gone) rows.delete(device);
   return { ...overview, ...rest, rooms: byRoom([...rows.values()]) };
 }

@@ -1,13 +1,17 @@
-/** What a screen reader is told: what just happened, politely, or at once where somebody may be in danger. */
+/**
+ * What a screen reader is told: what just happened, politely, or at once where somebody may be in danger.
+ *
+ * Each sentence is added, so that one is not lost because another follows it.
+ */
 
-const QUIET_MS = 50;
+const KEPT = 5;
 
 function into(id, text) {
   const region = document.getElementById(id);
-  region.textContent = "";
-  setTimeout(() => {
-    region.textContent = text; // the same words again are news again
-  }, QUIET_MS);
+  const said = document.createElement("p");
+  said.textContent = text;
+  region.append(said);
+  while (region.childElementCount > KEPT) region.firstElementChild.remove();
 }
 
 export const announce = (text) => into("polite", text);

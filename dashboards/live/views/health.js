@@ -93,7 +93,6 @@ function faultKinds(found) {
 
 function charts(found) {
   const days = [...new Set(found.flatMap(({ rows }) => rows.map((row) => row.day)))].sort();
-  if (!days.length) return null;
   const perDay = (sum) =>
     days.map((day) => found.reduce((all, { rows }) => all + sum(rows.filter((row) => row.day === day)), 0));
   const faults = [{ name: say("health.faults"), colour: "series-1", values: perDay(faultsOf) }];

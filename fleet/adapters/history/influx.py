@@ -27,7 +27,7 @@ from influxdb_client.rest import ApiException
 from fleet.adapters.history.dead_letters import DeadLetters
 from fleet.adapters.history.influx_reading import MEANING, InfluxReader, Where
 from fleet.adapters.history.lines import minute_of, point, session_minute
-from fleet.adapters.history.port import HistoryRefuses, Sample, Status, checked
+from fleet.adapters.history.port import CLOCK_OFF_S_MAX, HistoryRefuses, Sample, Status, checked
 from fleet.adapters.history.seen import Seen
 from fleet.adapters.history.spill import Batch, Spill
 
@@ -67,6 +67,7 @@ class InfluxHistory(InfluxReader):
     ) -> None:
         super().__init__(where, zone)
         self._walltime = walltime
+        self._began_s = walltime()
         self._backoff_s = backoff_s
         self._spill = Spill(folder / "spill", spill_bytes_max)
         self._dead = DeadLetters(folder / "dead-letters.lp")
@@ -130,6 +131,7 @@ class InfluxHistory(InfluxReader):
     # --- taking -----------------------------------------------------------------------------------------------------
 
     async def _take(self, samples: Sequence[Sample]) -> None:
+        await self._recall(samples)
         new: dict[tuple[str, int, int], Sample] = {}
         for sample in samples:
             if not self._seen.has(sample.device, sample.boot_n, sample.seq):
@@ -143,6 +145,20 @@ class InfluxHistory(InfluxReader):
         self._status = replace(
             status, taken=status.taken + len(samples), doubles=status.doubles + len(samples) - len(new)
         )
+
+    async def _recall(self, samples: Sequence[Sample]) -> None:
+        """Late samples from before this process may be in the store, and their copies may say another millisecond: what
+        is there is asked for. A store that does not answer is not waited for.
+        """
+        asked: dict[tuple[str, int], list[float]] = {}
+        for one in samples:
+            if one.late and one.time_s < self._began_s and not self._seen.has(one.device, one.boot_n, one.seq):
+                asked.setdefault((one.device, one.boot_n), []).append(one.time_s)
+        for (device, boot_n), times_s in asked.items():
+            span = round((min(times_s) - CLOCK_OFF_S_MAX) * 1000), round((max(times_s) + CLOCK_OFF_S_MAX) * 1000)
+            with suppress(HistoryRefuses):
+                for seq in await self.numbers(device, boot_n, span):
+                    self._seen.add(device, boot_n, seq)
 
     def _lines(self, samples: Sequence[Sample]) -> tuple[list[str], list[tuple[str, str, int]]]:
         minutes: dict[tuple[str, str, int], Sample] = {}

@@ -96,6 +96,16 @@ class InfluxReader:
         together.sort(key=lambda one: (one.begin_ms, one.boot_n))
         return tuple(rollups(together, span, by, self._zone))
 
+    async def numbers(self, device: str, boot_n: int, span: Span) -> list[int]:
+        """The sequence numbers of a boot's samples that were taken in a time.
+
+        Raises:
+            HistoryRefuses
+        """
+        named = f"\"device\" = '{device_name(device)}' AND \"boot_n\" = '{boot_n:d}'"
+        found = await self._query(f'SELECT "seq" FROM "{SAMPLE}" WHERE {named} AND {_between(span)}')
+        return [int(row[1]) for _, row in found]
+
     async def close(self) -> None:
         """Let go of the connections."""
         if self._session is not None:

@@ -13,6 +13,8 @@ from fleet.adapters.notify.posting import post_json
 from fleet.core.attention_state import ACKNOWLEDGED_S, Act
 
 LASTS_S = 24 * 3600.0
+DIGEST = "digest"
+DIGEST_LASTS_S = 300.0  # it is told once, and nobody says that it is over
 NAME = "StimFleetAlarm"
 DRILL_NAME = "StimFleetTestAlarm"
 
@@ -41,7 +43,8 @@ def _alert(message: Message, now: datetime) -> dict[str, Any]:
         "device": message.device,
     }
     annotations = {"summary": message.line, "description": "\n".join(message.details), "runbook_url": message.runbook}
-    ends = now if message.act is Act.RESOLVE else now + timedelta(seconds=LASTS_S)
+    lasts_s = DIGEST_LASTS_S if message.code == DIGEST else LASTS_S
+    ends = now if message.act is Act.RESOLVE else now + timedelta(seconds=lasts_s)
     return {
         "labels": {name: value for name, value in labels.items() if value},
         "annotations": {name: value for name, value in annotations.items() if value},

@@ -1,7 +1,8 @@
 """`python -m tests.adapters.history.killed ROUNDS SEED FOLDER [URL DATABASE]`: a writer that is killed again and again.
 
 Each writer is forked, takes up after the last sample whose write its predecessor saw confirmed, and is killed at a
-random moment: while it opens, writes, or waits. Prints the last confirmed sequence number after each.
+random moment after none, one or some batches: while it opens, writes, or waits. Prints the last confirmed sequence
+number after each.
 """
 
 import asyncio
@@ -18,7 +19,9 @@ from tests.adapters.history.shelf import NOON_S, Shelf, sample
 DEVICE = "stim-1"
 BATCH = 20
 PERIOD_S = 0.05
-LIFE_S = (0.0, 0.09)
+BATCHES_MAX = 4  # that are confirmed before it is killed
+THEN_S = (0.0, 0.02)  # from then until it is
+STARTS_S_MAX = 30.0  # a busy machine
 
 
 def at_s(seq: int) -> float:
@@ -35,18 +38,20 @@ async def write_on(shelf: Shelf, first: int, confirmed: int) -> None:
             os.write(confirmed, (first - 1).to_bytes(8, "little"))
 
 
-def one_life(shelf: Shelf, last: int, for_s: float) -> int:
-    """Fork a writer, kill it; the last number that was confirmed by then."""
+def one_life(shelf: Shelf, last: int, batches: int, then_s: float) -> int:
+    """Fork a writer, kill it some time after so many batches; the last number that was confirmed by then."""
     heard, says = os.pipe()
     pid = os.fork()
     if pid == 0:
         os.close(heard)
         asyncio.run(write_on(shelf, last + 1, says))
     os.close(says)
-    select.select([], [], [], for_s)
+    said = bytearray()
+    while len(said) < 8 * batches and select.select([heard], [], [], STARTS_S_MAX)[0]:
+        said += os.read(heard, 65_536)
+    select.select([], [], [], then_s)
     os.kill(pid, signal.SIGKILL)
     os.waitpid(pid, 0)
-    said = bytearray()
     while piece := os.read(heard, 65_536):
         said += piece
     os.close(heard)
@@ -58,7 +63,7 @@ def main(rounds: str, seed: str, folder: str, url: str | None = None, database: 
     shelf = Shelf(Path(folder), None if url is None else Where(url, "clinic", database))
     last = -1
     for _ in range(int(rounds)):
-        last = one_life(shelf, last, chance.uniform(*LIFE_S))
+        last = one_life(shelf, last, chance.randint(0, BATCHES_MAX), chance.uniform(*THEN_S))
         sys.stdout.write(f"{last}\n")
         sys.stdout.flush()
 

@@ -252,12 +252,18 @@ async def test_what_was_taken_is_there_for_the_next_process(shelf: Shelf) -> Non
     device = shelf.device()
     async with shelf.open() as store:
         await store.write([sample(device, n, NOON_S + n) for n in range(5)])
+    shelf.now_s = NOON_S + 30.0
     async with shelf.open() as store, shelf.reading() as reader:
-        await store.write([late(sample(device, n, NOON_S + n), 9.0) for n in range(3, 8)])
+        # Two of them were there already; the device's clock was set by 3 ms before it sent them again.
+        await store.write([late(sample(device, n, NOON_S + n + 0.003), 30.0) for n in range(3, 8)])
         await store.flush()
         trace = await reader.samples(device, NOON_S, NOON_S + 60.0)
+        (rollup,) = await reader.rollups(device, NOON_S, NOON_S + 60.0, Resolution.MINUTE)
+        status = store.status()
     assert trace.columns["seq"] == tuple(range(8))
     assert trace.gaps == ()
+    assert (rollup.count, rollup.late, rollup.missing) == (8, 3, 0)
+    assert (status.written, status.doubles) == (3, 2)
 
 
 HOSTILE = [

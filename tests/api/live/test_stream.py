@@ -64,9 +64,9 @@ def until(events: Iterator[Event], true_of: Any) -> list[Event]:
     raise AssertionError(f"the stream ended before it came: {[event.kind for event in seen]}")
 
 
-def shows(event: Event, session: str, phase: str) -> bool:
-    """Whether a delta has the device of a session in this phase."""
-    return any((row["session_id"], row["phase"]) == (session, phase) for row in event.body["devices"])
+def shows(event: Event, device: str, phase: str) -> bool:
+    """Whether a delta says that a device is in this phase now."""
+    return any((row["device"], row.get("phase")) == (device, phase) for row in event.body.get("devices", ()))
 
 
 def test_a_snapshot_first_then_what_changes_at_most_twice_a_second(house: House) -> None:
@@ -75,8 +75,9 @@ def test_a_snapshot_first_then_what_changes_at_most_twice_a_second(house: House)
         assert first.kind == "snapshot"
         assert {room["room"] for room in first.body["rooms"]} == {"room-1", "room-2"}
         session = house.ward.treat("stim-01")
-        deltas = until(events, lambda event: shows(event, session, "running"))
-        assert {event.kind for event in deltas} == {"delta"}
+        seen = until(events, lambda event: shows(event, "stim-01", "running"))
+        assert {event.kind for event in seen} <= {"delta", "alive"}
+        deltas = [event for event in seen if event.kind == "delta"]
         numbers = [int(str(event.id).partition("-")[2]) for event in [first, *deltas]]
         assert numbers == list(range(numbers[0], numbers[0] + len(numbers))), "ids rise by one"
         made_s = [datetime.fromisoformat(event.body["as_of"]).timestamp() for event in deltas]
@@ -89,10 +90,31 @@ def test_a_row_that_only_grows_older_is_no_news(house: House) -> None:
     house.await_fresh()
     with listening(house.viewer) as events:
         until(events, lambda event: event.kind == "snapshot")
-        changed = list(islice(events, 3))
-    for event in changed:
-        assert event.body["devices"] or event.body.get("fleet") or event.body.get("alarms"), event
-        assert len(event.body["devices"]) < len(house.clinic.devices), "idle devices speak at different times"
+        later = list(islice(events, 8))
+    assert "alive" in {event.kind for event in later}, "idle devices speak every 5 s: in between there is no news"
+    for row in (row for event in later if event.kind == "delta" for row in event.body["devices"]):
+        assert row.keys() - {"device", "silent_s"}, "only what is new"
+        assert "model" not in row
+
+
+def test_a_snapshot_and_what_came_after_it_are_what_is_shown(house: House) -> None:
+    with listening(house.viewer) as events:
+        rows = {row["device"]: row for room in next(events).body["rooms"] for row in room["devices"]}
+        session = house.ward.treat("stim-03")
+        house.ward.end("stim-03")
+        house.ward.await_record(session, ("aborted", "therapist_stop"))
+        give_up_s = time.monotonic() + WITHIN_S
+        for event in events:
+            for row in event.body.get("devices", ()):
+                rows[row["device"]] = {**rows[row["device"]], **row}
+            shown = {row["device"]: row for row in house.viewer.get("/devices")["devices"]}
+            if without_age(rows) == without_age(shown):
+                break
+            assert time.monotonic() < give_up_s, (rows, shown)
+
+
+def without_age(rows: dict[str, dict[str, Any]]) -> dict[str, dict[str, Any]]:
+    return {device: {**row, "silent_s": None} for device, row in rows.items()}
 
 
 def test_who_comes_back_gets_what_was_missed_and_any_other_a_snapshot(house: House) -> None:
@@ -103,7 +125,7 @@ def test_who_comes_back_gets_what_was_missed_and_any_other_a_snapshot(house: Hou
     house.manager.post("/undrain")
     with listening(house.viewer, last=snapshot.id) as events:
         missed = until(events, lambda event: event.body.get("fleet", {}).get("draining") is False)
-    assert {event.kind for event in missed} == {"delta"}
+    assert {event.kind for event in missed} <= {"delta", "alive"}
     assert any(event.body.get("fleet", {}).get("draining") for event in missed), "what came meanwhile"
     for unknown in ("00000000-1", "x", f"{str(snapshot.id).partition('-')[0]}-999999999"):
         with listening(house.viewer, last=unknown) as events:
