@@ -41,3 +41,8 @@ def begin_duty(house: House, visitor: Visitor) -> None:
     """Put it in its place, and wait until the fleet has it."""
     save_rota(Path(house.clinic.site_dir), a_rota())
     await_that("the fleet has the rota", lambda: visitor.ask("rota").get("in_use"), 15.0)
+
+
+def end_duty(house: House) -> None:
+    """As it was: no rota."""
+    (Path(house.clinic.site_dir) / "rota.json").unlink()

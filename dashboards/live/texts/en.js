@@ -411,7 +411,7 @@ export const en = {
   call: {
     title: "On call",
     open: "Phone view",
-    now: "Up to date at {at}",
+    now: "As of {at}",
     old: "OLD: not heard for {long}. Alarms as of {at}; there may be others by now.",
     not_yet: "Not known yet whether there are alarms.",
     none: "No alarm that has to be acted on.",

@@ -173,7 +173,7 @@ export function call() {
       return h(
         "div",
         { class: "call" },
-        h("div", { class: "call-top" }, truth(), audio(), onCall()),
+        h("div", { class: "call-top" }, truth(), audio()),
         toAct.length > 0 && h("ul", { class: "call-cards", "aria-label": say("alarms.open_ones") }, toAct.map(card)),
         !toAct.length && sure && h("p", { class: "all-well" }, say("call.none")),
         later.length > 0 &&
@@ -183,6 +183,7 @@ export function call() {
             h("summary", null, say("call.later", { n: later.length })),
             h("ul", { class: "call-cards" }, later.map(card)),
           ),
+        onCall(),
       );
     },
   };

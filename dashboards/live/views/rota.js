@@ -13,7 +13,7 @@ import { reading, repeatedly } from "../parts/pieces.js";
 import { drills, rotaPeople } from "../parts/rota-people.js";
 import { rotaWeek, when } from "../parts/rota-week.js";
 
-const READ_EVERY_MS = 3_000;
+const READ_EVERY_MS = 2_000;
 const DAYS = 7;
 const GAPS_SHOWN = 5;
 
