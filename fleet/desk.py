@@ -70,8 +70,6 @@ class Desk:
                 return await self._ask_core(request)
 
     async def _stop(self, asked: requests.AskStop) -> Document:
-        if (asked.device is None) is (asked.room is None):
-            return _error("bad_request", "A stop names a device, or all, or a room, and one of them only.")
         return await (self._ask_core(asked) if asked.room is None else self._stop_room(asked, asked.room))
 
     async def _stop_room(self, asked: requests.AskStop, room: str) -> Document:

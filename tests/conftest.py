@@ -22,7 +22,7 @@ def missing(item: pytest.Item) -> set[str]:
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what cannot be run. `tools/set-up engines browser` has installed whatever this release has packaged."""
+    """Leave out what cannot be run. `tools/set-up engines browser` has installed what there is a package for."""
     left_out = [item for item in items if missing(item)]
     if left_out:
         items[:] = [item for item in items if item not in left_out]

@@ -18,6 +18,7 @@ from fleet.core.fold_doses import local_day
 OFF_DELAY_S = 10.0
 HELD_BACK_S = 60.0  # an electrode fault that is handled at the device by then goes to the digest
 OFFLINE_S = 300.0
+DUES_A_LOOK = 100  # devices: at midnight nobody waits until all of them have been looked through
 
 
 class Responsible(StrEnum):
@@ -48,8 +49,10 @@ def _turned_due(look: Look) -> Iterable[str]:
     today = local_day(look.durable, look.wall_s)
     if fleeting.dues_day != today:
         fleeting.dues_day = today
-        return (*devices, SITE)
-    return [name for name, device in devices.items() if device.due_wall_s is not None and device.due_wall_s <= until_s]
+        fleeting.dues_left = (*devices, SITE)
+    turned, fleeting.dues_left = fleeting.dues_left[:DUES_A_LOOK], fleeting.dues_left[DUES_A_LOOK:]
+    ends = (name for name, device in devices.items() if device.due_wall_s is not None and device.due_wall_s <= until_s)
+    return (*turned, *ends)
 
 
 def _climbed(look: Look) -> Iterable[str]:

@@ -206,6 +206,12 @@ def _lately(look: Look, moment: str) -> Present | None:
 
 def due(look: Look, place: str, alarm: Alarm | None) -> Present | None:
     """A11: from 30 days ahead; overdue refuses every request. The site's is about its operators' instruction."""
+    if place != SITE:
+        registered = look.listed(place)
+        if registered is None or not due_dates.is_soon(look.state, registered, look.wall_s):
+            return None
+        if alarm is not None:  # that it lasts is all: `due_why` says what is most pressing when somebody looks
+            return Present(alarm.why)
     why = due_why(look.durable, place, look.wall_s)
     return None if why is None else Present(why)
 

@@ -18,10 +18,10 @@ from enum import StrEnum
 from broker.contract.limits import falls_short
 from fleet.core.alarm_events import Why
 from fleet.core.fold_doses import local_day
-from fleet.core.meter import UNUSED
+from fleet.core.meter import UNUSED, Meter
 from fleet.core.refusals import Refusal, Rule, RuleLayer
 from fleet.core.registry import DeviceCheck, RegisteredDevice
-from fleet.core.state import Durable
+from fleet.core.state import DueSoon, Durable, State
 
 AHEAD_DAYS = 30
 DAY_S = 86_400.0
@@ -81,10 +81,40 @@ class Due:
 def dues(durable: Durable, registered: RegisteredDevice, wall_s: float) -> list[Due]:
     """All that is counted on a device, as of `wall_s`."""
     today = local_day(durable, wall_s)
-    found = list(_certificate(durable, registered, wall_s))
+    return [*_certificate(durable, registered, wall_s, today), *_by_day(durable, registered, today)]
+
+
+def _by_day(durable: Durable, registered: RegisteredDevice, today: date) -> Iterator[Due]:
+    """What is the same all day, but for what the device runs and says of itself."""
+    meter = durable.meters.get(registered.device, UNUSED)
+    lately = meter.since(today - timedelta(days=AHEAD_DAYS - 1))
     for kind, check in registered.checks.items():
-        found += _check(durable, registered.device, kind.value, check, today)
-    return found + list(_firmware(durable, registered, today))
+        yield from _check(kind.value, check, meter, lately, today)
+    yield from _firmware(durable, registered, today)
+
+
+def is_soon(state: State, registered: RegisteredDevice, wall_s: float) -> bool:
+    """Whether anything is overdue or will be within 30 days. Asked every second of whatever is: what was reckoned is
+    remembered until the day, the list, what the device has run, or what it says of itself is another.
+    """
+    durable, name = state.durable, registered.device
+    if registered.due_wall_s is not None and registered.due_wall_s - wall_s <= AHEAD_DAYS * DAY_S:
+        return True
+    device = durable.devices.get(name)
+    meter, birth = durable.meters.get(name), None if device is None else device.birth
+    today = state.fleeting.dues_day or local_day(durable, wall_s)
+    known = state.fleeting.due_soon.get(name)
+    # Records are replaced, never changed: the same one says the same.
+    if (
+        known is None
+        or known.registered is not registered
+        or known.meter is not meter
+        or known.birth is not birth
+        or known.today != today
+    ):
+        soon = any(due.soon for due in _by_day(durable, registered, today))
+        known = state.fleeting.due_soon[name] = DueSoon(today, registered, meter, birth, soon)
+    return known.soon
 
 
 def most_pressing(durable: Durable, registered: RegisteredDevice, wall_s: float) -> Due | None:
@@ -101,7 +131,7 @@ def refusals(durable: Durable, registered: RegisteredDevice, wall_s: float) -> I
 # --- each kind --------------------------------------------------------------------------------------------------------
 
 
-def _certificate(durable: Durable, registered: RegisteredDevice, wall_s: float) -> Iterator[Due]:
+def _certificate(durable: Durable, registered: RegisteredDevice, wall_s: float, today: date) -> Iterator[Due]:
     """To the second: the broker refuses it from then on."""
     if registered.due_wall_s is not None:
         last = local_day(durable, registered.due_wall_s - 1.0)
@@ -109,13 +139,13 @@ def _certificate(durable: Durable, registered: RegisteredDevice, wall_s: float) 
             check=CERTIFICATE,
             layer=RuleLayer.CLINIC,
             overdue=wall_s >= registered.due_wall_s,
-            left=float((last - local_day(durable, wall_s)).days),
+            left=float((last - today).days),
             ahead_days=(registered.due_wall_s - wall_s) / DAY_S,
             on=last,
         )
 
 
-def _check(durable: Durable, device: str, name: str, check: DeviceCheck, today: date) -> Iterator[Due]:
+def _check(name: str, check: DeviceCheck, meter: Meter, lately: tuple[float, int], today: date) -> Iterator[Due]:
     bounds = [bound for bound in (check.days, check.hours, check.sessions) if bound is not None]
     if check.done is None:
         if bounds:
@@ -123,12 +153,12 @@ def _check(durable: Durable, device: str, name: str, check: DeviceCheck, today: 
         return
     if check.days is not None:
         yield _by_calendar(name, check.days.layer, check.done + timedelta(days=check.days.most), today)
-    meter = durable.meters.get(device, UNUSED)
+    if check.hours is None and check.sessions is None:
+        return
     used_s, sessions = meter.since(check.done)
-    lately_s, sessions_lately = meter.since(today - timedelta(days=AHEAD_DAYS - 1))
-    for unit, bound, used, lately in (
-        (Unit.HOURS, check.hours, used_s / HOUR_S, lately_s / HOUR_S),
-        (Unit.SESSIONS, check.sessions, float(sessions), float(sessions_lately)),
+    for unit, bound, used, recent in (
+        (Unit.HOURS, check.hours, used_s / HOUR_S, lately[0] / HOUR_S),
+        (Unit.SESSIONS, check.sessions, float(sessions), float(lately[1])),
     ):
         if bound is not None:
             left = bound.most - used
@@ -138,7 +168,7 @@ def _check(durable: Durable, device: str, name: str, check: DeviceCheck, today: 
                 unit=unit,
                 overdue=not falls_short(used, bound.most),
                 left=left,
-                ahead_days=_days_ahead(left, lately, bound.most),
+                ahead_days=_days_ahead(left, recent, bound.most),
                 used=used,
                 most=bound.most,
             )
@@ -149,11 +179,11 @@ def _by_calendar(name: str, layer: RuleLayer, last: date, today: date) -> Due:
     return Due(check=name, layer=layer, overdue=left < 0, left=float(left), ahead_days=float(left), on=last)
 
 
-def _days_ahead(left: float, lately: float, most: float) -> float:
+def _days_ahead(left: float, recent: float, most: float) -> float:
     """In how many days so much will be used up."""
     if left <= most / LAST_PART:
         return 0.0
-    return left / lately * AHEAD_DAYS if lately > 0.0 else float("inf")
+    return left / recent * AHEAD_DAYS if recent > 0.0 else float("inf")
 
 
 def _firmware(durable: Durable, registered: RegisteredDevice, today: date) -> Iterator[Due]:

@@ -52,10 +52,10 @@ class Meter(Strict):
         if not self.marks:
             return 0.0, 0
         totals = self.marks[-1]
-        before = [mark for mark in self.marks if day is not None and mark.day < day]
-        if not before:
-            return totals.used_s, totals.sessions
-        return totals.used_s - before[-1].used_s, totals.sessions - before[-1].sessions
+        for mark in reversed(self.marks):
+            if day is not None and mark.day < day:
+                return totals.used_s - mark.used_s, totals.sessions - mark.sessions
+        return totals.used_s, totals.sessions
 
 
 UNUSED = Meter()

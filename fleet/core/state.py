@@ -237,6 +237,17 @@ class Bounds:
     too_low: Breach | None  # of the pulse itself, while current flows
 
 
+@dataclass(frozen=True, slots=True)
+class DueSoon:
+    """Whether anything is due soon on a device, and what that was reckoned from (`due.is_soon`)."""
+
+    today: date
+    registered: RegisteredDevice
+    meter: Meter | None
+    birth: messages.Birth | None
+    soon: bool
+
+
 @dataclass(slots=True)
 class Fleeting:
     """Folded from inputs, not from events: never journaled, never in a snapshot."""
@@ -255,7 +266,9 @@ class Fleeting:
     calendar_s: float = float("-inf")  # when cover, drills and digests were last looked at
     gap_wall_s: float | None = None  # from when on nobody is on call, as of then
     gone_s: dict[str, float] = field(default_factory=dict)  # by an open alarm's key: since when its condition is gone
-    dues_day: date | None = None  # the day on which checks were last looked through
+    dues_day: date | None = None  # the day on which checks were last looked through, and what is left of that
+    dues_left: tuple[str, ...] = ()
+    due_soon: dict[str, DueSoon] = field(default_factory=dict)  # by device
 
     def note_sent(self, what: str, now_s: float) -> None:
         """Remember a sending. Bounded: what was forgotten is sent again a little early."""

@@ -63,6 +63,8 @@ def test_requests_are_what_they_say() -> None:
     assert (session.plan.duration_s, session.screening.override_by, session.request_id) == (1200.0, "anna", None)
     assert parse(line({"op": "undrain", "issued_by": "anna"})) == AskUndrain(op="undrain", issued_by="anna")
     assert parse(line({**STOP, "device": "all"})) == AskStop(op="stop", device="all", issued_by="anna")
+    in_a_room = parse(line({"op": "stop", "room": "room-4", "issued_by": "anna"}))
+    assert in_a_room == AskStop(op="stop", room="room-4", issued_by="anna")
     assert parse(line({"op": "alarms"})) == AskAlarms(op="alarms", past=False)
     release = {"op": "release", "device": "all", "issued_by": "anna", "scope": "service"}
     assert parse(line(release)) == AskRelease(op="release", device="all", issued_by="anna", scope=Scope.SERVICE)
@@ -80,6 +82,8 @@ def test_requests_are_what_they_say() -> None:
         (b"{}\n", "op must be one of"),
         (line({"op": "start"}), "op must be one of: session_request, "),
         (line({"op": "stop", "issued_by": "anna"}), "device"),
+        (line({**STOP, "room": "room-1"}), "one of them only"),
+        (line({"op": "stop", "room": "Room 1", "issued_by": "anna"}), "room"),
         (line({**STOP, "device": "Stim 01"}), "device"),
         (line({**STOP, "device": 1}), "device"),
         (line({**STOP, "device": "fleet"}), "device: fleet is no device."),

@@ -83,6 +83,15 @@ def test_a_small_history_loses_no_row(tmp_path: Path) -> None:
     assert found["trace_p99_ms"]["value"] > 0.0
 
 
+def test_a_few_browsers_watch_every_second_round(tmp_path: Path) -> None:
+    asked = ["browsers", "--devices=6", "--seconds=2", "--violations=3", "--browsers=3", "--rounds=1"]
+    found = measured(tmp_path, *asked)
+    assert found["stops_delivered"]["value"] == 2 * 3
+    assert found["streams_open"]["value"] == 3
+    assert found["failed_answers"]["value"] == 0
+    assert found["stop_p99_ratio"]["value"] > 0.0
+
+
 def test_each_stage_of_a_sample_costs_something(tmp_path: Path) -> None:
     report = tmp_path / "report.json"
     main(["stages", "--devices=3", "--rounds=3", f"--report={report}"])

@@ -127,7 +127,7 @@ class House:
             "add",
             user,
             f"--role={role}",
-            f"--name={user[:-2] if '.' in user else user}",
+            f"--name={user.split('.', maxsplit=1)[0].title()}",
             *treats,
             *where,
         ]

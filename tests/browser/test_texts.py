@@ -1,4 +1,4 @@
-"""The page's own files: every text stands in one place, whatever the fleet says has words, nothing becomes markup."""
+"""The page's own files: texts stand in one place, whatever the fleet may say has words, nothing becomes markup."""
 
 import re
 from collections.abc import Iterable, Iterator

@@ -1,4 +1,4 @@
-"""Every view, in four sizes: axe-core finds nothing serious, nothing is wider than the window, a picture is kept."""
+"""Every view, in four sizes: axe-core finds nothing serious, nothing is too wide, and a picture is kept."""
 
 from collections.abc import Iterator
 from pathlib import Path

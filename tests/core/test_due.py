@@ -1,5 +1,6 @@
 """Devices that are due: the day before, the day, the day after; exactly the hour, exactly the session."""
 
+from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -7,6 +8,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from fleet.core import inputs
+from fleet.core.conditions import due_why
 from fleet.core.due import dues, is_below, most_pressing
 from fleet.core.refusals import Refusal, RuleLayer
 from fleet.core.registry import Bound, CheckKind, DeviceCheck, FirmwareMin
@@ -252,3 +254,25 @@ def test_a_model_that_the_clinic_has_no_more_needs_no_instruction() -> None:
     instructed(clinic, ada=3)
     assert clinic.state.durable.alarms == {}
     assert clinic.hears(inputs.Tick(clinic.now_s + 1.0, clinic.wall_s + 1.0)) == []
+
+
+def test_nothing_is_due_on_a_device_that_may_not_speak_any_more() -> None:
+    clinic = Clinic(alarms=True)
+    checked(clinic, SAFETY, days=model(365))
+    assert due_why(clinic.state.durable, "stim-12", clinic.wall_s) is not None
+    assert "AlarmCleared A11 info room-4/stim-12 off" in clinic.changes_device("stim-12", struck_off=True)
+    assert due_why(clinic.state.durable, "stim-12", clinic.wall_s) is None
+    assert due_why(clinic.state.durable, "stim-99", clinic.wall_s) is None
+
+
+def test_at_midnight_a_hundred_devices_a_second_are_looked_through() -> None:
+    clinic = Clinic(alarms=True)
+    due = {CALIBRATION: DeviceCheck(done=SUNDAY - timedelta(days=335), days=model(366))}  # in 31 days
+    plain = clinic.registry.devices["stim-12"]
+    clinic.changes_registry(
+        devices={name: replace(plain, device=name, checks=due) for name in (f"stim-{n:03d}" for n in range(250))}
+    )
+    assert [clinic.after(1.0) for _ in range(3)] == [[], [], []], "all of them, and none is due within 30 days"
+    clinic.wall_s = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC).timestamp()
+    told = [sum("A11" in line for line in clinic.after(1.0)) for _ in range(4)]
+    assert told == [100, 100, 50, 0]

@@ -16,6 +16,7 @@ from tests.dashboards.receiver import Receiver
 from tests.faults.conftest import Ward, free_port
 from tests.faults.test_front_desk import desk
 
+SETTING_MA = 8
 DEVICES = {"stim-01": "room-1", "stim-02": "room-2"}
 
 
@@ -59,8 +60,8 @@ def watched(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Watched]:
             clinic.recorder.start()
             up = 'count(up{job="stimfleet"} == 1)'
             await_that("both are scraped", lambda: prometheus.value(up) == 2.0, 60.0, prometheus.last_words)
-            _a_session_and_a_stop(Ward(clinic))
             whole = Watched(clinic, prometheus, influx, where.bucket)
+            _a_session_and_a_stop(whole)
             _await_figures(whole)
             yield whole
             assert clinic.recorder.end() is None
@@ -78,8 +79,12 @@ def _recorder(where: Where, port: int) -> dict[str, str]:
     return {f"STIMFLEET_RECORDER_{name}": value for name, value in settings.items()}
 
 
-def _a_session_and_a_stop(ward: Ward) -> None:
-    ward.treat("stim-01")
+def _a_session_and_a_stop(whole: Watched) -> None:
+    ward = Ward(whole.clinic)
+    ward.treat("stim-01", to_ma=SETTING_MA)
+    # Samples are sent twice a second: the one with the last raise has to be among them.
+    set_to = f'SELECT "setting_ma" FROM "sample" WHERE "setting_ma" = {SETTING_MA}'  # noqa: S608 # a number of our own
+    await_that("the setting is kept", lambda: bool(whole.samples(set_to)), 30.0)
     assert desk(ward, "stop", "stim-01").status == 0
     await_that("released", lambda: desk(ward, "release", "stim-01").status == 0, 20.0)
     ward.reset("stim-01")

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 import yaml
 
-from tests.dashboards.conftest import DEVICES, Watched, labels_of
+from tests.dashboards.conftest import DEVICES, SETTING_MA, Watched, labels_of
 from tests.dashboards.engines import PROMETHEUS, ROOT, get_json
 
 FOLDER = ROOT / "dashboards" / "grafana"
@@ -144,7 +144,7 @@ def test_figures_are_those_of_the_clinic(watched: Watched) -> None:
     (battery,) = watched.samples('SELECT last("battery_pct") FROM "sample" WHERE "device" = \'stim-01\'')
     assert 20.0 < battery["values"][0][1] <= 100.0
     peak = watched.samples('SELECT max("setting_ma") FROM "sample" WHERE "device" = \'stim-01\'')
-    assert peak[0]["values"][0][1] == 8.0, "as the therapist set it"
+    assert peak[0]["values"][0][1] == SETTING_MA, "as the therapist set it"
 
 
 @ENGINES

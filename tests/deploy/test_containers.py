@@ -22,7 +22,7 @@ from broker.mosquitto.configuration import write_configuration
 from broker.mosquitto.local import free_port, mosquitto_path
 from broker.pki.devices import provision_device
 from broker.pki.registry import load_registry
-from broker.pki.site import provision_site
+from broker.pki.site import DEFAULT_PORT, provision_site
 from demo.processes import await_that
 from stimfleet import main
 from tests.contract.raw_mqtt import Papers, RawClient
@@ -33,9 +33,10 @@ SCRIPTS = ROOT / "deploy" / "containers"
 PLACES = ("/site", "/ca", "/secrets")
 
 
-def provisioned(folder: Path) -> str:
+def provisioned(folder: Path, broker_port: int = DEFAULT_PORT) -> str:
     """Run the one-time service's script as it stands, in folders below `folder`; what it says."""
     script = "\n".join(provision_lines())
+    script = script.replace("--unless-there", f"--unless-there --broker-port {broker_port}")
     for place in PLACES:
         script = script.replace(f" {place}", f" {folder}{place}")
     environment = os.environ | {

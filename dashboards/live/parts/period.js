@@ -18,6 +18,13 @@ export function period() {
   return { from: daysOn(today, 1 - LENGTHS.week), to: today };
 }
 
+/** Every day of it, as plain dates. */
+export function daysOf({ from, to }) {
+  const days = [];
+  for (let day = from; day <= to; day = daysOn(day, 1)) days.push(day);
+  return days;
+}
+
 /** Its fields; `changed` is called with what was chosen. */
 export function periodFields(changed) {
   const { from, to } = period();

@@ -9,7 +9,7 @@ import { change, devices } from "../core/store.js";
 import { known, say } from "../core/words.js";
 import { columns } from "../parts/columns.js";
 import { icon } from "../parts/icons.js";
-import { period, periodFields } from "../parts/period.js";
+import { daysOf, period, periodFields } from "../parts/period.js";
 import { reading, table } from "../parts/pieces.js";
 
 const AT_ONCE_MAX = 4; // devices asked for together: the others' requests are not to wait for this view
@@ -92,7 +92,7 @@ function faultKinds(found) {
 }
 
 function charts(found) {
-  const days = [...new Set(found.flatMap(({ rows }) => rows.map((row) => row.day)))].sort();
+  const days = daysOf(period());
   const perDay = (sum) =>
     days.map((day) => found.reduce((all, { rows }) => all + sum(rows.filter((row) => row.day === day)), 0));
   const faults = [{ name: say("health.faults"), colour: "series-1", values: perDay(faultsOf) }];

@@ -2,13 +2,13 @@
 
 import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
-import { daysOn, number, percent, plainDay } from "../core/formats.js";
+import { number, percent, plainDay } from "../core/formats.js";
 import { link } from "../core/route.js";
 import { change } from "../core/store.js";
 import { known, say } from "../core/words.js";
 import { bars } from "../parts/bars.js";
 import { columns } from "../parts/columns.js";
-import { period, periodFields } from "../parts/period.js";
+import { daysOf, period, periodFields } from "../parts/period.js";
 import { reading, table } from "../parts/pieces.js";
 
 const BY = ["day", "room", "device", "cause"];
@@ -55,14 +55,8 @@ function tableColumns(by, hasHours) {
 
 const share = (row) => (row.utilisation === null || row.utilisation === undefined ? null : row.utilisation * 100);
 
-function everyDay({ from, to }) {
-  const days = [];
-  for (let day = from; day <= to; day = daysOn(day, 1)) days.push(day);
-  return days;
-}
-
 function perDay(chosen, rows) {
-  const days = everyDay(chosen);
+  const days = daysOf(chosen);
   const found = new Map(rows.map((row) => [keyOf(row), row]));
   const series = SERIES.map(([name, colour]) => ({
     name: say(`usage.${name}`),

@@ -174,7 +174,7 @@ def parse(line: bytes) -> Request:
         BadRequest: says which field and why.
     """
     try:
-        return _adapter.validate_json(line, strict=True)
+        return _one_place(_adapter.validate_json(line, strict=True))
     except ValidationError as refused:
         error = refused.errors(include_url=False, include_input=False)[0]
     except RecursionError:
@@ -187,6 +187,13 @@ def parse(line: bytes) -> Request:
             raise BadRequest(f"The request's {field}: {error['msg'].removeprefix('Value error, ')}.")
         case _:
             raise BadRequest("The request is not one JSON object.")
+
+
+def _one_place(request: Request) -> Request:
+    """Raises: BadRequest: a stop that names no place, or two."""
+    if isinstance(request, AskStop) and (request.device is None) is (request.room is None):
+        raise BadRequest("The request's device: a stop names a device, or all, or a room, and one of them only.")
+    return request
 
 
 def render(answer: dict[str, Any]) -> bytes:
