@@ -15,7 +15,7 @@ from typing import Any
 from urllib.parse import urlsplit
 
 from broker.pki.durable import make_folder, only_one, write_secret
-from fleet.rota_entries import A_URL, Kind, MethodEntry, RotaFile
+from fleet.rota_entries import A_URL, KEY_CHARS_MIN, Kind, MethodEntry, RotaFile
 from fleet.rota_file import FILE_NAME, SECRETS_FOLDER, BadRota, destination, load_rota, parse_rota, save_rota
 
 NONE_YET = "none"  # the version where there is no rota
@@ -92,8 +92,12 @@ def _settled(document: Document, before: RotaFile | None) -> tuple[dict[str, str
         said = method.pop("destination", None)
         place = known.get((person, method.get("id", "")))
         if said is not None:
-            if len(said) > CHARS_MAX or not A_URL.fullmatch(said.partition("\n")[0]):
-                errors.append(f"The method {person}/{method['id']} has a destination that is no URL, like ntfy://host.")
+            url, _, key = said.partition("\n")
+            where = f"The method {person}/{method['id']}"
+            if len(said) > CHARS_MAX or not A_URL.fullmatch(url):
+                errors.append(f"{where} has a destination that is no URL, like ntfy://host.")
+            if method["kind"] == Kind.WEBHOOK and len(key.strip()) < KEY_CHARS_MIN:
+                errors.append(f"{where} needs a signing key of {KEY_CHARS_MIN} characters or more.")
             name = TYPED_IN + secrets.token_hex(8)
             typed_in[name] = said
             method.update(url=None, secret=name)

@@ -43,6 +43,7 @@ def begin_duty(house: House, visitor: Visitor) -> None:
     await_that("the fleet has the rota", lambda: visitor.ask("rota").get("in_use"), 15.0)
 
 
-def end_duty(house: House) -> None:
-    """As it was: no rota."""
+def end_duty(house: House, visitor: Visitor) -> None:
+    """As it was: no rota, and a fleet that knows it."""
     (Path(house.clinic.site_dir) / "rota.json").unlink()
+    await_that("the fleet has none", lambda: visitor.ask("people")["people"] == [], 15.0)

@@ -43,7 +43,7 @@ def duty(house: House, manager: Visitor) -> Iterator[Visitor]:
     yield manager
     manager.page.set_viewport_size({"width": SIZES["wide"][0], "height": SIZES["wide"][1]})
     manager.page.emulate_media(color_scheme="light")
-    end_duty(house)
+    end_duty(house, manager)
 
 
 @pytest.fixture(scope="module")
@@ -122,8 +122,7 @@ def test_a_stand_in_and_a_gap_are_edited_and_shown_red(house: House, duty: Visit
     page.get_by_role("button", name="Later").click()
     (override,) = on_disk(house)["rotations"][0]["overrides"]
     assert override["person"] is None
-    colour = gaps.locator("li").first.evaluate("one => getComputedStyle(one).color")
-    assert colour == "rgb(176, 16, 26)", "the colour of what is grave"
+    expect(gaps.locator("li").first).to_have_css("color", "rgb(176, 16, 26)")  # of what is grave
 
 
 def test_an_error_stands_where_it_is_and_nothing_is_saved(house: House, duty: Visitor) -> None:

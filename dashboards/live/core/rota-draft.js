@@ -26,11 +26,12 @@ export function draftOf(rota) {
 
 /** What is put: empty fields are none, and a way leads where it did unless something was typed in. */
 export function bodyOf(draft) {
-  const method = ({ id, kind, priorities, secret, destination }) => ({
+  const method = ({ id, kind, priorities, secret, destination, key }) => ({
     id,
     kind,
     priorities,
-    ...(destination ? { destination } : { secret: secret ?? null }),
+    // Of a webhook what signs it is the second line.
+    ...(destination ? { destination: key ? `${destination}\n${key}` : destination } : { secret: secret ?? null }),
   });
   return {
     ...draft,

@@ -42,8 +42,15 @@ function leads(way) {
     );
   }
   const more = { type: "password", required: true, maxlength: "2000", spellcheck: "false", placeholder: "ntfy://…" };
-  return field(say("rota.leads_new"), input(way, "destination", { ...more, autocomplete: "new-password" }), "grow");
+  const secret = { ...more, autocomplete: "new-password" };
+  return [
+    field(say("rota.leads_new"), input(way, "destination", secret), "grow"),
+    way.kind === "webhook" &&
+      field(say("rota.key"), input(way, "key", { ...secret, minlength: "16", placeholder: "" }), "grow"),
+  ];
 }
+
+const removes = (what) => say("rota.remove_of", { what });
 
 const wayForm = (person, way, n, errors) =>
   h(
@@ -60,7 +67,7 @@ const wayForm = (person, way, n, errors) =>
     ),
     leads(way),
     priorities(way),
-    small(say("rota.remove"), () => person.methods.splice(n, 1), say("rota.remove_of", { what: `${person.name}: ${way.id}` })),
+    small(say("rota.remove"), () => person.methods.splice(n, 1), removes(`${person.name}: ${way.id}`)),
     wrongAt(errors, `people/${person.id}/${way.id}`),
   );
 
@@ -101,7 +108,7 @@ export function editPeople(draft, errors) {
   };
   return h(
     "section",
-    { class: "card", id: "edit-people", "aria-label": say("rota.people") },
+    { class: "card", id: "edit-people", key: "edit-people", "aria-label": say("rota.people") },
     h("h2", null, say("rota.people")),
     h("p", { class: "small" }, say("rota.edit_people_lead")),
     draft.people.map((person, n) => personForm(draft, person, n, errors)),

@@ -6,8 +6,11 @@ import { change } from "../core/store.js";
 import { say } from "../core/words.js";
 import { adder, field, input, small, whole, wrongAt } from "./rota-fields.js";
 
+const OFF = { class: "plain chip-off" };
+
 function ladder(draft, name, priority, errors) {
   const rungs = draft[name][priority] ?? [];
+  const title = say(`priority.${priority}`);
   const shown = (id) => {
     if (id === EVERYONE) return say("rota.everybody");
     return draft.people.find((one) => one.id === id)?.name ?? id;
@@ -29,7 +32,7 @@ function ladder(draft, name, priority, errors) {
             "li",
             { key: id },
             shown(id),
-            small("×", () => names.splice(m, 1), say("rota.remove_of", { what: shown(id) }), { class: "plain chip-off" }),
+            small("×", () => names.splice(m, 1), say("rota.remove_of", { what: shown(id) }), OFF),
           ),
         ),
       ),
@@ -40,19 +43,19 @@ function ladder(draft, name, priority, errors) {
           .map((id) => [id, shown(id)]),
         (id) => names.push(id),
       ),
-      small(say("rota.remove"), () => remove(n), say("rota.remove_rung", { n: n + 1, priority: say(`priority.${priority}`) })),
+      small(say("rota.remove"), () => remove(n), say("rota.remove_rung", { n: n + 1, priority: title })),
       wrongAt(errors, `${name}/${priority}/${n + 1}`),
     );
   return h(
     "section",
-    { class: "ladder-form", key: priority, "aria-label": say(`priority.${priority}`) },
-    h("h3", null, say(`priority.${priority}`)),
+    { class: "ladder-form", key: priority, "aria-label": title },
+    h("h3", null, title),
     wrongAt(errors, `${name}/${priority}`),
     h("ol", null, rungs.map(rung)),
     small(
       say("rota.add_rung"),
       () => (draft[name][priority] = [...rungs, []]),
-      say("rota.add_rung_of", { priority: say(`priority.${priority}`) }),
+      say("rota.add_rung_of", { priority: title }),
     ),
   );
 }
@@ -60,7 +63,7 @@ function ladder(draft, name, priority, errors) {
 const ladders = (draft, name, errors) =>
   h(
     "section",
-    { class: "card", id: `edit-${name}`, "aria-label": say(`rota.${name}`) },
+    { class: "card", id: `edit-${name}`, key: name, "aria-label": say(`rota.${name}`) },
     h("h2", null, say(`rota.${name}`)),
     h("p", { class: "small" }, say(`rota.${name}_lead`)),
     wrongAt(errors, name),
@@ -79,7 +82,7 @@ function others(draft, errors) {
   const time = { type: "time", required: true };
   return h(
     "section",
-    { class: "card", id: "edit-others", "aria-label": say("rota.others") },
+    { class: "card", id: "edit-others", key: "others", "aria-label": say("rota.others") },
     h("h2", null, say("rota.others")),
     h(
       "div",
@@ -110,7 +113,7 @@ export const editRungs = (draft, errors) => [
   ladders(draft, "rungs", errors),
   h(
     "details",
-    { class: "engineers", open: Object.keys(draft.engineer_rungs).length > 0 ? true : undefined },
+    { class: "engineers", key: "engineers", open: Object.keys(draft.engineer_rungs).length > 0 ? true : undefined },
     h("summary", null, say("rota.engineer_rungs")),
     ladders(draft, "engineer_rungs", errors),
   ),

@@ -96,7 +96,7 @@ export function editRotations(draft, errors) {
   };
   return h(
     "section",
-    { class: "card", id: "edit-rotations", "aria-label": say("rota.rotations") },
+    { class: "card", id: "edit-rotations", key: "edit-rotations", "aria-label": say("rota.rotations") },
     h("h2", null, say("rota.rotations")),
     h("p", { class: "small" }, say("rota.rotations_lead")),
     draft.rotations.map((one, n) => rotationForm(draft, one, n, errors)),

@@ -10,7 +10,8 @@ export const NAME = { pattern: "[a-z0-9][a-z0-9\\-]{0,31}", maxlength: "32", aut
 /** What is wrong at these places. */
 export const wrongAt = (errors, ...places) => {
   const found = errorsAt(errors, ...places);
-  return found.length > 0 && found.map(({ text }) => h("p", { class: "wrong at-place", key: text }, icon("warning"), text));
+  const line = ({ text }) => h("p", { class: "wrong at-place", key: text }, icon("warning"), text);
+  return found.length > 0 && found.map(line);
 };
 
 export const act = (doIt) => () => {

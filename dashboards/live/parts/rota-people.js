@@ -81,7 +81,7 @@ export function drills(again) {
 export function rotaPeople(found, drill) {
   return h(
     "section",
-    { class: "card people", "aria-label": say("rota.people") },
+    { class: "card people", key: "people", "aria-label": say("rota.people") },
     h("div", { class: "view-head" }, h("h2", null, say("rota.people")), drill.button(null)),
     drill.wrong(),
     h("p", { class: "small" }, say("rota.people_lead", { n: found.proven_within_days ?? "–" })),

@@ -1,4 +1,4 @@
-/** The week of a rotation as a picture: people by days in the clinic's zone; who stands in, and gaps where nobody is. */
+/** The week of a rotation as a picture: people by days in the clinic's zone; who stands in, gaps where nobody is. */
 
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
@@ -72,9 +72,9 @@ export function rotaWeek(rotation, found, first, count) {
       h(
         "ul",
         { class: "legend" },
-        h("li", { class: "key-week" }, say("rota.key.week")),
-        h("li", { class: "key-instead" }, say("rota.key.instead")),
-        gaps.length > 0 && h("li", { class: "key-gap" }, say("rota.key.gap")),
+        h("li", { class: "key-week" }, say("rota.legend.week")),
+        h("li", { class: "key-instead" }, say("rota.legend.instead")),
+        gaps.length > 0 && h("li", { class: "key-gap" }, say("rota.legend.gap")),
       ),
     ),
     h(

@@ -398,7 +398,7 @@ export const en = {
     since: "The record of single alarms goes back to {day}.",
     how:
       "An alarm belongs to the day on which it was raised. It needed nobody where it was over before anybody " +
-      "acknowledged, accepted, rejected, shelved or commented it. 9 in 10 were accepted within the time that stands there.",
+      "acknowledged, accepted, rejected, shelved or commented it. 9 in 10 were accepted within the time that is given.",
     figure: {
       alarms: "alarms",
       per_device_day: "a device and day",
@@ -445,9 +445,9 @@ export const en = {
     turn: "{name}: {from} to {until}",
     turn_instead: "{name} stands in: {from} to {until}",
     turn_nobody: "Nobody: {from} to {until}",
-    key: { week: "own week", instead: "stands in", gap: "nobody" },
+    legend: { week: "own week", instead: "stands in", gap: "nobody" },
     people: "People and ways to them",
-    people_lead: "A way is proven when its person answers a test alarm. After {n} days without, that is an alarm itself.",
+    people_lead: "A way is proven when its person answers a test alarm. {n} days without are an alarm themselves.",
     unreadable: "(cannot be read)",
     no_way: "There is no way to reach them.",
     proven: "Proven {ago}, good until {until}",
@@ -469,6 +469,7 @@ export const en = {
     kinds: { apprise: "Message (Apprise URL)", alertmanager: "Alertmanager", webhook: "Signed webhook" },
     leads: "Leads to",
     leads_new: "Leads to (URL; never shown again)",
+    key: "Signing key (16 characters or more)",
     change_way: "Change",
     change_way_of: "Change where {way} leads",
     new_way: "New way",
@@ -478,7 +479,7 @@ export const en = {
     remove: "Remove",
     remove_of: "Remove {what}",
     rotations: "Rotations",
-    rotations_lead: "A week each, in this order. It is handed over on the weekday of the first day. Times of the clinic.",
+    rotations_lead: "A week each, in this order, handed over on the weekday of the first day. Times of the clinic.",
     first_day: "First day",
     hand_over: "Hand-over",
     last_day: "Last day (none: goes on)",

@@ -173,13 +173,14 @@ export function call() {
       return h(
         "div",
         { class: "call" },
-        h("div", { class: "call-top" }, truth(), audio()),
-        toAct.length > 0 && h("ul", { class: "call-cards", "aria-label": say("alarms.open_ones") }, toAct.map(card)),
-        !toAct.length && sure && h("p", { class: "all-well" }, say("call.none")),
+        h("div", { class: "call-top", key: "top" }, truth(), audio()),
+        toAct.length > 0 &&
+          h("ul", { class: "call-cards", key: "cards", "aria-label": say("alarms.open_ones") }, toAct.map(card)),
+        !toAct.length && sure && h("p", { class: "all-well", key: "well" }, say("call.none")),
         later.length > 0 &&
           h(
             "details",
-            { class: "call-later" },
+            { class: "call-later", key: "later" },
             h("summary", null, say("call.later", { n: later.length })),
             h("ul", { class: "call-cards" }, later.map(card)),
           ),

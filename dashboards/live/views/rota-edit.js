@@ -64,7 +64,7 @@ export function rotaEdit() {
     const placed = (refused.errors?.length ?? 0) - elsewhere.length;
     return h(
       "section",
-      { class: "card refused", role: "alert" },
+      { class: "card refused", key: "refused", role: "alert" },
       h("h2", null, icon("warning"), say("rota.not_saved")),
       placed > 0 && h("p", null, say("rota.errors_placed", { n: placed })),
       elsewhere.map(({ text }) => h("p", { key: text }, text)),
@@ -85,7 +85,7 @@ export function rotaEdit() {
         crumbs([say("nav.rota"), link("rota")]),
         h(
           "form",
-          { class: "rota-edit", autocomplete: "off", on: { submit: save } },
+          { class: "rota-edit", key: "edit", autocomplete: "off", on: { submit: save } },
           notSaved(),
           editPeople(draft, errors),
           editRotations(draft, errors),

@@ -25,7 +25,8 @@ const names = (people) => people.map((one) => one.name).join(", ");
 /** What the rung is made of, where that is not the people themselves. */
 const byWhat = (rung) => {
   const people = new Set(rung.people.map((one) => one.person));
-  return rung.names.filter((name) => !people.has(name)).map((name) => (name === EVERYONE ? say("rota.everybody") : name));
+  const shown = (name) => (name === EVERYONE ? say("rota.everybody") : name);
+  return rung.names.filter((name) => !people.has(name)).map(shown);
 };
 
 function rungLine(rung) {
@@ -60,7 +61,7 @@ function rungs(found) {
   }
   return h(
     "div",
-    { class: "columns rungs" },
+    { class: "columns rungs", key: "rungs" },
     [...groups].map(([key, of]) => {
       const title = say(`priority.${of[0].priority}`);
       const name = of[0].engineers ? say("rota.for_engineers", { priority: title }) : title;
@@ -77,7 +78,7 @@ function rungs(found) {
 }
 
 function gapList(gaps) {
-  if (!gaps.length) return h("p", { class: "covered" }, icon("ready"), say("rota.covered"));
+  if (!gaps.length) return h("p", { class: "covered", key: "covered" }, icon("ready"), say("rota.covered"));
   const line = (gap) =>
     h(
       "li",
@@ -91,7 +92,7 @@ function gapList(gaps) {
     );
   return h(
     "ul",
-    { class: "gaps", "aria-label": say("rota.gaps") },
+    { class: "gaps", key: "gaps", "aria-label": say("rota.gaps") },
     gaps.slice(0, GAPS_SHOWN).map(line),
     gaps.length > GAPS_SHOWN && h("li", null, say("more", { n: gaps.length - GAPS_SHOWN })),
   );
@@ -113,7 +114,7 @@ function showing() {
   const weeks = () =>
     h(
       "div",
-      { class: "view-head" },
+      { class: "view-head", key: "weeks" },
       h(
         "h2",
         null,
@@ -142,21 +143,25 @@ function showing() {
       rota.show((found) => [
         h(
           "div",
-          { class: "view-head" },
+          { class: "view-head", key: "head" },
           h("p", { class: "lead" }, say(found.rota ? "rota.lead" : "rota.none")),
           h(
             "div",
             { class: "row" },
             may("alarm_respond") && h("a", { class: "button", href: link("call") }, say("call.open")),
             may("edit_rota") &&
-              h("a", { class: "button primary", href: link("rota", "edit") }, say(found.rota ? "rota.edit" : "rota.make")),
+              h(
+                "a",
+                { class: "button primary", href: link("rota", "edit") },
+                say(found.rota ? "rota.edit" : "rota.make"),
+              ),
           ),
         ),
         found.errors.map(({ text }) => h("p", { class: "wrong", key: text }, icon("warning"), text)),
         found.rota && [
-          !found.in_use && h("p", { class: "wrong" }, icon("stale"), say("rota.not_in_use")),
+          !found.in_use && h("p", { class: "wrong", key: "not-in-use" }, icon("stale"), say("rota.not_in_use")),
           gapList(found.gaps),
-          h("h2", null, say("rota.now")),
+          h("h2", { key: "now" }, say("rota.now")),
           rungs(found),
           weeks(),
           found.rota.rotations.map((rotation) => rotaWeek(rotation, found, first, DAYS)),

@@ -13,6 +13,7 @@ from fleet.api.access import Role
 from tests.api.live.house import Browser, House, said
 
 TOKEN = "tgram://123456:bottoken/chat"
+KEYLESS = {"id": "hook", "kind": "webhook", "priorities": ["high"], "destination": "https://desk.clinic.example/hook"}
 ROTA: dict[str, Any] = {
     "people": [
         {
@@ -142,6 +143,8 @@ def test_one_that_cannot_be_used_is_refused_with_every_error_at_its_place(manage
 @pytest.mark.parametrize(
     ("field", "value", "place"),
     [
+        ("people", [*ROTA["people"], {"id": "cleo", "name": "Cleo", "methods": [KEYLESS]}], "people/cleo/hook"),
+        ("people", [{**ROTA["people"][0], "id": "No Name"}, ROTA["people"][1]], "people[0]"),
         ("digest_at", "25:00", "digest_at"),
         ("quiet_hours", {"begin": "22:00", "end": "24:30"}, "quiet_hours"),
         ("rungs", {"high": [["on-call"]], "medium": [["on-call"]], "urgent": [["anna"]]}, "rungs"),
