@@ -53,17 +53,6 @@ def test_what_must_not_be_silenced_is_not(house: House, alarm: dict[str, Any]) -
     assert refused["refusals"][0]["words"]
 
 
-def test_without_a_rota_nobody_is_on_call_and_no_drill_goes_out(house: House) -> None:
-    on_call = house.browser(Role.ON_CALL)
-    assert on_call.get("/people") == {"people": []}
-    assert on_call.get("/rota") == {"on_call": {}, "rungs": {}, "engineer_rungs": {}, "gap_from": None}
-    assert said(house.viewer.client.get("/people"), 403)["error"] == "forbidden"
-    assert said(on_call.post("/drills", {}), 403)["error"] == "forbidden"
-    answer = house.manager.post("/drills", {"person": "nobody"})
-    assert answer.status_code == 409, answer.text
-    assert answer.json()["refusals"][0]["words"]
-
-
 @pytest.mark.parametrize(
     ("what", "body"),
     [
