@@ -13,6 +13,9 @@ WITH_PASSWORD = re.compile(r"^[a-z][a-z0-9+.-]*://[^/?#]*:[^/?#@]*@", re.IGNOREC
 A_URL = re.compile(r"[a-z][a-z0-9+.-]*://\S+", re.IGNORECASE)
 
 
+KEY_CHARS_MIN = 16  # of what signs a webhook
+
+
 class Kind(StrEnum):
     """How a message goes out. Where to is a URL: of Apprise's kind, of an Alertmanager, or of a webhook."""
 

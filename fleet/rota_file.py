@@ -61,26 +61,41 @@ def load_rota(path: Path) -> RotaFile | None:
         raise BadRota(file, [f"It cannot be read: {error.strerror}."]) from error
     except UnicodeDecodeError as error:
         raise BadRota(file, ["It is not UTF-8 text."]) from error
+    return parse_rota(text, file)
+
+
+def parse_rota(text: str, where: Path) -> RotaFile:
+    """The rota that `text` is, judged as a whole; `where` is named in what is wrong with it.
+
+    Raises:
+        BadRota: it is not exactly a rota, or does not hold together.
+    """
     try:
         json.loads(text, object_pairs_hook=_unique)
         rota = _adapter().validate_json(text, strict=True)
     except json.JSONDecodeError as error:
-        raise BadRota(file, [f"It is not JSON: {error.msg} in line {error.lineno}."]) from error
+        raise BadRota(where, [f"It is not JSON: {error.msg} in line {error.lineno}."]) from error
     except RecursionError as error:
-        raise BadRota(file, ["It is nested too deeply."]) from error
+        raise BadRota(where, ["It is nested too deeply."]) from error
     except _Twice as twice:
-        raise BadRota(file, [str(twice)]) from twice
+        raise BadRota(where, [str(twice)]) from twice
     except ValidationError as error:
-        raise BadRota(file, [_sentence(one) for one in error.errors(include_url=False, include_input=False)]) from error
+        found = error.errors(include_url=False, include_input=False)
+        raise BadRota(where, [_sentence(one) for one in found]) from error
     errors = wrong(rota)  # as a whole, once its shape is right
     if errors:
-        raise BadRota(file, errors)
+        raise BadRota(where, errors)
     return rota
+
+
+def rota_bytes(rota: RotaFile) -> bytes:
+    """As it stands in its file."""
+    return _adapter().dump_json(rota, indent=2) + b"\n"
 
 
 def save_rota(site_dir: Path, rota: RotaFile) -> None:
     """Write it into its site's folder, whole or not at all, for its owner only."""
-    write_secret(site_dir / FILE_NAME, _adapter().dump_json(rota, indent=2) + b"\n")
+    write_secret(site_dir / FILE_NAME, rota_bytes(rota))
 
 
 class _Twice(ValueError):

@@ -14,10 +14,9 @@ from fleet.adapters.notify.apprise_url import send_by_apprise
 from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.webhook import send_webhook
 from fleet.core.attention_state import channel
-from fleet.rota_entries import Kind, MethodEntry, RotaFile
+from fleet.rota_entries import KEY_CHARS_MIN, Kind, MethodEntry, RotaFile
 from fleet.rota_file import FILE_NAME, SECRETS_FOLDER, BadRota, destination, load_rota
 
-KEY_CHARS_MIN = 16
 Stamp = tuple[int, int, int] | None
 
 

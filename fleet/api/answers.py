@@ -51,9 +51,11 @@ _SAYS = {
     404: "there is no such thing",
     408: "the request's body did not come in time",
     409: "it is refused as things are",
+    412: "somebody else has changed it since it was read",
     413: "the request is too long",
     415: "the body is not JSON",
     422: "the request is not what this route takes; the text names the field",
+    428: "`If-Match` is missing: read it first, and say which version is to be changed",
     429: "too often; `Retry-After` says for how many seconds to wait",
     503: "it cannot be done at the moment",
 }

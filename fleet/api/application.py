@@ -5,7 +5,7 @@ from typing import Annotated, Any
 from fastapi import APIRouter, FastAPI
 from fastapi.routing import APIRoute
 
-from fleet.api import accounts, house, seeing, sessions, sign_in, stopping, stream, traces, weeks
+from fleet.api import accounts, alarm_figures, house, rota, seeing, sessions, sign_in, stopping, stream, traces, weeks
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Problem, answer_plainly, problems
 from fleet.api.files import page_files, page_route
@@ -24,6 +24,8 @@ ROUTERS: tuple[APIRouter, ...] = (
     weeks.router,
     stopping.router,
     house.router,
+    alarm_figures.router,
+    rota.router,
     stream.router,
 )
 WITH_PREFIX: tuple[APIRouter, ...] = (sign_in.router, accounts.router)

@@ -41,6 +41,7 @@ class Reports:
     zone: ZoneInfo
     walltime: Callable[[], float]
     counted_up: bool = False
+    at_end: list[Callable[[], None]] = field(default_factory=list)  # done in the thread, before it ends
     _ledger: JournalLedger | None = None
     _waiting: int = 0
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
@@ -107,7 +108,8 @@ class Reports:
                     told = True
                 await asyncio.sleep(LOOK_PERIOD_S)
         finally:
-            self._thread.submit(self._close).result()
+            for end in (self._close, *self.at_end):
+                self._thread.submit(end).result()
             self._thread.shutdown()
 
     async def _count(self) -> None:

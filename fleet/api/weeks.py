@@ -34,7 +34,7 @@ router = APIRouter()
 USUAL_DAYS = 30
 HEALTH_DAYS_MAX = 370
 CSV_TYPE = "text/csv"
-_CSV: dict[int | str, dict[str, Any]] = {200: {"description": "a table", "content": {CSV_TYPE: {"schema": {}}}}}
+CSV_TABLE: dict[int | str, dict[str, Any]] = {200: {"description": "a table", "content": {CSV_TYPE: {"schema": {}}}}}
 # `date` itself would also take numbers.
 First = Annotated[str | None, Query(alias="from", pattern=r"^\d{4}-\d{2}-\d{2}$", description="the first day")]
 Last = Annotated[str | None, Query(alias="to", pattern=r"^\d{4}-\d{2}-\d{2}$", description="the last day, included")]
@@ -63,20 +63,20 @@ async def show_usage(
     }
 
 
-@router.get("/usage.csv", tags=["reports"], response_class=Response, responses={**problems(503), **_CSV})
+@router.get("/usage.csv", tags=["reports"], response_class=Response, responses={**problems(503), **CSV_TABLE})
 async def show_usage_csv(
     reports: Reporting, _who: SeesUsage, by: By = By.DAY, first: First = None, last: Last = None
 ) -> Response:
     """The same for a spreadsheet, without the total."""
-    return _sheet(usage_sheet(await _usage(reports, by, first, last)), f"usage-by-{by}")
+    return table(usage_sheet(await _usage(reports, by, first, last)), f"usage-by-{by}")
 
 
 async def _usage(reports: Reports, by: By, first: str | None, last: str | None) -> UsageReport:
-    begin, end = _days(reports, first, last, DAYS_MAX)
+    begin, end = days_asked(reports, first, last, DAYS_MAX)
     return await reports.of_ledger(lambda ledger: usage_report(ledger, by, begin, end, reports.opening_hours))
 
 
-def _days(reports: Reports, first: str | None, last: str | None, days_max: int) -> tuple[date, date]:
+def days_asked(reports: Reports, first: str | None, last: str | None, days_max: int) -> tuple[date, date]:
     """The range that was asked for.
 
     Raises:
@@ -96,7 +96,8 @@ def _day(name: str, said: str) -> date:
         raise Declined(422, "invalid", f"The request's {name}: there is no such day.") from None
 
 
-def _sheet(text: str, name: str) -> Response:
+def table(text: str, name: str) -> Response:
+    """CSV as a file to be saved."""
     headers = {"Content-Disposition": f'attachment; filename="{name}.csv"'}
     return Response((BOM + text).encode(), media_type=CSV_TYPE, headers=headers)
 
@@ -124,7 +125,10 @@ async def show_health(
 
 
 @router.get(
-    "/devices/{device}/health.csv", tags=["reports"], response_class=Response, responses={**problems(404, 503), **_CSV}
+    "/devices/{device}/health.csv",
+    tags=["reports"],
+    response_class=Response,
+    responses={**problems(404, 503), **CSV_TABLE},
 )
 async def show_health_csv(
     device: DeviceName, sight: Seeing, reports: Reporting, _who: SeesUsage, first: First = None, last: Last = None
@@ -132,13 +136,13 @@ async def show_health_csv(
     """The same for a spreadsheet."""
     row_of(sight, device)
     rows, _, _, _ = await _health(reports, device, first, last)
-    return _sheet(health_sheet(rows), f"health-{device}")
+    return table(health_sheet(rows), f"health-{device}")
 
 
 async def _health(
     reports: Reports, device: str, first: str | None, last: str | None
 ) -> tuple[tuple[HealthRow, ...], date, date, str | None]:
-    begin, end = _days(reports, first, last, HEALTH_DAYS_MAX)
+    begin, end = days_asked(reports, first, last, HEALTH_DAYS_MAX)
     note = None
     try:
         async with reports.in_turn():
@@ -185,11 +189,11 @@ async def show_record(session_id: SessionId, reports: Reporting, settings: Setti
     "/sessions/{session_id}/record.csv",
     tags=["sessions"],
     response_class=Response,
-    responses={**problems(404, 503), **_CSV},
+    responses={**problems(404, 503), **CSV_TABLE},
 )
 async def show_record_csv(session_id: SessionId, reports: Reporting, settings: Settings, _who: SeesRecords) -> Response:
     """The same for a spreadsheet: an event a line."""
-    return _sheet(record_sheet(await _record(reports, settings, session_id)), f"session-{session_id}")
+    return table(record_sheet(await _record(reports, settings, session_id)), f"session-{session_id}")
 
 
 async def _record(reports: Reports, settings: WebSettings, session_id: str) -> SessionRecord:

@@ -12,6 +12,7 @@ export class ApiError extends Error {
     this.status = status;
     this.word = body.error ?? "";
     this.refusals = body.refusals ?? [];
+    this.errors = body.errors ?? []; // of what was asked to be stored: [{place, text}]
     this.retryAfterS = body.retryAfterS ?? null;
   }
 }
@@ -35,8 +36,9 @@ export function url(path, query = {}) {
   return `${BASE}/${path}${search ? `?${search}` : ""}`;
 }
 
-async function ask(method, path, { query, body, withinMs = 10_000, quiet = false } = {}) {
+async function ask(method, path, { query, body, withinMs = 10_000, quiet = false, version } = {}) {
   const headers = { Accept: "application/json" };
+  if (version !== undefined) headers["If-Match"] = `"${version}"`;
   if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
@@ -62,6 +64,8 @@ const name = (text) => encodeURIComponent(text);
 
 export const get = (path, query) => ask("GET", path, { query });
 export const post = (path, body = {}) => ask("POST", path, { body });
+/** Put `body` in the place of what is of that version. */
+export const put = (path, body, version) => ask("PUT", path, { body, version });
 export const patch = (path, body) => ask("PATCH", path, { body });
 export const remove = (path) => ask("DELETE", path);
 
@@ -89,4 +93,5 @@ export const release = (id, scope) => post("releases", { device: id, scope });
 export const confirmOff = (id) => post(`devices/${name(id)}/confirm-off`);
 
 export const alarms = (past, id) => get("alarms", { past, device: id });
+export const alarmHistory = (id, chosen) => get(`devices/${name(id)}/alarms`, chosen);
 export const alarmDo = (id, what, said) => post(`alarms/${name(id)}/${what}`, said);

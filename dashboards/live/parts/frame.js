@@ -18,11 +18,13 @@ const NAV = [
   ["sessions", "see"],
   ["alarms", "see"],
   ["stops", "see"],
+  ["rota", "see_rota"],
   ["usage", "see_usage"],
   ["health", "see_usage"],
   ["users", "users"],
 ];
-const WITHIN = { room: "overview", device: "overview", session: "sessions", request: "sessions" };
+const WITHIN = { room: "overview", device: "overview", session: "sessions", request: "sessions", figures: "alarms" };
+const BARE = { wall: "nav.leave_wall", call: "nav.leave_call" }; // views for one screen only: no way but out
 
 function nav() {
   const here = WITHIN[state.route.name] ?? state.route.name;
@@ -66,7 +68,7 @@ function who(signOut) {
 
 /** The page as its children; `signOut` is called once somebody has signed out. */
 export function frame(title, body, signOut) {
-  const wall = state.route.name === "wall";
+  const bare = BARE[state.route.name];
   return [
     skip("title", "skip.content"),
     skip("dock", "skip.stop"),
@@ -74,10 +76,10 @@ export function frame(title, body, signOut) {
       "header",
       { class: "top" },
       h("a", { class: "brand", href: link("overview") }, h("b", null, say("app")), h("span", null, state.me.site)),
-      wall ? h("a", { class: "leave-wall", href: link("overview") }, say("nav.leave_wall")) : nav(),
+      bare ? h("a", { class: "leave-wall", href: link("overview") }, say(bare)) : nav(),
       who(signOut),
     ),
-    h("div", { class: "notes" }, oldness(), !wall && alarmStrip()),
+    h("div", { class: "notes" }, oldness(), !bare && alarmStrip()),
     h(
       "main",
       { class: `view of-${state.route.name}`, key: "main" },

@@ -4,7 +4,8 @@ import * as api from "../core/api.js";
 import { RANK } from "../core/alarms.js";
 import { h } from "../core/dom.js";
 import { moment } from "../core/formats.js";
-import { change, state } from "../core/store.js";
+import { link } from "../core/route.js";
+import { change, may, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { alarmCard } from "../parts/alarm-card.js";
 import { reading } from "../parts/pieces.js";
@@ -32,6 +33,12 @@ export function alarms() {
           "div",
           { class: "view-head" },
           h("p", { class: "lead" }, say("alarms.open", { n: open.length })),
+          h(
+            "div",
+            { class: "row" },
+            may("see_usage") && h("a", { class: "button", href: link("figures") }, say("figures.title")),
+            may("alarm_respond") && h("a", { class: "button", href: link("call") }, say("call.open")),
+          ),
           h(
             "label",
             { class: "tick" },

@@ -11,6 +11,7 @@ import { deviceRow, may, state } from "../core/store.js";
 import { whenOpened } from "../core/stream.js";
 import { because, stateOf } from "../core/status.js";
 import { say } from "../core/words.js";
+import { alarmHistory } from "../parts/alarm-history.js";
 import { alarmCard } from "../parts/alarm-card.js";
 import { badge, icon } from "../parts/icons.js";
 import { crumbs, reading, repeatedly, table } from "../parts/pieces.js";
@@ -71,6 +72,8 @@ export function device(id) {
   let gaps = [];
   const details = reading(() => api.device(id));
   const stop = repeatedly(details.read, READ_EVERY_MS);
+  const past = reading(() => api.alarmHistory(id));
+  past.read();
   const readGaps = async () => {
     gaps = await readPast(id, SPAN_S);
   };
@@ -146,6 +149,7 @@ export function device(id) {
           ),
           h("p", { class: "small" }, say("read_at", { at: moment(now()) })),
         ]),
+        past.show(alarmHistory),
       ];
     },
   };

@@ -25,7 +25,7 @@ CASES_MIN = 100  # some 2,000 in this time on a quiet machine
 # Who treats, who looks after the house, who looks after users: what one may not, another may.
 PATHS = {
     Role.THERAPIST: "/(sessions|clients|releases|devices)",
-    Role.MANAGER: "/(overview|devices|alarms|stops|drain|undrain|usage|me|openapi.json|login)",
+    Role.MANAGER: "/(overview|devices|alarms|stops|drain|undrain|usage|me|openapi.json|login|rota|people|drills)",
     Role.ADMIN: "/(users|tokens|audit)",
 }
 
