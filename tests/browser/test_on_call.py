@@ -176,6 +176,20 @@ def test_of_two_who_edit_the_second_is_told(house: House, browser: Browser, duty
     assert on_disk(house)["digest_at"] == "07:15"
 
 
+def test_what_was_begun_is_still_there_when_an_alarm_called_one_away(house: House, duty: Visitor) -> None:
+    before = on_disk(house)
+    duty.go("rota", "edit")
+    duty.page.get_by_label("Daily digest at").fill("06:10")
+    duty.go("alarms")
+    expect(duty.title("Alarms")).to_be_visible()
+    duty.go("rota", "edit")
+    expect(duty.page.get_by_text("What you had begun is still here")).to_be_visible()
+    expect(duty.page.get_by_label("Daily digest at")).to_have_value("06:10")
+    duty.page.get_by_role("button", name="Begin anew").click()
+    expect(duty.page.get_by_label("Daily digest at")).to_have_value("07:30")
+    assert on_disk(house) == before
+
+
 def test_a_drill_is_pushed_and_what_came_of_it_is_shown(house: House, duty: Visitor) -> None:
     duty.go("rota")
     quinn = duty.page.locator(".people [data-person='quinn']")

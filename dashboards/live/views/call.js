@@ -19,7 +19,7 @@ import { isOld } from "../parts/oldness.js";
 import { reading, repeatedly, wordsOf } from "../parts/pieces.js";
 
 const READ_EVERY_MS = 30_000;
-const OLD_S = 8; // alarms are read every two seconds
+const OLD_S = 6; // alarms are read every two seconds
 const REASONS = ["busy", "away", "cannot_help"];
 
 const ageS = () => (state.alarmsAt ? (Date.now() - state.alarmsAt.getTime()) / 1000 : null);
