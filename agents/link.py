@@ -40,6 +40,7 @@ BACKOFF_LEAST_S: Final = 0.2
 BACKOFF_MOST_S: Final = 5.0
 SETTLED_S: Final = 10.0  # a connection that held so long was a good one: the next pause is short again
 FAREWELL_S: Final = 1.0
+BIRTH_EVERY_S: Final = 86_400.0
 LATE_PAUSE_S: Final = 0.02  # between late samples, so that a day's worth does not crowd out the present
 WINDOW: Final = 64  # events told and not yet receipted
 RESEND_LEAST_S: Final = 5.0
@@ -245,8 +246,12 @@ class Link:
             await asyncio.sleep(LATE_PAUSE_S)
 
     async def _send_births(self, client: aiomqtt.Client) -> None:
+        """Whenever one of them says something new; and once a day, so that the fleet's list of what is active at this
+        device is the device's own, whatever was missed."""
         while True:
-            await self._birth_changed.wait()
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(BIRTH_EVERY_S):
+                    await self._birth_changed.wait()
             self._birth_changed.clear()
             await self._publish(client, await self._birth())
 

@@ -80,6 +80,10 @@ def why_words(why: Body) -> str:
     cause, quantity, value = why["cause"], why["quantity"], why["value"]
     if quantity == "cover_gap_in_s":
         return f"in {value / 3600.0:.0f} h" if value > 0.0 else "now"
+    if quantity == "not_proven_for_days":
+        return f"for {value:.0f} days"
+    if quantity is not None and quantity.endswith("_rung"):  # A10: the code that it is about
+        return f"{quantity.removesuffix('_rung')}, rung {value:.0f}"
     name = cause or (quantity if value is None else None)
     named = [_CAUSES.get(name, name.replace("_", " "))] if name else []
     if value is not None and quantity != "waited_s":

@@ -13,6 +13,7 @@ import secrets
 import signal
 import socket
 import ssl
+import sys
 import time
 from contextlib import closing, suppress
 from importlib import metadata
@@ -47,6 +48,7 @@ from fleet.api.window import Window
 log = logging.getLogger(__name__)
 EXIT_ENDED = 0
 READ_WITHIN_S = 5.0
+SWITCH_S = 0.001  # for how long a report may keep the interpreter from the loop; 5 ms by default
 EXIT_REFUSED = 78  # settings or site cannot be used
 
 
@@ -82,6 +84,7 @@ def run_web(settings: WebSettings) -> int:
         log.error("the web server cannot be set up: %s", bad)
         return EXIT_REFUSED
     codec.warm_up()
+    sys.setswitchinterval(SWITCH_S)
     with listening:
         try:
             with closing(Store(settings.data_dir / USERS)) as store:

@@ -103,7 +103,11 @@ async def follow_samples(sight: Sight, settings: WebSettings) -> NoReturn:
 
 
 def _sample(sight: Sight, device: str, payload: bytes, received_s: float, wall_s: float) -> None:
-    sample = codec.decode(Channel.TELEMETRY, payload)
+    try:
+        sample = codec.decode(Channel.TELEMETRY, payload)
+    except codec.MalformedMessage as error:  # of a fleet that knows a newer wire: its number is missing, a gap
+        log.warning("a sample of %s cannot be read: %s", device, error)
+        return
     assert isinstance(sample, Telemetry)  # the channel's
     sight.sample(device, sample, received_s, wall_s)
 

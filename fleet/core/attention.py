@@ -60,7 +60,7 @@ def of(turn: Turn, alarm: Alarm) -> _Of:
 
 def asked(turn: Turn, heard: Asked) -> None:
     """A person's word on one alarm."""
-    alarm, is_open = _find(turn, heard.alarm_id)
+    alarm, is_open = _find(turn, heard)
     if alarm is None:
         refusal: Refusal | None = Refusal(rule=Rule.ALARM_UNKNOWN, layer=RuleLayer.FLEET)
     else:
@@ -72,13 +72,22 @@ def asked(turn: Turn, heard: Asked) -> None:
     turn.after_commit(Answer(heard.request_id, Ordered(alarm.alarm_id)))
 
 
-def _find(turn: Turn, alarm_id: str) -> tuple[Alarm | None, bool]:
-    """An alarm by its id, and whether it is open."""
+def _find(turn: Turn, heard: Asked) -> tuple[Alarm | None, bool]:
+    """The alarm that somebody means, and whether it is open.
+
+    Who was told of something that has come and gone meanwhile means what is there now: the messages are one series.
+    """
     durable = turn.state.durable
     for alarm in durable.alarms.values():
-        if alarm.alarm_id == alarm_id:
+        if alarm.alarm_id == heard.alarm_id:
             return alarm, True
-    return next((past.alarm for past in durable.past_alarms if past.alarm.alarm_id == alarm_id), None), False
+    past = next((past.alarm for past in durable.past_alarms if past.alarm.alarm_id == heard.alarm_id), None)
+    latched = isinstance(heard, AcknowledgeAlarm) and past is not None and past.signal.state is SignalState.LATCHED
+    if not latched and not isinstance(heard, CommentAlarm):
+        for where, one in durable.attention.items():
+            if heard.alarm_id in one.before and where in durable.alarms:
+                return durable.alarms[where], True
+    return past, False
 
 
 def _refusal(turn: Turn, heard: Asked, alarm: Alarm, *, is_open: bool) -> Refusal | None:
@@ -104,10 +113,10 @@ def _settle(turn: Turn, heard: Asked, alarm: Alarm) -> None:
     match heard:
         case AcknowledgeAlarm():
             turn.happened(AlarmAcknowledged(**about, issued_by=by, until_s=until_s))
-            paging.tell_taken(turn, key_of(alarm), by)
+            paging.tell_taken(turn, key_of(alarm), alarm.alarm_id, by)
         case AcceptAlarm():
             turn.happened(AlarmAccepted(**about, issued_by=by, until_s=until_s))
-            paging.tell_taken(turn, key_of(alarm), by)
+            paging.tell_taken(turn, key_of(alarm), alarm.alarm_id, by)
         case RejectAlarm(reason=reason):
             turn.happened(AlarmRejected(**about, issued_by=by, reason=reason))
             paging.go_on(turn, key_of(alarm))
@@ -115,7 +124,7 @@ def _settle(turn: Turn, heard: Asked, alarm: Alarm) -> None:
             until_s = turn.now_s + (until_wall_s - turn.wall_s)
             shelved = AlarmShelved(**about, issued_by=by, reason=reason, until_s=until_s, until_wall_s=until_wall_s)
             turn.happened(shelved)
-            paging.tell_taken(turn, key_of(alarm), by)
+            paging.tell_taken(turn, key_of(alarm), alarm.alarm_id, by)
         case UnshelveAlarm():
             turn.happened(AlarmUnshelved(**about, issued_by=by))
         case CommentAlarm(text=text):

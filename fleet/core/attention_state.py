@@ -19,6 +19,7 @@ RELAPSE_S = 600.0  # what comes back within this time goes on where its messages
 AT_ONCE = frozenset({AlarmCode.A01, AlarmCode.A02, AlarmCode.A03})  # never shelved; each occurrence begins anew
 NOT_PAGED = frozenset({AlarmCode.A10})  # its page is the next rung of its parent
 COMMENTS_KEPT = 5
+OCCURRENCES_KEPT = 8
 
 
 class Responsibility(StrEnum):
@@ -91,6 +92,7 @@ class Attention(Strict):
     device: str | None
     room: str | None
     series: str
+    before: tuple[str, ...] = ()  # earlier occurrences of the same series, newest last
     priority: Priority
     responsibility: Responsibility = Responsibility.NONE
     by: str | None = None

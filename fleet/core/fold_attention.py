@@ -18,6 +18,7 @@ from fleet.core.attention_state import (
     COMMENTS_KEPT,
     DRILL_ANSWER_S,
     NOT_PAGED,
+    OCCURRENCES_KEPT,
     RELAPSE_S,
     SETTLED_S,
     SILENCE,
@@ -50,7 +51,7 @@ def _put(durable: Durable, where: str, one: Attention, **changes: Any) -> None:
     durable.attention[where] = replace(one, next_s=_next_s(one))
 
 
-def _sounding(one: Attention, code: str, priority: Priority, now_s: float) -> Attention:
+def _sounding(one: Attention, code: str, priority: Priority, since_s: float) -> Attention:
     """It begins to sound, from the first rung on. What has no rungs waits for a digest."""
     times = None if code in NOT_PAGED else TIMES.get(priority)
     return replace(
@@ -61,7 +62,7 @@ def _sounding(one: Attention, code: str, priority: Priority, now_s: float) -> At
         reason=None,
         soundings=one.soundings + 1,
         rung=0,
-        rung_s=None if times is None else now_s + times.first_s,
+        rung_s=None if times is None else since_s + times.first_s,
         until_s=None,
         reached=(),
     )
@@ -85,9 +86,12 @@ def raised(durable: Durable, event: e.AlarmRaised) -> None:
             series=event.alarm_id,
             priority=event.priority,
         )
+    else:
+        one = replace(one, before=(*one.before, one.alarm_id)[-OCCURRENCES_KEPT:])
     one = replace(one, alarm_id=event.alarm_id, cleared_s=None)
     if event.signal is SignalState.ON and (one.rung_s is None or one.priority is not event.priority):
-        one = _sounding(one, event.code, event.priority, event.now_s)
+        # A group goes on from the first of its members: that it became one makes nobody wait longer.
+        one = _sounding(one, event.code, event.priority, event.since_s if event.members else event.now_s)
     elif event.signal is not SignalState.ON:  # held back again, or for a digest
         one = replace(one, rung_s=None)
     _put(durable, where, one, priority=event.priority)
@@ -275,8 +279,7 @@ def page_missed(durable: Durable, event: a.PageMissed) -> None:
     page = durable.pages.pop(event.page_id)
     if event.why == SILENCE:
         durable.pages[event.page_id] = replace(page, silent=True)
-    if page.drill:
-        durable.drills.pop(event.page_id, None)
+    if durable.drills.pop(event.page_id, None) is not None:  # else it was answered: then it has arrived
         _judge(durable, event.person, event.method, failed=event.why)
     one = None if page.where is None else durable.attention.get(page.where)
     if one is not None and page.where is not None and one.soundings == page.soundings:

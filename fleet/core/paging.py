@@ -203,10 +203,10 @@ def _each_told(turn: Turn, one: Attention) -> list[tuple[str, Method]]:
     ]
 
 
-def tell_taken(turn: Turn, where: str, by: str) -> None:
-    """Whoever was told hears that somebody has it."""
+def tell_taken(turn: Turn, where: str, alarm_id: str, by: str) -> None:
+    """Whoever was told hears that somebody has it; of what is over nobody hears that any more."""
     one = turn.state.durable.attention.get(where)
-    if one is not None and one.cleared_s is None:
+    if one is not None and one.cleared_s is None and one.alarm_id == alarm_id:
         for person, method in _each_told(turn, one):
             _page(turn, where, person, method, Act.ACKNOWLEDGE, by=by)
 

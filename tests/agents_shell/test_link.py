@@ -11,6 +11,7 @@ from pathlib import Path
 import aiomqtt
 import pytest
 
+from agents import link
 from agents.connection import Endpoint
 from agents.link import Link
 from agents.spool import Happened, SpoolFailed, Stamp, open_spool
@@ -59,6 +60,17 @@ async def test_a_changed_birth_is_said_again(clinic: Clinic, tmp_path: Path) -> 
         one.snapshot[0] = replace(SNAPSHOT, latched=Cause.PATIENT_STOP)
         one.link.say_birth()
         await fleet.hear(Birth, lambda birth: birth.latched is Cause.PATIENT_STOP)
+
+
+async def test_a_birth_is_said_once_a_day_though_nothing_has_changed(
+    clinic: Clinic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert link.BIRTH_EVERY_S == 24 * 3600.0
+    monkeypatch.setattr(link, "BIRTH_EVERY_S", 0.3)
+    async with connected(clinic, tmp_path) as (_, fleet):
+        past = len(fleet.of(Birth))
+        await fleet.hear(Birth, past=past)
+        await fleet.hear(Birth, past=past + 1)
 
 
 async def test_a_sample_leaves_at_once_and_live(clinic: Clinic, tmp_path: Path) -> None:

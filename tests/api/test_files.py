@@ -1,5 +1,8 @@
 """The page's files: right types, asked for each time, nothing beside them."""
 
+import subprocess
+import sys
+import zipfile
 from pathlib import Path
 
 import httpx
@@ -70,3 +73,15 @@ def test_two_versions_of_a_file_have_two_tags() -> None:
     first, *_ = page_files().values()
     assert File(first.body + b"x", first.kind, first.etag) != first
     assert len({file.etag for file in page_files().values()}) == len({file.body for file in page_files().values()})
+
+
+def test_an_installation_has_them_too(tmp_path: Path) -> None:
+    """The wheel, built as an installer builds it, has every file that is served from here."""
+    root = LIVE.parent.parent
+    build = [sys.executable, "-m", "hatchling", "build", "-t", "wheel", "-d", str(tmp_path)]
+    subprocess.run(build, cwd=root, check=True, capture_output=True)
+    (wheel,) = tmp_path.glob("*.whl")
+    with zipfile.ZipFile(wheel) as installed:
+        names = set(installed.namelist())
+        assert {f"dashboards/live/{path}" for path in page_files()} <= names
+        assert "fleet/web.py" in names

@@ -42,7 +42,7 @@ def browser() -> Iterator[Browser]:
 @pytest.fixture
 def visitor(house: House, browser: Browser) -> Iterator[Visitor]:
     """Somebody at a laptop who is not signed in yet."""
-    with Visitor(browser, house.url, WIDE) as visitor:
+    with Visitor(browser, house, WIDE) as visitor:
         yield visitor
 
 
@@ -56,7 +56,7 @@ def orderly(house: House) -> Iterator[None]:
 @pytest.fixture
 def mira(house: House, browser: Browser) -> Iterator[Visitor]:
     """The manager, at a browser of her own."""
-    with Visitor(browser, house.url, WIDE) as visitor:
+    with Visitor(browser, house, WIDE) as visitor:
         yield visitor
 
 

@@ -29,6 +29,7 @@ class House:
     clinic: Clinic = field(init=False)
     web: Process = field(init=False)
     clients: int = 0
+    signed_in: dict[str, Any] = field(default_factory=dict)  # user to cookie
 
     def __post_init__(self) -> None:
         # All agents in one process: here it is the page that is looked at.

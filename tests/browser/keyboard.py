@@ -21,9 +21,16 @@ class Keyboard:
 
     def to(self, name: str) -> None:
         """Tab on until something is focused whose name begins so; its focus has to be seen."""
+        self._by("Tab", name)
+
+    def back_to(self, name: str) -> None:
+        """The other way round."""
+        self._by("Shift+Tab", name)
+
+    def _by(self, key: str, name: str) -> None:
         met = []
         for _ in range(TABS_MAX):
-            self._page.keyboard.press("Tab")
+            self._page.keyboard.press(key)
             focused: dict[str, Any] = self._page.evaluate(FOCUSED)
             met.append(focused["name"])
             if focused["name"].startswith(name):

@@ -20,14 +20,12 @@ MILLISECONDS = re.compile(r"zero current measured \d+\s?ms")
 def test_who_is_not_signed_in_sees_nothing_but_the_door(house: House, visitor: Visitor) -> None:
     visitor.page.goto(house.url + "#/device/stim-01")
     expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
-    visitor.page.get_by_label("User", exact=True).fill("anna.k")
-    visitor.page.get_by_label("Password", exact=True).fill("not-her-password-at-all")
-    visitor.page.get_by_role("button", name="Sign in").click()
+    visitor.fill_in("anna.k", "not-her-password-at-all")
     expect(visitor.page.get_by_text("User or password is wrong.").first).to_be_visible()
     assert visitor.page.locator("[data-device]").count() == 0
 
 
-def test_a_request_is_refused_with_every_reason(visitor: Visitor) -> None:
+def test_a_request_is_refused_with_every_reason(visitor: Visitor, pictures: Path) -> None:
     page = visitor.page
     visitor.sign_in("anna.k")
     page.get_by_role("link", name="Request a session").click()
@@ -42,11 +40,12 @@ def test_a_request_is_refused_with_every_reason(visitor: Visitor) -> None:
     expect(would.locator("[data-rule=placement]")).to_contain_text("Electrodes must not go there: front of the neck.")
     page.get_by_role("button", name="Request it").click()
     expect(page.get_by_role("heading", name="Refused")).to_be_visible()
+    visitor.picture(pictures, "refused")
     rules = {one.get_attribute("data-rule") for one in would.locator("li").all()}
     assert rules == {"screening_relative", "placement", "limit"}
-    expect(would).to_contain_text("epilepsy needs the recorded override of a named clinician.")
-    expect(would).to_contain_text("peak current 140.0 mA is above its limit of 130.0 mA. (envelope)")
-    expect(would).to_contain_text("peak current 140.0 mA is above its limit of 120.0 mA. (model)")
+    expect(would).to_contain_text("Epilepsy needs the recorded override of a named clinician.")
+    expect(would).to_contain_text("Peak current 140.0 mA is above its limit of 130.0 mA. (envelope)")
+    expect(would).to_contain_text("Peak current 140.0 mA is above its limit of 120.0 mA. (model)")
 
     # A clinician who is one, and a site that is allowed: only the limit is left.
     page.get_by_label("Overridden by").fill("clara.m")
@@ -56,7 +55,7 @@ def test_a_request_is_refused_with_every_reason(visitor: Visitor) -> None:
     assert {one.get_attribute("data-rule") for one in would.locator("li").all()} == {"limit"}
 
 
-def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira: Visitor) -> None:
+def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira: Visitor, pictures: Path) -> None:
     page = visitor.page
     visitor.sign_in("anna.k")
     visitor.go("request", "stim-01")
@@ -83,6 +82,7 @@ def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira:
     expect(truth).to_contain_text(MILLISECONDS)
     expect(truth).to_contain_text(re.compile(r"received \d+\s?ms"))
     await_that("nothing flows", lambda: house.clinic.truth("stim-01")["true_ma"] < 1.0, 5.0)
+    visitor.picture(pictures, "zero-measured")
     (told,) = [stop for stop in _stops(visitor) if stop["device"] == "stim-01"]
     zero_ms = round(told["devices"][0]["sent_to_zero_s"] * 1000)
     expect(truth).to_contain_text(re.compile(rf"zero current measured {zero_ms}\s?ms"))

@@ -29,15 +29,13 @@ def test_a_name_that_is_markup_is_shown_as_it_is(visitor: Visitor) -> None:
 
 def test_whoever_has_a_one_time_password_chooses_their_own(house: House, visitor: Visitor) -> None:
     page = visitor.page
-    visitor.sign_in("ada")
+    visitor.sign_in("ada", anew=True)
     visitor.go("users")
     page.get_by_role("button", name="New password for oskar").click()
     once = page.locator(".secret").inner_text()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
-    page.get_by_label("User", exact=True).fill("oskar")
-    page.get_by_label("Password", exact=True).fill(once)
-    page.get_by_role("button", name="Sign in").click()
+    visitor.fill_in("oskar", once)
     expect(page.get_by_text("Before you go on, choose a password of your own.")).to_be_visible()
     visitor.go("overview")
     expect(visitor.title("Your account")).to_be_visible()  # nothing else is open yet, but the stop

@@ -29,6 +29,15 @@ def test_a_session_and_a_stop_by_keyboard_alone(house: House, visitor: Visitor) 
     keys.choose("Device", "stim-04")
     keys.to("Client token")
     keys.type(house.client())
+    keys.to("epilepsy")
+    keys.press("Space")
+    keys.to("I have asked about every one")
+    keys.press("Space")
+    keys.enter("Request it")
+    expect(page.locator("#verdict")).to_be_focused()  # with the reasons
+    expect(page.locator("#verdict .refusals")).to_contain_text("Epilepsy needs the recorded override")
+    keys.back_to("epilepsy")
+    keys.press("Space")
     keys.to("I have asked about every one")
     keys.press("Space")
     keys.enter("Request it")
@@ -56,6 +65,30 @@ def test_a_session_and_a_stop_by_keyboard_alone(house: House, visitor: Visitor) 
     house.insist("stim-04", "reset")
     keys.enter("Sign out")
     expect(page.get_by_role("button", name="Sign in")).to_be_visible()
+
+
+def test_alarms_usage_and_csv_by_keyboard_alone(house: House, mira: Visitor) -> None:
+    page, keys = mira.page, Keyboard(mira.page)
+    mira.sign_in("mira")
+    answer = house.clinic.ask(op="stop", device="stim-03", issued_by="vera", reason="a test")
+    assert answer["ok"], answer
+    expect(page.locator("[data-room=room-2]")).to_contain_text("1 abnormal")
+    keys.enter("Alarms")
+    expect(mira.title("Alarms")).to_be_focused()
+    alarm = page.locator("[data-code=A03]", has_text="stim-03")
+    expect(alarm).to_be_visible()
+    keys.enter("room-2, stim-03")  # the alarm's own heading, then what can be done about it
+    expect(mira.title("Device stim-03")).to_be_focused()
+    keys.enter("Acknowledge")
+    expect(alarm.locator(".signal")).to_have_text(re.compile("acknowledged until"))
+
+    keys.enter("Usage")
+    expect(mira.title("Usage")).to_be_focused()
+    keys.enter("Room")
+    keys.to("Download CSV")
+    with page.expect_download() as download:
+        keys.press("Enter")
+    assert download.value.suggested_filename == "usage-by-room.csv"
 
 
 def test_a_key_that_is_kept_down_stops_nothing(house: House, visitor: Visitor) -> None:

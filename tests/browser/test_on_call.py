@@ -30,7 +30,7 @@ TOKEN: Final = "tgram://123456:bottoken/chat"
 @pytest.fixture(scope="module")
 def manager(house: House, browser: Browser) -> Iterator[Visitor]:
     """The manager, who stays signed in from test to test."""
-    with Visitor(browser, house.url, SIZES["wide"]) as visitor:
+    with Visitor(browser, house, SIZES["wide"]) as visitor:
         visitor.sign_in("mira")
         yield visitor
 
@@ -49,7 +49,7 @@ def duty(house: House, manager: Visitor) -> Iterator[Visitor]:
 @pytest.fixture(scope="module")
 def phone(house: House, browser: Browser) -> Iterator[Visitor]:
     """Whoever is on call, at their telephone."""
-    with Visitor(browser, house.url, PHONE) as visitor:
+    with Visitor(browser, house, PHONE) as visitor:
         visitor.sign_in("oskar")
         yield visitor
 
@@ -163,7 +163,7 @@ def test_where_a_way_leads_is_typed_in_once_and_never_shown(house: House, duty: 
 def test_of_two_who_edit_the_second_is_told(house: House, browser: Browser, duty: Visitor) -> None:
     duty.go("rota", "edit")
     duty.page.get_by_label("Daily digest at").fill("06:45")
-    with Visitor(browser, house.url, SIZES["wide"]) as other:
+    with Visitor(browser, house, SIZES["wide"]) as other:
         other.sign_in("mira")
         other.go("rota", "edit")
         other.page.get_by_label("Daily digest at").fill("07:15")

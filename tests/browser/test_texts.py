@@ -101,10 +101,8 @@ def test_every_text_is_there_and_none_is_left_over(texts: Any) -> None:
     plain = {path for path in said if "$" not in path}
     assert {path for path in plain if at(texts, path) is None} == set()
     # A name that is made up as it is used begins with what stands before the first `${`.
-    begun = {path.split("${")[0] for path in said if "$" in path}
-    left_over = {
-        leaf for leaf in leaves(texts) if leaf not in plain and not leaf.startswith(tuple(filter(None, begun)))
-    }
+    begun = tuple({path.split("${")[0] for path in said if "$" in path} - {""})
+    left_over = {leaf for leaf in leaves(texts) if leaf not in plain and not leaf.startswith(begun)}
     groups = ("rules.", "alarm.", "alarm_of.", "presets.", "sites.", "modality.")  # named by way of a variable
     assert {leaf for leaf in left_over if not leaf.startswith(groups)} == set()
 

@@ -5,11 +5,13 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
 
-from tests.browser.house import House
+from demo.processes import await_that
+from tests.browser.house import DEVICES, House
 from tests.browser.visitor import Visitor
 
 pytestmark = pytest.mark.usefixtures("orderly")
@@ -28,7 +30,7 @@ def held_up(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, visitor: Visitor) -> None:
+def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, visitor: Visitor, pictures: Path) -> None:
     visitor.sign_in("vera")  # whoever sees something wrong may stop it
     house.treat("stim-02")
     visitor.go("device", "stim-02")
@@ -38,6 +40,8 @@ def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, vis
         expect(visitor.truth()).to_contain_text(AT_THE_WALL)
         expect(visitor.page.locator("#assertive")).to_contain_text("stim-02: NOT confirmed. Switch it off at the wall.")
         strip = visitor.page.locator(".alarm-strip")
+        expect(visitor.page.locator(".release .not-met")).to_contain_text("zero current has NOT been measured yet")
+        visitor.picture(pictures, "not-confirmed")
         expect(strip).to_contain_text("HIGH")
         expect(strip).to_contain_text("room-1, stim-02: Output not confirmed zero. Switch it off at the wall.")
         assert visitor.truth().get_by_role("button", name="Close").count() == 0  # it stays until it is known
@@ -45,6 +49,18 @@ def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, vis
     expect(visitor.truth()).not_to_contain_text(AT_THE_WALL)
     visitor.truth().get_by_role("button", name="Close").click()
     expect(visitor.page.locator(".truth")).to_have_count(0)
+
+
+def test_the_whole_site_is_stopped_and_released(house: House, visitor: Visitor, pictures: Path) -> None:
+    visitor.sign_in("anna.k")
+    house.treat("stim-02")
+    visitor.hold("site/north")
+    expect(visitor.truth()).to_contain_text(f"Zero current measured on {len(DEVICES)} of {len(DEVICES)} devices.")
+    assert house.clinic.truth("stim-02")["true_ma"] < 1.0
+    visitor.picture(pictures, "site-stopped")
+    visitor.go("device", "stim-04")
+    visitor.page.get_by_role("button", name="Release the whole site").click()
+    await_that("nothing is held", lambda: not any(house.clinic.device(device)["holds"] for device in DEVICES), 10.0)
 
 
 def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: House, visitor: Visitor) -> None:
@@ -59,12 +75,14 @@ def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: Ho
     assert house.clinic.device("stim-04")["holds"]
 
 
-def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visitor) -> None:
+def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visitor, pictures: Path) -> None:
     visitor.sign_in("vera")
     note = visitor.page.locator(".note.high")
     expect(note).to_have_count(0)
     with held_up(house.web.pid):
         expect(note).to_contain_text("OLD DATA. Nothing has been heard from the server for")
+        expect(visitor.device("stim-04")).to_contain_text("stale")
+        visitor.picture(pictures, "old-data")
         assert visitor.page.evaluate("getComputedStyle(document.querySelector('.view')).opacity") != "1"
     expect(note).to_have_count(0)
 

@@ -78,7 +78,7 @@ def look(visitor: Visitor, view: str, title: str) -> None:
 @pytest.mark.parametrize("user", sorted({user for user, _ in VIEWS.values()}))
 def test_every_view_is_usable_by_everybody(busy: House, browser: Browser, pictures: Path, user: str) -> None:
     breaches = []
-    with Visitor(browser, busy.url, SIZES["wide"][0]) as visitor:
+    with Visitor(browser, busy, SIZES["wide"][0]) as visitor:
         visitor.sign_in(user)
         for view, (viewer, title) in VIEWS.items():
             if viewer == user:
@@ -117,7 +117,7 @@ def test_the_door_is_usable_by_everybody(house: House, visitor: Visitor, picture
 
 
 def test_who_likes_less_motion_gets_none(house: House, browser: Browser) -> None:
-    with Visitor(browser, house.url, (1440, 900)) as visitor:
+    with Visitor(browser, house, (1440, 900)) as visitor:
         visitor.page.emulate_media(reduced_motion="reduce")
         visitor.sign_in("vera")
         moving = """() => [...document.querySelectorAll('*')].filter(one => {

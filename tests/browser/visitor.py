@@ -1,13 +1,14 @@
 """Somebody at a browser: what they do, and what their browser asks for and complains about meanwhile."""
 
 import re
+from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from tests.browser.house import PASSWORD
+from tests.browser.house import PASSWORD, House
 
 HOLD_MS: Final = 600
 PATIENCE_MS: Final = 10_000
@@ -18,11 +19,12 @@ ANSWERED: Final = re.compile(r"Failed to load resource: the server responded wit
 class Visitor:
     """A page of their own. Leaving it asserts that nothing was asked of another host, and that nothing broke."""
 
-    def __init__(self, browser: Browser, url: str, size: tuple[int, int], *, dark: bool = False) -> None:
-        self.url = url
+    def __init__(self, browser: Browser, house: House, size: tuple[int, int]) -> None:
+        self.url = house.url
+        self._signed_in = house.signed_in
         self._context = browser.new_context(
             viewport={"width": size[0], "height": size[1]},
-            color_scheme="dark" if dark else "light",
+            color_scheme="light",
             accept_downloads=True,
         )
         self._context.set_default_timeout(PATIENCE_MS)
@@ -45,13 +47,26 @@ class Visitor:
             assert {urlsplit(url).netloc for url in self.asked} == {own}, "the page asked another host"
             assert not self.broken, self.broken
 
-    def sign_in(self, user: str, password: str = PASSWORD) -> None:
-        self.page.goto(self.url)
+    def sign_in(self, user: str, *, anew: bool = False) -> None:
+        """By the form; who has signed in before, and is not to do it `anew`, comes with the cookie that they have."""
+        if user in self._signed_in and not anew:
+            self._context.add_cookies([self._signed_in[user]])
+            self.page.goto(self.url)
+        else:
+            self.page.goto(self.url)
+            self.fill_in(user, PASSWORD)
+        expect(self.title("Overview")).to_be_visible()
+        expect(self.page.locator("[data-device]").first).to_be_visible()
+
+        (cookie,) = self._context.cookies()
+        if not anew:
+            self._signed_in[user] = {name: cookie[name] for name in ("name", "value", "domain", "path")}
+
+    def fill_in(self, user: str, password: str) -> None:
+        """The form, and send it."""
         self.page.get_by_label("User", exact=True).fill(user)
         self.page.get_by_label("Password", exact=True).fill(password)
         self.page.get_by_role("button", name="Sign in").click()
-        expect(self.title("Overview")).to_be_visible()
-        expect(self.page.locator("[data-device]").first).to_be_visible()
 
     def go(self, *where: str) -> None:
         """To a view of the page, as by a link that somebody sent."""
@@ -71,6 +86,10 @@ class Visitor:
     def truth(self) -> Any:
         """What became of the newest stop that was pushed here."""
         return self.page.locator(".truth").first
+
+    def picture(self, folder: Path, name: str) -> None:
+        self.drawn()
+        self.page.screenshot(path=folder / f"{name}.png")
 
     def drawn(self) -> None:
         """Wait until the page has drawn once more, and after that the browser."""

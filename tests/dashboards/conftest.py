@@ -3,6 +3,7 @@
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import pytest
@@ -91,11 +92,27 @@ def _a_session_and_a_stop(whole: Watched) -> None:
 
 
 def _await_figures(whole: Watched) -> None:
-    """Until the engines have what happened: rules are worked out each 15 s."""
-    stops = 'phase:stimfleet_stop_latency_seconds:count_1d{phase="sent_to_zero"} > 0'
-    await_that("the stop is counted", lambda: whole.prometheus.value(stops), 90.0, whole.prometheus.last_words)
+    """Until the engines have what happened, and every rule was worked out once: some are each minute."""
+    prometheus = whole.prometheus
+    recorded = (
+        "room:stimfleet_samples_missed:ratio_rate5m",
+        "room:stimfleet_lease_margin_seconds:p01_5m",
+        'phase:stimfleet_stop_latency_seconds:count_1d{phase="sent_to_zero"} > 0',
+    )
+    for what in recorded:
+        await_that(f"{what} is there", partial(prometheus.shows, what), 90.0, prometheus.last_words)
+    await_that("each rule was worked out", lambda: "unknown" not in healths(whole), 90.0, prometheus.last_words)
     impedance = 'SELECT count("impedance_ohm") FROM "sample" WHERE "phase" = \'running\''
     await_that("the session is kept", lambda: bool(whole.samples(impedance)), 60.0)
+
+
+def healths(whole: Watched) -> dict[str, list[str]]:
+    """Of every rule of Prometheus: how it does, and which ones do so."""
+    groups = get_json(f"{whole.prometheus.url}/api/v1/rules")["data"]["groups"]
+    found: dict[str, list[str]] = {}
+    for rule in (rule for group in groups for rule in group["rules"]):
+        found.setdefault(rule["health"], []).append(rule["name"])
+    return found
 
 
 def labels_of(whole: Watched, metric: str, label: str) -> list[str]:

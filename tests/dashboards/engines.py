@@ -154,6 +154,10 @@ class Prometheus(Engine):
         series: list[dict[str, Any]] = answer["data"]["result"]
         return series
 
+    def shows(self, expression: str) -> bool:
+        """Whether it has any series."""
+        return bool(self.query(expression))
+
     def value(self, expression: str) -> float | None:
         """Of the one series; None if there is none."""
         series = self.query(expression)

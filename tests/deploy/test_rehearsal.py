@@ -11,6 +11,7 @@ import signal
 import subprocess
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -135,7 +136,8 @@ def test_every_service_of_ours_comes_up_by_its_own_words_and_says_that_it_is_wel
     for name in ("web", "recorder", "pager", "agents"):
         rehearsal.start(name)
     for name in ("mosquitto", "fleet", "web", "recorder", "pager"):
-        await_that(f"{name} is well", lambda name=name: rehearsal.is_well(name), HEALTHY_WITHIN_S, rehearsal.last_words)  # type: ignore[misc]
+        well = partial(rehearsal.is_well, name)
+        await_that(f"{name} is well", well, HEALTHY_WITHIN_S, rehearsal.last_words)
     devices = 'SHOW TAG VALUES FROM "sample" WITH KEY = "device"'
     await_that(
         "samples of both devices are in InfluxDB",

@@ -68,6 +68,19 @@ def test_what_is_high_is_told_before_what_is_medium_when_both_are_due() -> None:
     ]
 
 
+def test_a_loss_that_becomes_one_alarm_makes_nobody_wait_longer() -> None:
+    """Two minutes from the first of them, though the group is a minute younger; and members are not told one by one."""
+    clinic = with_devices("stim-1", "stim-2", "stim-3")
+    began_s = clinic.now_s
+    for name, at_s in (("stim-1", 0.0), ("stim-2", 30.0), ("stim-3", 60.0)):
+        clinic.after(began_s + at_s - clinic.now_s)
+        loses_its_lease(clinic, name)
+    assert list(clinic.state.durable.alarms) == ["A04/room/room-4"]
+    assert of(clinic.during(59.5, 0.5), "tell") == []
+    assert of(clinic.during(0.5, 0.5), "tell") == [(0.5, "tell anna/phone A04")]
+    assert [(page.device, page.members_n) for page in clinic.triggers()] == [(None, 3)]
+
+
 # --- flapping -------------------------------------------------------------------------------------------------------
 
 
@@ -154,6 +167,31 @@ def test_a01_to_a03_begin_anew_once_what_was_told_is_resolved_and_never_wait() -
         "rung 1 of A02",
         "tell anna/phone A02",
     ]
+
+
+def test_who_was_told_of_what_has_come_and_gone_meanwhile_means_what_is_there_now() -> None:
+    """Anna has the message of the first occurrence in her hand, and takes it."""
+    clinic = with_devices("stim-1")
+    stim = clinic.stims["stim-1"]
+    told = []
+    for cause in (Cause.LEASE_LOST, None, Cause.LEASE_LOST):
+        clinic.says("stim-1", stim.birth(latched=cause))
+        clinic.during(130.0, 5.0)
+        told.append(clinic.triggers("A04")[-1].alarm_id)
+    first, _, now = told
+    assert first != now == clinic.alarm_id("A04")
+    at: dict[str, Any] = {"request_id": "r", "now_s": clinic.now_s, "wall_s": clinic.wall_s, "issued_by": "anna"}
+    assert clinic.hears(asks.AcceptAlarm(**at, alarm_id=first))[0] == "anna accepts A04"
+    assert clinic.state.durable.alarms["A04/stim-1"].signal.state == "acknowledged"
+    # The latched one in the list is still its own, and so is what is said of it.
+    assert clinic.hears(asks.AcknowledgeAlarm(**at, alarm_id=first)) == ["anna acknowledges A04", "> ordered"]
+    assert [past.alarm.signal.state for past in clinic.state.durable.past_alarms] == ["acknowledged"]
+    clinic.hears(asks.CommentAlarm(**at, alarm_id=first, text="switch was off"))
+    assert clinic.attention("A04").comments == ()
+    # Once it is over, there is nothing left to take.
+    clinic.says("stim-1", stim.birth(latched=None))
+    clinic.during(20.0, 5.0)
+    assert clinic.hears(asks.AcceptAlarm(**at, alarm_id=first)) == ["> refused alarm_over"]
 
 
 # --- bounds ---------------------------------------------------------------------------------------------------------

@@ -8,7 +8,7 @@ import { duePhrase } from "./due.js";
 import { known, say } from "./words.js";
 import { quantity, quantityName, about } from "./formats.js";
 
-const EVERY_MS = 2_000;
+const EVERY_MS = 4_000;
 const SOON_MS = [0, 150, 600]; // what was done is read back some tens of milliseconds later
 const NAMED_MAX = 6;
 export const RANK = { high: 0, medium: 1, low: 2, info: 3 };

@@ -5,6 +5,9 @@
  * is shown may be over by now; `work` and `calm` are grey.
  */
 
+import { sinceS } from "./clock.js";
+import { about } from "./formats.js";
+import { isOld } from "./store.js";
 import { say } from "./words.js";
 
 const LIVE = new Set(["armed", "running", "paused", "stopping"]);
@@ -15,7 +18,7 @@ const STATES = [
   ["struck_off", "lost", "off", (row) => row.struck_off],
   ["lost", "lost", "lost", (row) => row.presence === "lost"],
   ["fault", "high", "alarm", (row) => row.phase === "fault"],
-  ["stale", "stale", "stale", (row) => row.presence === "stale" || row.silent],
+  ["stale", "stale", "stale", (row) => row.presence === "stale" || row.silent || isOld()],
   ["stopped", "medium", "latched", (row) => row.latched && row.holds.length > 0],
   ["latched", "medium", "latched", (row) => row.latched || row.phase === "latched"],
   ["held", "medium", "held", (row) => row.holds?.length > 0],
@@ -51,7 +54,8 @@ export function because(row) {
   const { name } = stateOf(row);
   if (name === "latched" || name === "stopped")
     return say("state.latched_by", { cause: say(`causes.${row.latched ?? "unknown"}`) });
-  if (name === "lost" || name === "stale") return row.heard_at ? null : say("state.never_heard");
+  if (name === "lost" || name === "stale")
+    return row.heard_at ? say("state.silent_since", { long: about(sinceS(row.heard_at)) }) : say("state.never_heard");
   return null;
 }
 

@@ -15,6 +15,7 @@ export const state = {
   samples: new Map(), // device -> its newest samples, oldest first
   heardMs: null,
   stream: "connecting", // connecting, live, lost
+  ended: null, // why the server has ended the stream for good, in one word
   route: { name: "overview", at: [] },
 };
 
@@ -37,6 +38,11 @@ export const heard = (changes = {}) => change({ heardMs: performance.now(), stre
 
 /** How old what is shown is, in seconds; null before anything came. */
 export const ageS = () => (state.heardMs === null ? null : (performance.now() - state.heardMs) / 1000);
+
+const OLD_S = 3; // the server says something at least every second
+
+/** Whether the server has not been heard for too long: nothing that is shown is fresh then. */
+export const isOld = () => state.stream === "lost" || (ageS() ?? 0) > OLD_S;
 
 /** A device's rows of the overview, all rooms together. */
 export const devices = () => (state.overview?.rooms ?? []).flatMap((room) => room.devices);

@@ -41,6 +41,7 @@ function open() {
       if (source === mine) take(event.data ? JSON.parse(event.data) : {});
     });
   on("snapshot", (overview) => {
+    state.ended = null;
     serverSaid(overview.as_of);
     heard({ overview });
   });
@@ -53,7 +54,10 @@ function open() {
     heard();
   });
   on("alive", () => heard());
-  on("end", () => (hush(), change({ stream: "lost" })));
+  on("end", ({ why }) => {
+    hush();
+    change({ stream: "lost", ended: why });
+  });
   on("open", () => listeners.forEach((act) => act()));
   mine.addEventListener("error", () => {
     if (source !== mine) return;

@@ -31,7 +31,7 @@ function start(element, read) {
     cursor: { show: false },
     scales: {
       x: { time: false, range: () => [-0.6, read().days.length - 0.4] },
-      y: { range: (_plot, _low, most) => [0, (most || 1) * 1.1] },
+      y: { range: (_plot, low, most) => [Math.min(0, low ?? 0) * 1.1, Math.max(most ?? 0, 0) * 1.1 || 1] },
     },
     axes: [
       axis({
@@ -57,14 +57,15 @@ function daysShown(count, width) {
   return Array.from({ length: Math.ceil(count / every) }, (_, n) => n * every).filter((n) => n < count);
 }
 
-/** `series` of {name, colour, values}, one value a day. `key` names the data: another one draws it anew. */
-export function columns(key, title, { days, series, unit }) {
+const sumOf = (values) => Math.round(values.reduce((sum, value) => sum + (value ?? 0), 0));
+
+/**
+ * `series` of {name, colour, values}, one value a day. `key` names the data: another one draws it anew. `words` for who
+ * does not see it; without them it is the sums, which counts have and readings have not.
+ */
+export function columns(key, title, { days, series, unit, words }) {
   const data = { days, series, unit };
-  const words = series
-    .map(({ name, values }) =>
-      say("usage.sum_of", { name, sum: Math.round(values.reduce((sum, value) => sum + (value ?? 0), 0)), unit }),
-    )
-    .join("; ");
+  const sums = series.map(({ name, values }) => say("usage.sum_of", { name, sum: sumOf(values), unit })).join("; ");
   return h(
     "figure",
     { class: "chart", key: `columns/${key}` },
@@ -72,18 +73,19 @@ export function columns(key, title, { days, series, unit }) {
       "figcaption",
       null,
       title,
-      h(
-        "ul",
-        { class: "legend" },
-        series.map((one) => h("li", { key: one.name, class: `key-${one.colour}` }, one.name)),
-      ),
+      series.length > 1 &&
+        h(
+          "ul",
+          { class: "legend" },
+          series.map((one) => h("li", { key: one.name, class: `key-${one.colour}` }, one.name)),
+        ),
     ),
-    days.length && series.some(({ values }) => values.some((value) => value > 0))
+    days.length && series.some(({ values }) => values.some((value) => value))
       ? h("div", {
           key,
           class: "plot",
           role: "img",
-          "aria-label": `${title}: ${words}`,
+          "aria-label": `${title}: ${words ?? sums}`,
           attach: (element) => start(element, () => data),
         })
       : h("p", { class: "empty" }, say("period.nothing")),

@@ -10,12 +10,11 @@ import { announce } from "./announce.js";
 export const HOLD_MS = 600;
 const AGAIN_WITHIN_MS = 4_000;
 
-const gestures = new WeakMap(); // element -> {timer, state, pointed}
+const gestures = new WeakMap(); // element -> {timer, state}
 
 function become(element, state, afterMs, then) {
-  const gesture = gestures.get(element) ?? {};
-  clearTimeout(gesture.timer);
-  gestures.set(element, { ...gesture, state, timer: then && setTimeout(then, afterMs) });
+  clearTimeout(gestures.get(element)?.timer);
+  gestures.set(element, { state, timer: then && setTimeout(then, afterMs) });
   if (state) element.dataset.gesture = state;
   else delete element.dataset.gesture;
 }
@@ -25,7 +24,6 @@ export function deliberately(what, fire) {
   const begin = (event) => {
     if (event.button !== 0) return;
     const element = event.currentTarget;
-    gestures.set(element, { ...gestures.get(element), pointed: true });
     element.setPointerCapture?.(event.pointerId);
     become(element, "holding", HOLD_MS, () => {
       become(element, null);
@@ -45,12 +43,8 @@ export function deliberately(what, fire) {
   };
   const click = (event) => {
     const element = event.currentTarget;
-    const { pointed, state } = gestures.get(element) ?? {};
-    if (pointed) {
-      gestures.set(element, { ...gestures.get(element), pointed: false }); // the end of a press, held or not
-      return;
-    }
-    if (state === "armed") {
+    if (event.detail > 0) return; // the end of a press, held or not
+    if (gestures.get(element)?.state === "armed") {
       become(element, null);
       fire();
       return;
@@ -65,7 +59,6 @@ export function deliberately(what, fire) {
     pointermove: leave,
     contextmenu: (event) => event.preventDefault(), // a long touch
     keydown: (event) => {
-      gestures.set(event.currentTarget, { ...gestures.get(event.currentTarget), pointed: false });
       if (event.repeat) event.preventDefault(); // a key that is kept down presses once
     },
     blur: (event) => become(event.currentTarget, null),

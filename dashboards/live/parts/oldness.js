@@ -2,11 +2,9 @@
 
 import { h } from "../core/dom.js";
 import { about } from "../core/formats.js";
-import { ageS, state } from "../core/store.js";
+import { ageS, isOld, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { icon } from "./icons.js";
-
-const OLD_S = 3;
 
 const note = (key, level, shape, text) =>
   h(
@@ -16,23 +14,21 @@ const note = (key, level, shape, text) =>
     h("span", null, text),
   );
 
-/** Whether what is shown may no longer be so: the views are faded then. */
-export const isOld = () => state.stream === "lost" || (ageS() ?? 0) > OLD_S || state.overview?.fleet?.stale === true;
-
 const fleetIsAbsent = () => state.overview?.fleet?.reachable === false;
 
 export function oldness() {
   const notes = [];
   const age = ageS();
   const { fleet } = state.overview ?? {};
-  if (age === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
-  else if (age > OLD_S) notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
+  if (state.ended === "too_many") notes.push(note("ended", "high", "lost", say("old.too_many")));
+  else if (age === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
+  else if (isOld()) notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
   if (fleetIsAbsent()) notes.push(note("fleet", "high", "lost", say("old.fleet")));
   else if (fleet && fleet.connected === false) notes.push(note("broker", "high", "lost", say("old.broker")));
   else if (fleet?.stale) notes.push(note("stale", "high", "stale", say("old.stale")));
   if (fleet?.journal_refusing) notes.push(note("journal", "high", "alarm", say("old.journal")));
   if (fleet?.draining) notes.push(note("draining", "low", "notice", say("old.draining")));
   if (state.me?.simulated) notes.push(note("simulated", "calm", "notice", say("old.simulated")));
-  document.documentElement.classList.toggle("is-old", isOld());
+  document.documentElement.classList.toggle("is-old", isOld() || fleet?.stale === true);
   return notes;
 }

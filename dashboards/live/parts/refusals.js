@@ -29,7 +29,7 @@ export function refusalWords({ rule, layer, quantity: name, value, limit, again_
   const again = againOn
     ? ` ${say("rules.again_on", { day: plainDay(againOn, { weekday: "long", day: "numeric", month: "long" }) })}`
     : "";
-  return `${spoken}${again} (${say(`layers.${layer}`)})`;
+  return `${spoken[0].toUpperCase()}${spoken.slice(1)}${again} (${say(`layers.${layer}`)})`;
 }
 
 export const refusalList = (refusals) =>

@@ -63,8 +63,10 @@ async function act(what, doIt, after) {
 }
 
 function conditions(found) {
-  const wordsFor = (one) =>
-    known(`release.condition.${one.condition}`) ? say(`release.condition.${one.condition}`) : one.words;
+  const wordsFor = ({ condition, holds, words }) => {
+    if (!known(`release.condition.${condition}`)) return words;
+    return holds ? say(`release.condition.${condition}`) : say(`release.missing.${condition}`);
+  };
   return h(
     "ul",
     { class: "conditions" },

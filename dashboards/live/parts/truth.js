@@ -26,7 +26,9 @@ export function steps(row) {
     "ol",
     { class: "steps" },
     row.cause_to_sent_s === null ? open("sending") : done("sent", row.cause_to_sent_s),
-    row.sent_to_received_s === null ? open("received_waiting") : done("received", row.sent_to_received_s),
+    row.sent_to_received_s === null
+      ? !isOver(row) && open("received_waiting")
+      : done("received", row.sent_to_received_s),
     zero(),
   );
 }

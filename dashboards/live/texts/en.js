@@ -62,6 +62,7 @@ export const en = {
   old: {
     connecting: "Connecting …",
     stream: "OLD DATA. Nothing has been heard from the server for {long}. What you see may be over by now.",
+    too_many: "OLD DATA. This page was opened in further windows: close one, and load this page again.",
     fleet:
       "OLD DATA. The fleet service does not answer: sessions end by themselves within seconds. Stop at the device.",
     stale:
@@ -101,6 +102,7 @@ export const en = {
     latched_by: "It was stopped: {cause}. A person resets it at the device.",
     never_heard: "not heard yet",
     silent: "silent for {long}",
+    silent_since: "Silent for {long}: what is shown may be over by now.",
     last_word: "last word",
   },
   quantities: {
@@ -264,6 +266,12 @@ export const en = {
       sent: "its stop has gone out",
       zero_measured: "zero current has been measured",
       heard: "the device is heard",
+    },
+    missing: {
+      hold: "there is no hold",
+      sent: "its stop has not gone out yet",
+      zero_measured: "zero current has NOT been measured yet",
+      heard: "the device is not heard: it lifts its hold once it is",
     },
     go: "Release {device}",
     go_site: "Release the whole site",
@@ -802,6 +810,7 @@ export const en = {
   health: {
     title: "Health of the devices",
     of: "Health of {device} by day",
+    span: "{name}: from {least} to {most}",
     device: "Device",
     room: "Room",
     battery: "Battery, lowest",

@@ -11,6 +11,7 @@ import { columns } from "../parts/columns.js";
 import { icon } from "../parts/icons.js";
 import { daysOf, period, periodFields } from "../parts/period.js";
 import { reading, table } from "../parts/pieces.js";
+import { deviceHealth, driftPct } from "./health-device.js";
 
 const AT_ONCE_MAX = 4; // devices asked for together: the others' requests are not to wait for this view
 const THIN_MARGIN_S = 1.5;
@@ -38,9 +39,6 @@ const least = (rows, name) => {
   const values = rows.map((row) => row[name]).filter((value) => value !== null && value !== undefined);
   return values.length ? Math.min(...values) : null;
 };
-
-/** A share of the device's own first baselines, in percent. */
-const driftPct = (share) => (share === null ? null : share * 100);
 
 /** A number that is not as it should be has a sign beside it. */
 const noted = (bad, words) => (bad ? h("span", { class: "badge low" }, icon("notice"), words) : words);
@@ -108,27 +106,6 @@ function charts(found) {
   );
 }
 
-function oneDevice({ device, rows }) {
-  const columnsOf = [
-    { name: say("usage.by.day"), head: true, cell: (row) => plainDay(row.day) },
-    { name: say("health.battery"), numeric: true, cell: (row) => percent(row.battery_pct_min) },
-    { name: say("health.impedance"), numeric: true, cell: (row) => ohms(row.impedance_ohm) },
-    { name: say("health.drift"), numeric: true, cell: (row) => percent(driftPct(row.impedance_drift)) },
-    { name: say("health.margin"), numeric: true, cell: (row) => seconds(row.lease_margin_s_min) },
-    {
-      name: say("health.faults"),
-      cell: (row) =>
-        Object.entries(row.faults ?? {})
-          .map(([kind, n]) => `${known(`causes.${kind}`) ? say(`causes.${kind}`) : kind.replaceAll("_", " ")} ${n}`)
-          .join(", ") || "–",
-    },
-    { name: say("health.reconnects"), numeric: true, cell: (row) => number(row.reconnects) },
-    { name: say("health.losses"), numeric: true, cell: (row) => number(row.losses) },
-    { name: say("health.gaps"), numeric: true, cell: (row) => number(row.samples_missed) },
-  ];
-  return table(say("health.of", { device }), columnsOf, rows, { keyOf: (row) => row.day, empty: say("nothing") });
-}
-
 export function health() {
   let chosen = "";
   const all = reading(() => readAll(period()));
@@ -177,7 +154,7 @@ export function health() {
             say("csv"),
           ),
       ),
-      one && oneDevice(one),
+      one && deviceHealth(one),
     ];
   };
   return {

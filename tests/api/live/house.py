@@ -1,6 +1,8 @@
 """A clinic with its web process, and people at browsers. One for all tests of this folder: it takes seconds to open."""
 
 import json
+import re
+import secrets
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -19,9 +21,8 @@ from fleet.api.access import Role
 from fleet.api.passwords import Passwords
 from fleet.api.people import Token, Told, User, fingerprint, new_token
 from fleet.api.store import FILE_NAME, Store
-from tests.faults.conftest import Ward, free_port
+from tests.faults.conftest import Ward
 
-PASSWORD = "seven brown cows on a hill"
 CHEAP = Passwords(passes=1, memory_kib=8)  # the costs are no subject here
 OPERATORS = {Role.THERAPIST: "anna.k", Role.MANAGER: "anna.k"}
 
@@ -31,13 +32,15 @@ class House:
     """The clinic, its web process, and who is signed in."""
 
     ward: Ward
-    port: int = field(default_factory=free_port)
+    port: int = 0  # the web process chooses it, and keeps it when it is started again
+    password: str = field(default_factory=lambda: secrets.token_hex(16))  # no other house's
     browsers: dict[Role, "Browser"] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         clinic = self.clinic
-        where = [f"--site-dir={clinic.site_dir}", f"--data-dir={clinic.fleet_dir}", f"--port={self.port}"]
-        self.web = Process("web", ["web", *where], clinic.folder / "logs" / "web.log")
+        where = [f"--site-dir={clinic.site_dir}", f"--data-dir={clinic.fleet_dir}"]
+        log = clinic.folder / "logs" / "web.log"
+        self.web = Process("web", lambda: ["web", *where, f"--port={self.port}"], log)
 
     @property
     def clinic(self) -> Clinic:
@@ -51,6 +54,7 @@ class House:
         """Start the web process and wait until everything that it shows is of now."""
         self._add_users()
         self.web.start()
+        self.port = await_that("the web process says where it is", self._said_port, 20.0, self.web.last_words)
         await_that("the web process answers", self._answers, 20.0, self.web.last_words)
         self.await_fresh()
 
@@ -59,9 +63,13 @@ class House:
         now_wall_s = time.time()
         told = Told(now_wall_s, "command line", "", "add user")
         for role in Role:
-            kept = User(f"{role}.one", role.title(), role, OPERATORS.get(role), CHEAP.hash(PASSWORD), now_wall_s)
+            kept = User(f"{role}.one", role.title(), role, OPERATORS.get(role), CHEAP.hash(self.password), now_wall_s)
             store.add_user(kept, told)
         store.close()
+
+    def _said_port(self) -> int | None:
+        said = re.search(r"the live page is at http://127.0.0.1:(\d+)", log_of(self))
+        return None if said is None else int(said[1])
 
     def _answers(self) -> bool:
         try:
@@ -85,13 +93,13 @@ class House:
     def browser(self, role: Role) -> "Browser":
         """Somebody of that role, signed in once for all tests."""
         if role not in self.browsers:
-            self.browsers[role] = Browser(self.url, f"{role}.one")
+            self.browsers[role] = Browser(self.url, f"{role}.one", self.password)
         return self.browsers[role]
 
     @contextmanager
     def another(self, role: Role) -> Iterator["Browser"]:
         """A sign-in of its own, for a test that ends it."""
-        browser = Browser(self.url, f"{role}.one")
+        browser = Browser(self.url, f"{role}.one", self.password)
         try:
             yield browser
         finally:
@@ -155,10 +163,10 @@ class House:
 class Browser:
     """What a browser with our page does: keeps the cookie, says where a request comes from, sends the token."""
 
-    def __init__(self, url: str, user: str) -> None:
+    def __init__(self, url: str, user: str, password: str) -> None:
         self.user = user
         self.client = httpx.Client(base_url=f"{url}/api/v1", headers={"Origin": url}, timeout=15.0)
-        answer = self.client.post("/login", json={"user": user, "password": PASSWORD})
+        answer = self.client.post("/login", json={"user": user, "password": password})
         assert answer.status_code == 200, answer.text
         self.client.headers["X-CSRF-Token"] = answer.json()["csrf"]
 

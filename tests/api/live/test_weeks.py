@@ -69,7 +69,10 @@ def test_usage_for_a_spreadsheet_is_the_same(house: House, session: str) -> None
     assert session
     usage = house.viewer.get("/usage?by=room")
     table = table_of(house, "/usage.csv?by=room")
-    assert [row["room"] for row in table] == [row["room"] for row in usage["rows"]]
+    # What was refused for a device that nobody has is under `-`, which no spreadsheet may take for a formula.
+    assert [row["room"] for row in table] == [
+        row["room"].replace("-", "'-", row["room"] == "-") for row in usage["rows"]
+    ]
     assert [int(row["started"]) for row in table] == [row["started"] for row in usage["rows"]]
     assert [float(row["session_s"]) for row in table] == [row["session_s"] for row in usage["rows"]]
 
