@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 from broker.contract.messages import Telemetry
@@ -45,7 +46,7 @@ async def follow_journal(sight: Sight, settings: WebSettings) -> NoReturn:
             sight.replica, sight.journal_trouble, told = replica, None, None
             sight.read_along()
             sight.looked.set()
-            await replica.follow(lambda _rows: _looked(sight, replica))
+            await replica.follow(partial(_looked, sight, replica))
         except JournalError as error:
             told = _troubled(sight, error, told)
             await asyncio.sleep(AGAIN_S)
@@ -53,7 +54,7 @@ async def follow_journal(sight: Sight, settings: WebSettings) -> NoReturn:
             replica.close()
 
 
-def _looked(sight: Sight, replica: Replica) -> None:
+def _looked(sight: Sight, replica: Replica, _rows: int) -> None:
     if replica.failing is None:
         sight.read_along()
     elif sight.journal_failing != replica.failing:

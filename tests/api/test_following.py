@@ -50,13 +50,13 @@ def shows(sight: Sight, position: int = 0) -> Callable[[], str | None]:
 
 
 @pytest.fixture
-async def journal(tmp_path: Path) -> AsyncIterator[Path]:
+async def journal(tmp_path: Path) -> Path:
     clinic = Clinic()
     clinic.ready()
     journal = Journal(tmp_path / "journal.db", FOLD, lambda _error: None)
     await journal.append(WALL, clinic.journal)
     journal.close()
-    yield tmp_path / "journal.db"
+    return tmp_path / "journal.db"
 
 
 async def test_a_journal_that_cannot_be_read_for_now_makes_what_is_shown_old(
@@ -86,7 +86,7 @@ async def test_a_journal_that_is_gone_makes_what_is_shown_old(journal: Path) -> 
     async with following(journal.parent) as sight:
         trouble = shows(sight)
         await until(lambda: trouble() is None)
-        journal.rename(journal.with_name("elsewhere.db"))
+        await asyncio.to_thread(journal.rename, journal.with_name("elsewhere.db"))
         await until(lambda: trouble() == NO_JOURNAL)
 
 
