@@ -11,6 +11,7 @@ from fleet.api.answers import Declined, problems
 from fleet.api.asking import Seeing, Settings, ask_fleet, with_words
 from fleet.api.bodies import SessionBody
 from fleet.api.guard import require
+from fleet.api.moments import moment_s
 from fleet.core import eligibility
 from fleet.core.inputs import RequestSession
 from fleet.core.state import Session
@@ -43,7 +44,7 @@ async def list_sessions(
     """Sessions, newest first: all that are open, and the newest that are over. By client only for who may see those."""
     if client is not None and Permission.SEE_RECORDS not in who.may:
         raise Declined(403, "forbidden", f"As {who.role} you may not look for a client.")
-    end_s = None if before is None else before.timestamp()
+    end_s = None if before is None else moment_s("before", before)
     found = sorted(
         (
             session

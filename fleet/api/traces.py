@@ -6,19 +6,20 @@ takes time is done in threads, few at a time.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from fleet.adapters.history.port import HistoryError, Trace
+from fleet.adapters.history.port import CLOCK_OFF_S_MAX, HistoryError, Trace
 from fleet.api import models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.asking import Reporting, Seeing
 from fleet.api.guard import require
+from fleet.api.moments import moment_s
 from fleet.api.reports import Reports
 from fleet.api.seeing import DeviceName, row_of
 from fleet.api.sessions import SessionId, session_of
@@ -46,21 +47,12 @@ async def show_samples(
 ) -> Any:
     """What a device sent, the last ten minutes or from one time to another, a day and 15,000 samples at most."""
     row_of(sight, device)
-    to_s = sight.walltime() if to is None else _moment_s("to", to)
-    from_s = to_s - USUAL_S if begin is None else _moment_s("from", begin)
+    to_s = sight.walltime() if to is None else moment_s("to", to)
+    from_s = to_s - USUAL_S if begin is None else moment_s("from", begin)
     if not 0.0 <= to_s - from_s <= RANGE_S_MAX:
         raise Declined(422, "invalid", "The request's from and to: from before to, and a day apart at most.")
     found = await _read(sight, reports, _Asked(device, from_s, to_s))
     return await _answer(found, {"device": device})
-
-
-def _moment_s(name: str, moment: datetime) -> float:
-    if moment.tzinfo is None:
-        raise Declined(422, "invalid", f"The request's {name}: a time has its offset, e.g. 2026-11-25T18:00:00Z.")
-    try:
-        return moment.timestamp()
-    except (OverflowError, ValueError):
-        raise Declined(422, "invalid", f"The request's {name}: there is no such time.") from None
 
 
 @router.get(
@@ -115,7 +107,7 @@ async def _read(sight: Sight, reports: Reports, asked: _Asked) -> _Found:
     rows, since_s = sight.window.rows(asked.device), sight.window.since_s(asked.device)
     stored: Trace | None = None
     note = None
-    if since_s is None or since_s > asked.from_s:
+    if since_s is None or since_s > asked.from_s - CLOCK_OFF_S_MAX:  # taken then, received before, by a clock ahead
         try:
             async with reports.in_turn():
                 stored = await _stored(reports, asked)
@@ -123,8 +115,7 @@ async def _read(sight: Sight, reports: Reports, asked: _Asked) -> _Found:
             note = f"{NO_HISTORY} {error}"
 
     def joined() -> list[Point]:
-        memory = unpacked(rows, asked.from_s, asked.to_s)
-        points = in_order(() if stored is None else points_of(stored), memory)
+        points = in_order(() if stored is None else points_of(stored), _remembered(rows, asked))
         return [one for one in points if asked.session_id is None or one.session_id == asked.session_id]
 
     points = await asyncio.to_thread(joined)
@@ -133,6 +124,11 @@ async def _read(sight: Sight, reports: Reports, asked: _Asked) -> _Found:
     if stored is None or not len(stored):
         return _Found(points, "memory", note)
     return _Found(points, "both" if len(points) > len(stored) else "history", note)
+
+
+def _remembered(rows: Iterable[bytes], asked: _Asked) -> Iterator[Point]:
+    """What is in memory. All of a session, whatever its device's clock says: a sample is of it or it is not."""
+    return unpacked(rows) if asked.session_id is not None else unpacked(rows, asked.from_s, asked.to_s)
 
 
 async def _stored(reports: Reports, asked: _Asked) -> Trace:

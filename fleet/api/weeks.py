@@ -17,6 +17,7 @@ from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.asking import Reporting, Seeing, Settings
 from fleet.api.guard import require
+from fleet.api.moments import day
 from fleet.api.reports import Reports
 from fleet.api.seeing import DeviceName, row_of
 from fleet.api.sessions import SessionId
@@ -82,18 +83,11 @@ def days_asked(reports: Reports, first: str | None, last: str | None, days_max: 
     Raises:
         Declined: 422, there is none, or it is too long.
     """
-    end = reports.today() if last is None else _day("to", last)
-    begin = end - timedelta(days=min(USUAL_DAYS - 1, (end - date.min).days)) if first is None else _day("from", first)
+    end = reports.today() if last is None else day("to", last)
+    begin = end - timedelta(days=USUAL_DAYS - 1) if first is None else day("from", first)
     if not 0 <= (end - begin).days < days_max:
         raise Declined(422, "invalid", f"The request's from and to: from before to, and {days_max} days at most.")
     return begin, end
-
-
-def _day(name: str, said: str) -> date:
-    try:
-        return date.fromisoformat(said)
-    except ValueError:
-        raise Declined(422, "invalid", f"The request's {name}: there is no such day.") from None
 
 
 def table(text: str, name: str) -> Response:

@@ -28,6 +28,25 @@ def session(house: House) -> str:
     return session
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "/devices/stim-01/health?from=9999-12-31&to=9999-12-31",
+        "/devices/stim-01/health?from=0001-01-01&to=0001-01-01",
+        "/devices/stim-01/alarms?from=9999-12-31&to=9999-12-31",
+        "/devices/stim-01/samples?from=9999-12-31T23:00:00%2B00:00&to=9999-12-31T23:59:59%2B00:00",
+        "/usage?to=0001-01-05",
+        "/rota?from=9999-12-31",
+        "/sessions?before=0001-01-01T00:00:00%2B01:00",
+        "/sessions?before=2026-11-25T18:00:00",
+    ],
+)
+def test_a_time_that_cannot_be_meant_is_refused_in_words(house: House, asked: str) -> None:
+    problem = said(house.manager.client.get(asked), 422)
+    assert problem["error"] == "invalid"
+    assert problem["text"].startswith("The request's ")
+
+
 def by_the_command(house: House, by: str) -> dict[str, Any]:
     """What the command line counts from the journal, by itself."""
     command = [str(Path(sys.executable).with_name("stimfleet")), "usage", "--by", by, "--json"]
