@@ -27,7 +27,7 @@ from fleet.reports.day_samples import day_samples
 from fleet.reports.health import HealthRow, health_sheet
 from fleet.reports.journal_record import read_record
 from fleet.reports.record import NoSuchSession, SessionRecord, record_sheet
-from fleet.reports.sheets import BOM
+from fleet.reports.sheets import BOM, said_until
 from fleet.reports.usage import DAYS_MAX, UsageReport, usage_report, usage_sheet
 from fleet.words import event_words
 
@@ -59,6 +59,7 @@ async def show_usage(
         "from": report.first.isoformat(),
         "to": report.last.isoformat(),
         "time_zone": report.time_zone,
+        "simulated_until": said_until(report.simulated_until),
         "rows": [{by.value: row.key, **asdict(row)} for row in report.rows],
         "total": asdict(report.total),
     }
@@ -112,6 +113,7 @@ async def show_health(
         "device": device,
         "from": begin.isoformat(),
         "to": end.isoformat(),
+        "simulated_until": said_until(await _simulated_until(reports)),
         "rows": [_health_row(row) for row in rows],
         "due": due,
         "note": note,
@@ -130,7 +132,7 @@ async def show_health_csv(
     """The same for a spreadsheet."""
     row_of(sight, device)
     rows, _, _, _ = await _health(reports, device, first, last)
-    return table(health_sheet(rows), f"health-{device}")
+    return table(health_sheet(rows, await _simulated_until(reports)), f"health-{device}")
 
 
 async def _health(
@@ -145,6 +147,10 @@ async def _health(
         samples, note = {}, f"The history cannot be read: battery and lease margin are missing. {error}"
     rows = await reports.of_ledger(lambda ledger: ledger.health(begin, end, samples))
     return tuple(row for row in rows if row.device == device), begin, end, note
+
+
+async def _simulated_until(reports: Reports) -> date | None:
+    return await reports.of_ledger(lambda ledger: ledger.simulated_until)
 
 
 def _health_row(row: HealthRow) -> dict[str, Any]:

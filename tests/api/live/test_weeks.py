@@ -65,6 +65,7 @@ def test_usage_agrees_with_the_journal_to_the_second(house: House, session: str,
 
     usage = await_that("all of it is counted", shown, 15.0)
     assert session
+    assert usage["simulated_until"] is None
     assert (usage["by"], usage["time_zone"]) == (by, counted["time_zone"])
     rows = {row[by]: row for row in usage["rows"]}
     assert rows.keys() >= counted["rows"].keys()
@@ -142,6 +143,7 @@ def test_health_has_the_devices_day_with_what_is_due(house: House, session: str)
     assert row["impedance_ohm"] > 100.0
     assert row["impedance_drift_pct"] == pytest.approx(0.0, abs=1e-6), "its first days are what it is compared with"
     assert health["due"] == house.viewer.get("/devices/stim-01")["due"]
+    assert health["simulated_until"] is None
     (line,) = table_of(house, "/devices/stim-01/health.csv")
     assert int(line["sessions"]) == row["sessions"]
 
