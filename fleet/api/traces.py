@@ -19,13 +19,13 @@ from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.asking import Reporting, Seeing
 from fleet.api.guard import require
+from fleet.api.in_force import in_force, of_device
 from fleet.api.moments import moment_s
 from fleet.api.reports import Reports
 from fleet.api.seeing import DeviceName, row_of
 from fleet.api.sessions import SessionId, session_of
 from fleet.api.sight import Sight
 from fleet.api.window import Point, gaps_of, in_order, points_of, unpacked, wall_words
-from fleet.core.state import Session
 
 router = APIRouter()
 USUAL_S = 600.0
@@ -52,7 +52,8 @@ async def show_samples(
     if not 0.0 <= to_s - from_s <= RANGE_S_MAX:
         raise Declined(422, "invalid", "The request's from and to: from before to, and a day apart at most.")
     found = await _read(sight, reports, _Asked(device, from_s, to_s))
-    return await _answer(found, {"device": device})
+    force = of_device(sight.state, device)
+    return await _answer(found, {"device": device, "in_force": None if force is None else force.model_dump()})
 
 
 @router.get(
@@ -67,18 +68,14 @@ async def show_trace(
     end_s = begin_s + session.authorisation.start_within_s + session.plan.duration_s + session.paused_s + AFTER_S
     asked = _Asked(session.device, begin_s, max(end_s, sight.walltime()), session_id)
     found = await _read(sight, reports, asked)
-    about = {"session_id": session_id, "device": session.device, "limits": limits_to_draw(session)}
-    return await _answer(found, about)
+    force = in_force(sight.state, session)
+    about = {"session_id": session_id, "device": session.device, "limits": limits_to_draw(force)}
+    return await _answer(found, {**about, "in_force": force.model_dump()})
 
 
-def limits_to_draw(session: Session) -> dict[str, float]:
+def limits_to_draw(force: models.InForce) -> dict[str, float]:
     """What a trace's curves are held against."""
-    limits = session.authorisation.limits
-    return {
-        "setting_ma_max": min(session.plan.setting_ma_max, limits.peak_ma_max.value),
-        "peak_ma_max": limits.peak_ma_max.value,
-        "lease_ttl_s": session.authorisation.lease_ttl_ms / 1000.0,
-    }
+    return {name: getattr(force, name) for name in ("setting_ma_max", "peak_ma_max", "lease_ttl_s")}
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
