@@ -9,13 +9,12 @@ import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { about, ago, time } from "../core/formats.js";
 import { link } from "../core/route.js";
-import { change, may, state } from "../core/store.js";
+import { change, isOld, may, state } from "../core/store.js";
 import { PRIORITY } from "../core/status.js";
 import { known, say } from "../core/words.js";
 import { alert, announce } from "../parts/announce.js";
 import { audio } from "../parts/alarm-strip.js";
 import { icon } from "../parts/icons.js";
-import { isOld } from "../parts/oldness.js";
 import { reading, repeatedly, wordsOf } from "../parts/pieces.js";
 
 const READ_EVERY_MS = 30_000;
