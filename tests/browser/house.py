@@ -16,7 +16,14 @@ from demo.clinic import OPERATOR, Clinic, Refused
 from demo.processes import Process, await_that
 
 PASSWORD: Final = "quiet-current-42-rooms"
-USERS: Final = {"anna.k": "therapist", "mira": "manager", "oskar": "on-call", "vera": "viewer", "ada": "admin"}
+USERS: Final = {
+    "anna.k": "therapist",
+    "mira": "manager",
+    "oskar": "on-call",
+    "otto": "on-call",
+    "vera": "viewer",
+    "ada": "admin",
+}
 DEVICES: Final = {"stim-01": "room-1", "stim-02": "room-1", "stim-03": "room-2", "stim-04": "room-3"}
 UP_WITHIN_S: Final = 20.0
 

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Browser, Page, Route, expect
 
 from tests.browser.house import PASSWORD, House
-from tests.browser.test_texts import LIVE
+from tests.browser.test_texts import LIVE, MODULES
 from tests.browser.visitor import Visitor
 
 AT = "2026-11-25T12:00:{:06.3f}Z"
@@ -33,6 +33,20 @@ def call(page: Page, module: str, name: str, *values: object) -> Any:
         "([module, name, values]) => import(module).then(module => module[name](...values))",
         [module, name, list(values)],
     )
+
+
+def test_every_module_finds_what_it_imports(page: Page) -> None:
+    """Views are fetched when they are opened: one that asks for a name that is gone would say so only then."""
+    addresses = [f"/{path.relative_to(LIVE).as_posix()}" for path in MODULES]
+    broken = page.evaluate(
+        """async addresses => {
+             const found = [];
+             for (const address of addresses) await import(address).catch(error => found.push(`${address}: ${error}`));
+             return found;
+           }""",
+        addresses,
+    )
+    assert broken == []
 
 
 def test_three_samples_that_did_not_come_are_a_gap(page: Page) -> None:

@@ -516,6 +516,8 @@ export const en = {
     drill_at: "Test alarm at",
     proven_within: "A proof is good for (days)",
     save: "Save the rota",
+    kept: "What you had begun is still here, and not saved.",
+    begin_anew: "Begin anew",
     save_lead: "It is judged as a whole. The fleet takes it up within a second.",
     saved: "The rota is saved.",
     not_saved: "Not saved",

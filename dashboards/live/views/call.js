@@ -18,10 +18,13 @@ import { icon } from "../parts/icons.js";
 import { reading, repeatedly, wordsOf } from "../parts/pieces.js";
 
 const READ_EVERY_MS = 30_000;
-const OLD_S = 8; // alarms are read every two seconds
+const OLD_S = 9; // alarms are read every four seconds
 const REASONS = ["busy", "away", "cannot_help"];
 
+/** How old the alarms are here, by this browser's own clock. */
 const ageS = () => (state.alarmsAt ? (Date.now() - state.alarmsAt.getTime()) / 1000 : null);
+
+const isDoubtful = () => ageS() > OLD_S || isOld() || state.overview?.fleet?.stale === true;
 
 /** What somebody has comes after what nobody has. */
 const isTaken = (alarm) => Number(alarm.responsibility === "accepted");
@@ -30,7 +33,7 @@ const isTaken = (alarm) => Number(alarm.responsibility === "accepted");
 function truth() {
   const age = ageS();
   if (age === null) return h("p", { class: "call-truth old" }, icon("stale"), say("call.not_yet"));
-  if (age > OLD_S || isOld()) {
+  if (isDoubtful()) {
     return h(
       "p",
       { class: "call-truth old", role: "alert" },
@@ -168,7 +171,7 @@ export function call() {
       );
       const toAct = open.filter((alarm) => RANK[alarm.priority] <= RANK.medium);
       const later = open.filter((alarm) => RANK[alarm.priority] > RANK.medium);
-      const sure = ageS() !== null && ageS() <= OLD_S && !isOld();
+      const sure = ageS() !== null && !isDoubtful();
       return h(
         "div",
         { class: "call" },

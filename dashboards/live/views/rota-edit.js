@@ -4,7 +4,7 @@ import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
 import { bodyOf, draftOf, placesOf } from "../core/rota-draft.js";
 import { go, link } from "../core/route.js";
-import { change, may } from "../core/store.js";
+import { change, may, state, subscribe } from "../core/store.js";
 import { say } from "../core/words.js";
 import { alert, announce } from "../parts/announce.js";
 import { icon } from "../parts/icons.js";
@@ -14,10 +14,17 @@ import { editRungs } from "../parts/rota-edit-rungs.js";
 import { editRotations } from "../parts/rota-edit-turns.js";
 
 const CHANGED = 412;
+let kept = null; // what somebody had begun when an alarm called them away: {user, read, draft, begun}
+
+subscribe(() => {
+  if (!state.me) kept = null; // it may hold what they typed in
+});
 
 export function rotaEdit() {
   let read = null; // the rota's version as it was read
   let draft = null;
+  let begun = ""; // the draft as it was read
+  let isKept = false;
   let trouble = null; // what kept it from being read
   let refused = null; // why it was not saved
   let saving = false;
@@ -28,12 +35,18 @@ export function rotaEdit() {
       const found = await api.get("rota", { days: 1 });
       read = found.version;
       draft = draftOf(found.rota);
+      begun = JSON.stringify(draft);
+      isKept = false;
     } catch (error) {
       trouble = error;
     }
     change({});
   }
-  begin();
+
+  if (kept?.user === state.me?.user && kept) {
+    ({ read, draft, begun } = kept);
+    isKept = true;
+  } else begin();
 
   async function save(event) {
     event.preventDefault();
@@ -43,6 +56,7 @@ export function rotaEdit() {
     change({});
     try {
       await api.put("rota", bodyOf(withoutHalves(draft)), read);
+      begun = JSON.stringify(draft);
       announce(say("rota.saved"));
       go("rota");
     } catch (error) {
@@ -76,6 +90,9 @@ export function rotaEdit() {
 
   return {
     title: () => say("rota.edit"),
+    leave() {
+      kept = draft && JSON.stringify(draft) !== begun ? { user: state.me?.user, read, draft, begun } : null;
+    },
     render() {
       if (!may("edit_rota")) return h("p", null, say("rota.who_may"));
       if (trouble) return failed(trouble);
@@ -86,6 +103,13 @@ export function rotaEdit() {
         h(
           "form",
           { class: "rota-edit", key: "edit", autocomplete: "off", on: { submit: save } },
+          isKept &&
+            h(
+              "div",
+              { class: "card kept", key: "kept" },
+              h("p", null, say("rota.kept")),
+              h("button", { type: "button", class: "small-button", on: { click: begin } }, say("rota.begin_anew")),
+            ),
           notSaved(),
           editPeople(draft, errors),
           editRotations(draft, errors),
@@ -94,7 +118,7 @@ export function rotaEdit() {
             "div",
             { class: "row save" },
             h("p", { class: "small" }, say("rota.save_lead")),
-            h("a", { class: "button", href: link("rota") }, say("cancel")),
+            h("a", { class: "button", href: link("rota"), on: { click: () => (draft = null) } }, say("cancel")),
             h("button", { class: "primary", "aria-disabled": saving ? "true" : undefined }, say("rota.save")),
           ),
         ),
