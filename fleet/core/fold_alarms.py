@@ -17,11 +17,13 @@ from broker.contract import messages
 from broker.contract.causes import CONSEQUENCES, AlarmCode, Cause
 from broker.contract.messages import CommandRefusal, Condition, EventKind
 from fleet.core import events as e
+from fleet.core.alarm_events import Priority, SignalState
 from fleet.core.alarm_state import NO_SIGNS, SITE, Alarm, PastAlarm, Signal, key, room_key
 from fleet.core.refusals import Rule
 from fleet.core.state import Durable
 
 PAST_KEPT = 128  # alarms that are over, for people who ask; the journal has them all
+_OWED = frozenset({SignalState.LATCHED, SignalState.DIGEST})  # over, and somebody is still to hear of it
 
 ELECTRODE = frozenset({Cause.ELECTRODE_OPEN, Cause.ELECTRODE_SHORT, Cause.ELECTRODE_DEGRADED})
 # Found by the device on its own: nobody has measured zero after that.
@@ -107,7 +109,19 @@ def cleared(durable: Durable, event: e.AlarmCleared) -> None:
         return  # it goes on, under another name
     signal = Signal(state=event.signal, since_s=event.now_s)
     past = PastAlarm(alarm=replace(alarm, signal=signal), cleared_wall_s=event.wall_s)
-    durable.past_alarms = (*durable.past_alarms, past)[-PAST_KEPT:]
+    durable.past_alarms = _kept((*durable.past_alarms, past))
+
+
+def _kept(past: tuple[PastAlarm, ...]) -> tuple[PastAlarm, ...]:
+    """No more than `PAST_KEPT`. What somebody still has to take note of goes last, and of that what is gravest."""
+    if len(past) <= PAST_KEPT:
+        return past
+    ranks = list(Priority)
+    least = min(
+        range(len(past)),
+        key=lambda n: (past[n].alarm.signal.state in _OWED, -ranks.index(past[n].alarm.priority), n),
+    )
+    return (*past[:least], *past[least + 1 :])
 
 
 def rebase(durable: Durable, now_s: float) -> None:

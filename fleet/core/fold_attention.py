@@ -135,8 +135,27 @@ def cleared(durable: Durable, event: e.AlarmCleared) -> None:
     where = key_of(event)
     one = durable.attention[where]
     _put(durable, where, one, cleared_s=event.now_s, until_s=None)
-    if one.in_digest:
+    if event.grouped_into is not None and one.told:
+        _goes_on_as(durable, where, event.grouped_into)
+    elif one.in_digest:
         _past_is(durable, event.alarm_id, Signal(state=SignalState.OFF, since_s=event.now_s))
+
+
+def _goes_on_as(durable: Durable, where: str, group_id: str) -> None:
+    """Of an alarm of which people were told, and which is a part of another one now: nothing of it is over.
+
+    Its messages go on as the group's, and its links mean the group. Only a group that has told somebody already keeps
+    messages of its own: then those of the part are ended, with words that say that it goes on (`page_words`).
+    """
+    into = next(into for into, group in durable.attention.items() if group.alarm_id == group_id)
+    one, group = durable.attention[where], durable.attention[into]
+    before = (*one.before, one.alarm_id, *group.before)[-OCCURRENCES_KEPT:]
+    comments = (*one.comments, *group.comments)[-COMMENTS_KEPT:]
+    if group.told:
+        _put(durable, into, group, before=before, comments=comments)
+        return
+    _put(durable, into, group, before=before, comments=comments, series=one.series, told=one.told)
+    del durable.attention[where]
 
 
 def _past_is(durable: Durable, alarm_id: str, signal: Signal) -> None:
@@ -213,7 +232,7 @@ def rung_reached(durable: Durable, event: a.RungReached) -> None:
 
 def page_due(durable: Durable, event: a.PageDue) -> None:
     where = None if event.drill else key_of(event)
-    one = None if where is None else durable.attention[where]
+    one = None if where is None else durable.attention.get(where)  # older journals end what goes on as a group
     durable.pages[event.page_id] = Page(
         where=where,
         person=event.person,
