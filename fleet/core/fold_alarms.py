@@ -96,6 +96,7 @@ def changed(durable: Durable, event: e.AlarmChanged) -> None:
     durable.alarms[key_of(event)] = replace(
         alarm,
         priority=event.priority,
+        why=event.why,
         changed_s=alarm.changed_s if alarm.priority is event.priority else event.now_s,
         signal=alarm.signal if same_signal else Signal(state=event.signal, since_s=event.now_s),
         members=members,

@@ -120,8 +120,10 @@ def changed(durable: Durable, event: e.AlarmChanged) -> None:
     one = durable.attention[where]
     if event.signal is SignalState.ON and (one.rung_s is None or _rises(one.priority, event.priority)):
         one = _sounding(one, event.code, event.priority, event.now_s)
+    elif one.rung_s is not None and event.priority not in TIMES:
+        one = replace(one, rung_s=None)  # no more than a line of the next digest
     elif one.rung_s is not None and event.priority is not one.priority:
-        times = TIMES[event.priority]  # it has sounded since it was raised, so both have rungs
+        times = TIMES[event.priority]
         one = replace(one, rung_s=event.now_s + (times.gap_s(one.rung) if one.rung else times.first_s))
     _put(durable, where, one, priority=event.priority)
 
@@ -287,8 +289,15 @@ def digest_due(durable: Durable, event: a.DigestDue) -> None:
             _past_is(durable, line.alarm_id, Signal(state=SignalState.OFF, since_s=event.now_s))
 
 
+def _calls(page: Page) -> bool:
+    """Whether it calls a person, or tests that: a digest goes by another way mostly."""
+    return page.act is Act.TRIGGER and (page.where is not None or page.drill)
+
+
 def page_arrived(durable: Durable, event: a.PageArrived) -> None:
     page = durable.pages.pop(event.page_id)
+    if _calls(page):
+        durable.missed_n = 0
     one = None if page.where is None else durable.attention.get(page.where)
     if one is not None and page.where is not None and one.responsibility is Responsibility.NOTIFIED:
         _put(durable, page.where, one, responsibility=Responsibility.DELIVERED)
@@ -296,6 +305,8 @@ def page_arrived(durable: Durable, event: a.PageArrived) -> None:
 
 def page_missed(durable: Durable, event: a.PageMissed) -> None:
     page = durable.pages.pop(event.page_id)
+    if _calls(page):
+        durable.missed_n += 1
     if event.why == SILENCE:
         durable.pages[event.page_id] = replace(page, silent=True)
     if durable.drills.pop(event.page_id, None) is not None:  # else it was answered: then it has arrived
