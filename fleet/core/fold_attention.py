@@ -10,6 +10,7 @@ from typing import Any
 
 from fleet.core import attention_events as a
 from fleet.core import events as e
+from fleet.core import fold_proof
 from fleet.core.alarm_events import Priority, SignalState
 from fleet.core.alarm_state import Signal
 from fleet.core.alarm_table import FIRST_SIGNAL
@@ -33,6 +34,7 @@ from fleet.core.attention_state import (
     channel,
 )
 from fleet.core.fold_alarms import key_of
+from fleet.core.fold_proof import judge
 from fleet.core.state import Durable
 
 IDLE_KEPT = 64  # beside as many as are open: what is over and may come back
@@ -310,18 +312,13 @@ def page_missed(durable: Durable, event: a.PageMissed) -> None:
     if event.why == SILENCE:
         durable.pages[event.page_id] = replace(page, silent=True)
     if durable.drills.pop(event.page_id, None) is not None:  # else it was answered: then it has arrived
-        _judge(durable, event.person, event.method, failed=event.why)
+        judge(durable, event.person, event.method, failed=event.why)
     one = None if page.where is None else durable.attention.get(page.where)
     if one is not None and page.where is not None and one.soundings == page.soundings:
         _put(durable, page.where, one, reached=tuple(other for other in one.reached if other != event.page_id))
 
 
 # --- the rota and its proof -------------------------------------------------------------------------------------------
-
-
-def took_over(durable: Durable, event: e.FleetTookOver) -> None:
-    if durable.rota is None and durable.unpaged_s is None:
-        durable.unpaged_s = event.now_s
 
 
 def rota_adopted(durable: Durable, event: a.RotaAdopted) -> None:
@@ -334,27 +331,6 @@ def rota_adopted(durable: Durable, event: a.RotaAdopted) -> None:
     durable.proofs = {way: durable.proofs.get(way) or Proof(since_wall_s=event.wall_s) for way in ways}
     for where, one in durable.attention.items():
         _put(durable, where, one, told=tuple(way for way in one.told if way in durable.proofs))
-
-
-def drill_ordered(durable: Durable, event: a.DrillOrdered) -> None:
-    if event.issued_by is None:
-        durable.drilled_wall_s = event.wall_s
-
-
-def _judge(durable: Durable, person: str, method: str, **changes: Any) -> None:
-    way = channel(person, method)
-    if way in durable.proofs:  # nobody else's is kept
-        durable.proofs[way] = replace(durable.proofs[way], **changes)
-
-
-def proven(durable: Durable, event: a.ChannelProven) -> None:
-    durable.drills.pop(event.page_id)
-    _judge(durable, event.person, event.method, proven_wall_s=event.wall_s, failed=None)
-
-
-def unanswered(durable: Durable, event: a.DrillUnanswered) -> None:
-    durable.drills.pop(event.page_id)
-    _judge(durable, event.person, event.method, failed="unanswered")
 
 
 def rebase(durable: Durable, now_s: float) -> None:
@@ -390,13 +366,11 @@ FOLDS: dict[type[Any], Callable[[Durable, Any], None]] = {
     a.PageArrived: page_arrived,
     a.PageMissed: page_missed,
     a.RotaAdopted: rota_adopted,
-    a.DrillOrdered: drill_ordered,
-    a.ChannelProven: proven,
-    a.DrillUnanswered: unanswered,
+    **fold_proof.FOLDS,
 }
 ALSO: dict[type[Any], Callable[[Durable, Any], None]] = {
     e.AlarmRaised: raised,
     e.AlarmChanged: changed,
     e.AlarmCleared: cleared,
-    e.FleetTookOver: took_over,
+    e.FleetTookOver: fold_proof.took_over,
 }
