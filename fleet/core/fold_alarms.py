@@ -3,14 +3,15 @@
 Three of them are the alarms' own. The others (`SIGNS`) are folded a second time, for what alarms have to remember of
 them: what a device says of itself, and when something was refused or noticed that lasts for a moment only.
 
-Late and backfilled words change nothing. A device's list of what is active is its birth, and it writes a new one
-whenever that changes. So an event is news only if it is of the present boot and the device did not stamp it before
-that birth, by the one clock that stamped both; otherwise the birth has it already, or it has passed. A step of that
-clock makes the comparison void until the next birth.
+What is told late changes nothing. A device's list of what is active is its birth, and it writes a new one whenever that
+changes. So an event is news only if it is of the present boot and the device did not stamp it before that birth, by the
+one clock that stamped both; otherwise the birth has it already, or it has passed. A step of that clock, if it is news
+itself, makes the comparison void until the next birth.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from broker.contract import messages
@@ -205,7 +206,19 @@ def is_news(durable: Durable, device: str, event: messages.Event) -> bool:
     if known is None or event.boot_n != known.boot_n:
         return False
     as_of = durable.signs.get(device, NO_SIGNS).as_of
-    return as_of is None or event.kind is EventKind.CLOCK_STEPPED or event.at >= as_of
+    if as_of is None or event.at >= as_of:
+        return True
+    return isinstance(event.detail, messages.ClockStepped) and _set_back_since(as_of, event.at, event.detail.step_s)
+
+
+def _set_back_since(as_of: str, at: str, step_s: float) -> bool:
+    """Whether a clock that was set back was so after that birth: its time before the step is compared, by which the
+    birth was stamped. One that cannot be reckoned with is news.
+    """
+    try:
+        return datetime.fromisoformat(at) - timedelta(seconds=step_s) >= datetime.fromisoformat(as_of)
+    except (ValueError, OverflowError):  # the contract's pattern lets a 31st of February pass
+        return True
 
 
 def reported(durable: Durable, event: e.DeviceReported) -> None:

@@ -8,7 +8,8 @@ The rules of this file:
 - A message is an order in the journal, with an id of its own, given once: the rung that it stands for is journaled
   before it. Whoever was killed meanwhile, the order stands; whoever delivers carries it out once its row is committed.
 - Without a rota nobody is told anything, and that is A12 (`proof`). When there is one, what sounds is told then.
-- What is late or backfilled raises nothing (`fold_alarms.is_news`), so nobody is told of it.
+- What a device tells late raises nothing (`fold_alarms.is_news`), so nobody is told of it. A late sample over a limit,
+  in a session that is live, stops that session: the stop is not late, and of it people are told (A02).
 """
 
 from zoneinfo import ZoneInfo
