@@ -143,10 +143,30 @@ def test_while_the_fleet_is_away_nothing_is_noted_and_the_link_goes_on_working(d
 
 
 def test_an_alarm_that_is_over_wants_nothing(desk: Desk) -> None:
-    desk.answer = {"ok": False, "error": "refused", "text": "..."}
+    desk.answer = refused_for("alarm_over")
     assert "The alarm is over" in desk.press("accept")[1]
     desk.line = None
     assert "The alarm is over" in desk.phone.get(desk.url()).text
+
+
+def refused_for(*rules: str) -> dict[str, Any]:
+    """As the fleet's control socket answers."""
+    return {"ok": False, "error": "refused", "text": "...", "refusals": [{"rule": rule} for rule in rules]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (refused_for("alarm_unknown"), "Nobody knows this alarm any more"),
+        (refused_for("page_unknown"), "This test is over"),
+        (refused_for("a_rule_of_later"), "The fleet has refused it"),
+        (refused_for(), "The fleet has refused it"),
+    ],
+)
+def test_of_what_is_refused_nobody_is_told_that_it_is_over(desk: Desk, answer: dict[str, Any], said: str) -> None:
+    desk.answer = answer
+    status, shown = desk.press("accept")
+    assert (status, said in shown, "The alarm is over" in shown) == (200, True, False)
 
 
 def test_what_is_none_of_ours_and_what_has_ended(desk: Desk) -> None:
