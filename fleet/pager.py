@@ -82,7 +82,7 @@ class _Pager:
 
     def __init__(self, settings: PagerSettings, site: str, key: bytes, begun: Begun) -> None:
         self._settings = settings
-        self._targets = Targets(settings.site_dir)
+        self._targets = Targets(settings.site_dir, settings.kept_rota_path)
         self._reports = Reports(settings.control_path)
         around = Surroundings(
             site=site,

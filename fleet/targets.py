@@ -2,21 +2,27 @@
 
 Addresses are secrets: they are in no log, no error, no `repr` and no journal. A file that holds one must be its owner's
 only. Of a signed webhook the file has two lines: the address, and the signing key.
+
+The last rota that was good is kept beside the pager's own files: the fleet goes on with the one in its journal when
+`rota.json` is broken by hand, and so must whoever delivers, after a restart too. Secrets are not in it.
 """
 
+import logging
 import stat
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.pki.durable import write_secret
 from fleet.adapters.notify.alertmanager import send_alert
 from fleet.adapters.notify.apprise_url import send_by_apprise
 from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.webhook import send_webhook
 from fleet.core.attention_state import channel
 from fleet.rota_entries import KEY_CHARS_MIN, Kind, MethodEntry, RotaFile
-from fleet.rota_file import FILE_NAME, SECRETS_FOLDER, BadRota, destination, load_rota
+from fleet.rota_file import FILE_NAME, SECRETS_FOLDER, BadRota, destination, load_rota, rota_bytes
 
+log = logging.getLogger(__name__)
 Stamp = tuple[int, int, int] | None
 
 
@@ -45,9 +51,10 @@ class Target:
 
 @dataclass(slots=True)
 class Targets:
-    """The site's."""
+    """The site's. `kept`: where the last good rota is kept; None: nowhere."""
 
     site_dir: Path
+    kept: Path | None = None
     _rota: RotaFile | None = None
     _stamp: Stamp = None
 
@@ -93,13 +100,33 @@ class Targets:
         try:
             stamp = _stamp(self.site_dir / FILE_NAME)
             if stamp != self._stamp or self._rota is None:
-                self._rota, self._stamp = load_rota(self.site_dir) or self._rota, stamp
-        except (BadRota, OSError):
+                self._adopt(load_rota(self.site_dir))
+                self._stamp = stamp
+        except (BadRota, OSError) as error:
             if self._rota is None:
-                raise NotDelivered("the rota cannot be read", again=False) from None
+                self._rota = self._last_good()
+                if self._rota is None:
+                    raise NotDelivered("the rota cannot be read", again=False) from None
+                log.error("the rota cannot be used: people are told by the last that could: %s", error)
         if self._rota is None:
             raise NotDelivered("there is no rota", again=False)
         return self._rota
+
+    def _adopt(self, rota: RotaFile | None) -> None:
+        if rota is None or rota == self._rota:
+            return
+        self._rota = rota
+        if self.kept is not None:
+            try:
+                write_secret(self.kept, rota_bytes(rota))
+            except OSError as error:
+                log.error("the last good rota cannot be kept in %s: %s", self.kept.name, error.strerror)
+
+    def _last_good(self) -> RotaFile | None:
+        try:
+            return None if self.kept is None else load_rota(self.kept)
+        except BadRota:
+            return None
 
     def _target(self, entry: MethodEntry) -> Target:
         said = self._secret(entry)

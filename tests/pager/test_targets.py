@@ -63,6 +63,37 @@ def test_another_rota_counts_from_the_next_message_on_and_a_broken_one_does_not(
     assert targets.of("ben", "pager").address == "http://other:9093"
 
 
+@pytest.mark.parametrize("broken", ['{"people": "everybody"}', "{", None])
+def test_a_rota_broken_by_hand_and_then_a_reboot_leave_people_reachable(
+    site: Path, broken: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fleet goes on with the rota in its journal: what it orders is delivered by the last that was good."""
+    kept = site / "pager.rota.json"
+    assert Targets(site, kept).of("anna", "phone").key == KEY
+    assert "t0ken" not in kept.read_text()
+    assert kept.stat().st_mode & 0o077 == 0
+    (site / "rota.json").unlink()
+    if broken is not None:
+        (site / "rota.json").write_text(broken)
+    again = Targets(site, kept)
+    assert again.of("anna", "phone").address == "https://hooks.example/t0ken"
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    written(site, rota(ben=webhook("anna")))
+    assert again.of("ben", "phone").key == KEY
+    assert why(again) == "the rota has no such method any more"
+    assert why(Targets(site / "nowhere", kept)) == "the rota has no such method any more", "the newest is kept"
+
+
+def test_a_disk_that_keeps_no_rota_and_a_kept_one_that_is_none(site: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = site / "gone" / "pager.rota.json"
+    assert Targets(site, kept).of("anna", "phone").key == KEY
+    assert "cannot be kept" in caplog.text
+    written(site, {"people": "everybody"})
+    assert why(Targets(site, kept)) == "the rota cannot be read"
+    (site / "nonsense").write_text("{")
+    assert why(Targets(site, site / "nonsense")) == "the rota cannot be read"
+
+
 def test_a_secret_that_was_exchanged_counts_at_once(site: Path) -> None:
     targets = Targets(site)
     targets.of("anna", "phone")
