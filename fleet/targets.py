@@ -10,6 +10,7 @@ The last rota that was good is kept beside the pager's own files: the fleet goes
 import logging
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -57,6 +58,7 @@ class Targets:
     kept: Path | None = None
     _rota: RotaFile | None = None
     _stamp: Stamp = None
+    _in_kept: RotaFile | None = None
 
     def of(self, person: str, method: str) -> Target:
         """Where a person is told by a method.
@@ -69,6 +71,19 @@ class Targets:
                 if (known.id, entry.id) == (person, method):
                     return self._target(entry)
         raise NotDelivered("the rota has no such method any more", again=False)
+
+    def keep(self) -> None:
+        """Keep the rota as it is now for whoever comes after. Not at a message: none waits for the disk."""
+        with suppress(NotDelivered):  # there is none
+            rota = self._current()
+            if self.kept is None or rota == self._in_kept:
+                return
+            try:
+                write_secret(self.kept, rota_bytes(rota))
+            except OSError as error:  # tried again at the next look
+                log.error("the last good rota cannot be kept in %s: %s", self.kept.name, error.strerror)
+            else:
+                self._in_kept = rota
 
     def checked(self) -> list[tuple[str, str, str | None]]:
         """Every method of the rota: whose, of which kind, and what stands against it; None: nothing that is seen here.
@@ -100,8 +115,7 @@ class Targets:
         try:
             stamp = _stamp(self.site_dir / FILE_NAME)
             if stamp != self._stamp or self._rota is None:
-                self._adopt(load_rota(self.site_dir))
-                self._stamp = stamp
+                self._rota, self._stamp = load_rota(self.site_dir) or self._rota, stamp
         except (BadRota, OSError) as error:
             if self._rota is None:
                 self._rota = self._last_good()
@@ -111,16 +125,6 @@ class Targets:
         if self._rota is None:
             raise NotDelivered("there is no rota", again=False)
         return self._rota
-
-    def _adopt(self, rota: RotaFile | None) -> None:
-        if rota is None or rota == self._rota:
-            return
-        self._rota = rota
-        if self.kept is not None:
-            try:
-                write_secret(self.kept, rota_bytes(rota))
-            except OSError as error:
-                log.error("the last good rota cannot be kept in %s: %s", self.kept.name, error.strerror)
 
     def _last_good(self) -> RotaFile | None:
         try:

@@ -69,7 +69,7 @@ def test_a_rota_broken_by_hand_and_then_a_reboot_leave_people_reachable(
 ) -> None:
     """The fleet goes on with the rota in its journal: what it orders is delivered by the last that was good."""
     kept = site / "pager.rota.json"
-    assert Targets(site, kept).of("anna", "phone").key == KEY
+    Targets(site, kept).keep()
     assert "t0ken" not in kept.read_text()
     assert kept.stat().st_mode & 0o077 == 0
     (site / "rota.json").unlink()
@@ -79,14 +79,19 @@ def test_a_rota_broken_by_hand_and_then_a_reboot_leave_people_reachable(
     assert again.of("anna", "phone").address == "https://hooks.example/t0ken"
     assert [record.levelname for record in caplog.records] == ["ERROR"]
     written(site, rota(ben=webhook("anna")))
-    assert again.of("ben", "phone").key == KEY
+    again.keep()
     assert why(again) == "the rota has no such method any more"
     assert why(Targets(site / "nowhere", kept)) == "the rota has no such method any more", "the newest is kept"
+    first = kept.stat().st_ino
+    again.keep()
+    assert kept.stat().st_ino == first, "what is kept already is not written again"
 
 
 def test_a_disk_that_keeps_no_rota_and_a_kept_one_that_is_none(site: Path, caplog: pytest.LogCaptureFixture) -> None:
     kept = site / "gone" / "pager.rota.json"
-    assert Targets(site, kept).of("anna", "phone").key == KEY
+    targets = Targets(site, kept)
+    targets.keep()
+    assert targets.of("anna", "phone").key == KEY
     assert "cannot be kept" in caplog.text
     written(site, {"people": "everybody"})
     assert why(Targets(site, kept)) == "the rota cannot be read"
