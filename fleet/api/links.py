@@ -4,7 +4,8 @@ The rules of this file:
 - GET shows, and changes nothing: whoever fetches a link for a preview acknowledges nothing. POST does.
 - A link is used once (`fleet.used_links`). What a press does the fleet decides, by its control socket.
 - Pages are plain HTML without a script and without anything from elsewhere; what is not ours is escaped.
-- Asked too often from one address, or altogether, it answers 429: nobody guesses a signature here.
+- Asked too often for links that are none, from one address or altogether, it answers 429: nobody guesses a signature
+  here. A link of ours is never refused for that: behind a proxy everybody may have one address.
 
 The web process has `link_routes(...)` beside its own: they are no part of the API, and have no guard but the signature.
 """
@@ -135,13 +136,13 @@ def link_routes(desk: LinkDesk) -> list[Route]:
 
 def _read(desk: LinkDesk, request: Request) -> Link | Response:
     """What the link stands for, or what to say instead."""
-    if not desk.rate.allows(request.client.host if request.client else "unknown"):
-        return _page(429, *OFTEN, headers={"Retry-After": "60"})
     token = request.path_params["token"]
     try:
         link = read_token(desk.key, token, desk.walltime())
     except BadLink:
-        return _page(404, *NOT_OURS)
+        if desk.rate.allows(request.client.host if request.client else "unknown"):
+            return _page(404, *NOT_OURS)
+        return _page(429, *OFTEN, headers={"Retry-After": "60"})
     except LinkEnded:
         return _page(410, *ENDED)
     return _page(410, *USED) if desk.used.used(token) else link

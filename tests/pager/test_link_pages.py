@@ -1,7 +1,7 @@
 """What whoever opens a link is shown and asked: looking changes nothing, one press does, and once."""
 
 import asyncio
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -196,6 +196,16 @@ def test_too_often_is_too_often_and_forgotten_in_a_minute(desk: Desk) -> None:
     assert statuses == [404] * 20 + [429] * 5
     desk.now_s += 60.0
     assert desk.phone.get("/l/guess").status_code == 404
+
+
+def test_whoever_has_a_link_is_not_refused_for_others_guesses(desk: Desk) -> None:
+    """One proxy, one address: a storm of forty people who look and press, and somebody who guesses."""
+    assert {desk.phone.get("/l/guess").status_code for _ in range(30)} == {404, 429}
+    for number in range(40):
+        mine = replace(LINK, page_id=f"{number:032x}")
+        assert desk.phone.get(desk.url(mine)).status_code == 200
+        assert desk.press("accept", mine)[0] == 200
+    assert len(desk.asked) == 40
 
 
 def test_many_addresses_together_are_bounded_too() -> None:
