@@ -10,6 +10,7 @@ The rules of this file:
 The web process has `link_routes(...)` beside its own: they are no part of the API, and have no guard but the signature.
 """
 
+import asyncio
 import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -177,7 +178,7 @@ async def _pressed(desk: LinkDesk, link: Link, request: Request) -> Response:
         log.info("a press on a link was refused: %s", answer.get("error"))
         return _page(200, *_refused(answer)) if answer.get("error") == "refused" else _page(503, *AWAY)
     try:
-        desk.used.settle(token)
+        await asyncio.to_thread(desk.used.settle, token, link.ends_s)  # a disk that takes its time holds up no stop
     except OSError as error:  # it is done, and known here until this process ends: a second press would do it again
         log.error("a link that was used cannot be noted: %s", error.strerror)
     return _page(200, *_done(link, chosen))

@@ -1,6 +1,7 @@
 """What whoever opens a link is shown and asked: looking changes nothing, one press does, and once."""
 
 import asyncio
+import threading
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -215,3 +216,22 @@ def test_many_addresses_together_are_bounded_too() -> None:
     for n in range(ADDRESSES_MAX * 2):
         now_s += 0.2
         assert rate.allows(f"10.1.{n // 250}.{n % 250}")
+
+
+async def test_a_disk_that_takes_its_time_holds_up_nobody_else(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop that notes a used link is the loop that sends stops."""
+    writes, go_on = threading.Event(), threading.Event()
+
+    def slow(_descriptor: int) -> None:
+        writes.set()
+        assert go_on.wait(10.0), "the loop went on meanwhile"
+
+    monkeypatch.setattr("fleet.used_links.os.fsync", slow)
+    transport = httpx.ASGITransport(app=desk.phone.app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://fleet.clinic.example") as browser:
+        pressed = asyncio.create_task(browser.post(desk.url(), data={"press": "accept"}))
+        assert await asyncio.to_thread(writes.wait, 5.0)
+        assert not pressed.done(), "nobody is told that it worked before it is written down"
+        assert (await browser.get(desk.url())).status_code == 410, "somebody else is answered meanwhile"
+        go_on.set()
+        assert (await pressed).status_code == 200
