@@ -69,7 +69,7 @@ def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: Ho
     expect(visitor.device("stim-04")).to_be_visible()
     with held_up(house.web.pid):
         visitor.hold("room/room-3")
-        expect(visitor.truth()).to_contain_text("NOT sent: nobody answers. Use the button on the stimulator.")
+        expect(visitor.truth()).to_contain_text("Nobody answers: NOT known whether it has gone out. Use the button on the stimulator.")
         assert not house.clinic.device("stim-04")["holds"]
     expect(visitor.truth()).to_contain_text(re.compile(r"zero current measured \d+\s?ms"))
     assert house.clinic.device("stim-04")["holds"]
