@@ -9,7 +9,7 @@ import pytest
 from playwright.sync_api import Browser, Route, expect
 
 from demo.processes import await_that
-from tests.browser.house import PASSWORD, House
+from tests.browser.house import DEVICES, PASSWORD, House
 from tests.browser.test_truth import AT_THE_WALL, held_up
 from tests.browser.visitor import Visitor
 
@@ -107,17 +107,21 @@ def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(
     house: House, visitor: Visitor, pictures: Path
 ) -> None:
     visitor.sign_in("vera", anew=True)
-    visitor.go("device", "stim-04")
-    expect(visitor.page.locator("#dock [data-stop='device/stim-04']")).to_be_visible()
+    visitor.go("account")
+    stop = visitor.page.locator("#dock [data-stop='site/north']")
+    with visitor.page.expect_response("**/api/v1/alarms*"):  # the next one is asked for four seconds later
+        expect(stop).to_be_visible()
     visitor.page.context.clear_cookies()
-    visitor.hold("device/stim-04")
+    stop.hover()
+    visitor.page.mouse.down()
     expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
     expect(visitor.page.get_by_text("You are not signed in any more.")).to_be_visible()
     expect(visitor.truth()).to_contain_text("NOT sent.")
     expect(visitor.truth()).to_contain_text("Use the button on the stimulator.")
     expect(visitor.truth()).to_be_in_viewport()
+    visitor.page.mouse.up()
     visitor.picture(pictures, "signed-out-at-a-stop")
-    assert not house.clinic.device("stim-04")["holds"]
+    assert not any(house.clinic.device(device)["holds"] for device in DEVICES)
 
 
 def test_the_end_of_a_session_is_announced(visitor: Visitor, pictures: Path) -> None:

@@ -556,6 +556,7 @@ export const en = {
     plan: "Plan",
     hidden: "not shown to you",
     ended_by: "Ended by: {cause}.",
+    last_known: "When it was last heard, its session was {state}.",
     withheld: "No more permission: {reason}.",
     cancel: "Withdraw it",
     cancelled: "Withdrawn.",

@@ -7,6 +7,7 @@ import { clockwise, milliamps, moment, number, quantity, seconds, timeToMillisec
 import { fromColumns } from "../core/past.js";
 import { link } from "../core/route.js";
 import { deviceRow, keepSample, may, state } from "../core/store.js";
+import { because, isAbnormal, isSilent, stateOf } from "../core/status.js";
 import { whenOpened } from "../core/stream.js";
 import { known, say } from "../core/words.js";
 import { announce } from "../parts/announce.js";
@@ -74,13 +75,30 @@ const ends = (ended) =>
     ["session.gaps", number(ended.gaps)],
   ]);
 
-const live = (row, found) =>
-  readings([
-    ["session.left", clockwise(found.plan.duration_s - (row?.session?.elapsed_s ?? found.elapsed_s)), "big"],
-    ["quantities.setting_ma", milliamps(row?.session?.setting_ma ?? null), "big"],
-    ["quantities.amplitude_ma", milliamps(row?.amplitude_ma ?? null), "big"],
-    ["quantities.lease_margin_s", seconds(row?.session?.lease_margin_s ?? null)],
+/** How it is now; dashes while its device is not heard. */
+function live(row, found) {
+  const now = isSilent(row) ? null : row;
+  const left = now && found.plan.duration_s - (now.session?.elapsed_s ?? found.elapsed_s);
+  return readings([
+    ["session.left", clockwise(left), "big"],
+    ["quantities.setting_ma", milliamps(now?.session?.setting_ma ?? null), "big"],
+    ["quantities.amplitude_ma", milliamps(now?.amplitude_ma ?? null), "big"],
+    ["quantities.lease_margin_s", seconds(now?.session?.lease_margin_s ?? null)],
   ]);
+}
+
+/** What a session is in: `{level, icon, word}`. */
+function standing({ state: name }) {
+  const level = LEVELS[name] ?? "calm";
+  return {
+    level: level === "calm" && OPEN.has(name) ? "work" : level,
+    icon: level === "calm" ? (name === "running" ? "running" : "authorised") : "latched",
+    word: stateWords(name),
+  };
+}
+
+/** What its device is in, where that is not as it should be while the session is open; else null. */
+const abnormal = (row, { state: name }) => (row && OPEN.has(name) && isAbnormal(row) ? stateOf(row) : null);
 
 export function session(id) {
   const gaps = [];
@@ -142,19 +160,19 @@ export function session(id) {
 
   function head(value) {
     const row = deviceRow(value.device);
-    const level = LEVELS[value.state] ?? "calm";
+    const own = standing(value);
+    const device = abnormal(row, value);
     const cancellable = WITHDRAWN_BEFORE.has(value.state) && may("cancel");
     return h(
       "section",
-      { class: `device-head ${level}`, "aria-label": say("session.now") },
+      { class: `device-head ${device?.level ?? LEVELS[value.state] ?? "calm"}`, "aria-label": say("session.now") },
       h(
         "div",
         { class: "state" },
-        badge({
-          level: level === "calm" && OPEN.has(value.state) ? "work" : level,
-          icon: level === "calm" ? (value.state === "running" ? "running" : "authorised") : "latched",
-          word: stateWords(value.state),
-        }),
+        device && badge(device),
+        device && isSilent(row)
+          ? h("p", { class: "why" }, because(row), " ", say("session.last_known", { state: own.word }))
+          : badge(own),
         h(
           "p",
           null,
