@@ -16,6 +16,7 @@ import { VIEWS } from "./views/views.js";
 const page = document.getElementById("page");
 let view = null;
 let drawing = false;
+let turn = 0;
 
 function draw() {
   drawing = false;
@@ -46,7 +47,11 @@ async function show() {
   if (!same) {
     view?.leave?.();
     const open = VIEWS[state.route.name] ?? VIEWS.missing;
-    view = await open(...state.route.at);
+    turn += 1;
+    const mine = turn;
+    const opened = await open(...state.route.at);
+    if (mine !== turn) return opened.leave?.(); // somebody has gone on meanwhile
+    view = opened;
   }
   useScheme();
   change({});

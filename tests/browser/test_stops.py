@@ -59,11 +59,14 @@ def test_a_stop_that_is_not_confirmed_stays_however_many_follow(house: House, vi
     with held_up(house.clinic.simulate.pid):
         visitor.hold("device/stim-02")
         expect(first).to_contain_text(AT_THE_WALL)
-        visitor.go("device", "stim-03")
-        for n in range(2, 8):
-            visitor.hold("device/stim-03")
-            expect(visitor.page.locator(".truth")).to_have_count(n)
+        others = ["device/stim-01", "room/room-1", "device/stim-03", "room/room-2", "device/stim-04", "room/room-3"]
+        for n, other in enumerate(others, start=2):
+            where, name = other.split("/")
+            visitor.go(where, name)
+            visitor.hold(other)
+            expect(visitor.page.locator(f"[data-truth='{n}']")).to_contain_text("received …")
         expect(first).to_contain_text(AT_THE_WALL)
+        expect(first).to_be_in_viewport()  # before those that are not late
         visitor.picture(pictures, "stops-upon-stops")
     expect(first).to_contain_text(ZERO)  # it was followed all the time
 

@@ -45,6 +45,7 @@ async function order(pushed) {
       const answer = await api.stop(pushed.scope, pushed.name, say("stop.reason"));
       pushed.commands = answer.commands.map((command) => ({ ...command, devices: [] }));
       pushed.stage = "ordered";
+      state.pushed = state.pushed.filter((other) => other === pushed || !isSame(other, pushed));
       told();
       return;
     } catch (error) {
@@ -61,6 +62,10 @@ async function order(pushed) {
     await wait(TRY_AGAIN_MS);
   }
 }
+
+/** Pushed again while it is followed, it is the same stop: it is shown once. */
+const isSame = (one, other) => idsOf(one) === idsOf(other);
+const idsOf = ({ commands }) => commands.map((command) => command.command_id).join();
 
 async function follow(pushed, command) {
   const began = performance.now();

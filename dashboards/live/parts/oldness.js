@@ -3,7 +3,7 @@
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { about, time } from "../core/formats.js";
-import { ageS, isOld, state } from "../core/store.js";
+import { ageS, isOld, isUnheard, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 
@@ -30,7 +30,7 @@ export function oldness() {
   const { fleet } = state.overview ?? {};
   if (state.ended === "too_many") notes.push(note("ended", "high", "lost", say("old.too_many")));
   else if (age === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
-  else if (isOld()) notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
+  else if (isUnheard()) notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
   if (fleetIsAbsent()) notes.push(note("fleet", "high", "lost", say("old.fleet")));
   else if (fleet && fleet.connected === false) notes.push(note("broker", "high", "lost", say("old.broker")));
   else if (fleet?.stale) notes.push(note("stale", "high", "stale", say("old.stale")));
@@ -40,6 +40,6 @@ export function oldness() {
   if (left !== null && left < WARN_S)
     notes.push(note("ends", left < LATE_S ? "high" : "low", "notice", say("old.signed_in_until", ends(left))));
   if (state.me?.simulated) notes.push(note("simulated", "calm", "notice", say("old.simulated")));
-  document.documentElement.classList.toggle("is-old", isOld() || fleet?.stale === true);
+  document.documentElement.classList.toggle("is-old", isOld());
   return notes;
 }

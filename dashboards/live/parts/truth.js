@@ -77,14 +77,17 @@ function body(pushed) {
   return [rowsOf(pushed), open && not("open"), unread && not("unread")];
 }
 
+/** Whether somebody has to do something about it now. */
+function isLate({ stage, commands }) {
+  const rows = commands.flatMap((command) => command.devices);
+  return stage === "unheard" || stage === "refused" || rows.some((row) => stageOf(row) === "unconfirmed");
+}
+
 function truth(pushed) {
-  const rows = pushed.commands.flatMap((command) => command.devices);
-  const failed = pushed.stage === "unheard" || pushed.stage === "refused";
-  const late = failed || rows.some((row) => stageOf(row) === "unconfirmed");
   return h(
     "article",
     {
-      class: `truth ${late ? "high" : mayDismiss(pushed) ? "over" : "under-way"}`,
+      class: `truth ${isLate(pushed) ? "high" : mayDismiss(pushed) ? "over" : "under-way"}`,
       key: pushed.id,
       "data-truth": pushed.id,
     },
@@ -100,7 +103,9 @@ function truth(pushed) {
   );
 }
 
-export const truths = () =>
-  state.pushed?.length
-    ? h("div", { class: "truths", role: "region", "aria-label": say("stop.truths") }, state.pushed.map(truth))
-    : null;
+/** Those that somebody has to see to stand first, then the newest. */
+export function truths() {
+  if (!state.pushed.length) return null;
+  const shown = [...state.pushed].sort((one, other) => isLate(other) - isLate(one));
+  return h("div", { class: "truths", role: "region", "aria-label": say("stop.truths") }, shown.map(truth));
+}

@@ -227,8 +227,8 @@ export const en = {
       sending: "Sending …",
       unheard:
         "Nobody answers: NOT known whether it has gone out. Use the button on the stimulator. " +
-        "Tried {n} times.",
-      unheard_of: "NOT confirmed. Use the button on the stimulator. The server says: {words} Tried {n} times.",
+        "Times tried: {n}.",
+      unheard_of: "NOT confirmed. Use the button on the stimulator. The server says: {words} Times tried: {n}.",
       refused: "NOT sent. {words} Use the button on the stimulator.",
       open: "Zero current is NOT confirmed on every device that it is for. Look at them.",
       unread: "It was ordered, but what became of it cannot be read. Look at the device.",
