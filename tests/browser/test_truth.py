@@ -61,7 +61,8 @@ def test_nothing_of_a_silent_device_looks_like_now(house: House, visitor: Visito
     expect(head.locator(".badge")).to_have_text("running")
     with held_up(house.clinic.simulate.pid):
         expect(head.locator(".badge")).to_have_text("stale")
-        expect(head).to_contain_text("its session was running")
+        expect(head).to_contain_text("its session was running.")
+        expect(head).to_contain_text("Its device is silent: without permission it ends by itself.")
         expect(head).not_to_contain_text("mA")
         visitor.picture(pictures, "session-stale")
         visitor.go("device", "stim-02")
@@ -102,7 +103,7 @@ def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: Ho
     expect(visitor.device("stim-04")).to_be_visible()
     with held_up(house.web.pid):
         visitor.hold("room/room-3")
-        expect(visitor.truth()).to_contain_text("Nobody answers: NOT known whether it has gone out. Use the button on the stimulator.")
+        expect(visitor.truth()).to_contain_text("Nobody answers: NOT known whether it has gone out. Use the button")
         assert not house.clinic.device("stim-04")["holds"]
     expect(visitor.truth()).to_contain_text(re.compile(r"zero current measured \d+\s?ms"))
     assert house.clinic.device("stim-04")["holds"]

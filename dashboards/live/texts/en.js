@@ -179,7 +179,7 @@ export const en = {
     nothing: "No samples in this span of time.",
     words:
       "From {from} to {to}: measured current now {current}, setting {setting}, impedance {impedance}, lease margin " +
-      "{margin}; gaps: {gaps}.",
+      "{margin}; gaps: {gaps}. Limits in force: {limits}.",
     key: {
       current: "measured",
       setting: "setting",
@@ -193,6 +193,7 @@ export const en = {
       short: "short below {value}",
       degraded: "degraded above {value}",
       beyond: "stops above {value}",
+      lease: "a lease is good for {value}",
     },
   },
   stop: {
@@ -781,6 +782,7 @@ export const en = {
   period: {
     title: "Period",
     nothing: "None in this period.",
+    simulated: "Everything up to {day} is simulated: it never happened.",
     day: "Day",
     week: "Week",
     month: "Month",
