@@ -17,8 +17,8 @@ const LINES = {
 const missing = (value) => value === null || value === undefined;
 
 /**
- * By panel `[[value, text]]`. `inForce` is what the API says (null: there is no session); a limit that it has none of is
- * not drawn. `settingMaMax` is the plan's, where nothing else is known.
+ * By panel `[[value, text]]`. `inForce` is what the API says (null: there is no session); what it says nothing of is not
+ * drawn. `settingMaMax` is the plan's, where nothing else is known.
  */
 export function limitsToDraw(inForce, settingMaMax = null) {
   const known = inForce ?? { setting_ma_max: settingMaMax, ...USUAL };

@@ -43,7 +43,8 @@ export const en = {
     busy: "Signing in …",
     wrong: "User or password is wrong.",
     put_out:
-      "You are not signed in any more. Nothing can be stopped from here until you are: use the button on the stimulator.",
+      "You are not signed in any more. Nothing can be stopped from here until you are: " +
+      "use the button on the stimulator.",
     too_often: "Too many attempts. Try again in {long}.",
     unreachable: "The server does not answer. Is the web service running?",
   },
