@@ -8,6 +8,7 @@ const SAMPLES_KEPT = 6_000; // of one device: ten minutes at ten a second
 
 export const state = {
   me: null,
+  putOut: false, // whoever was signed in here is not any more, and did not ask for that
   overview: null, // {as_of, fleet, rooms: [{room, devices}], alarms: {high, medium, low, info}}
   alarms: [], // the open ones, gravest first
   alarmsAt: null,
