@@ -17,7 +17,7 @@ const LINES = {
 const missing = (value) => value === null || value === undefined;
 
 /**
- * By panel `[[value, text]]`. `inForce` is what the API says (null: there is no session); what it says nothing of is not
+ * By panel `[[value, text]]`. `inForce` is what the API says (null: no session); what it says nothing of is not
  * drawn. `settingMaMax` is the plan's, where nothing else is known.
  */
 export function limitsToDraw(inForce, settingMaMax = null) {
