@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import stimfleet
+from broker.pki.registry import load_registry
 from broker.pki.site import provision_site, rotate_site_key
 from fleet import pager, recorder, service, web
 
@@ -102,3 +103,21 @@ def test_a_pager_is_started_again_unless_that_cannot_help() -> None:
 def test_what_reads_along_gives_way_to_the_fleet() -> None:
     (nice,) = values("stimfleet-recorder.service", "Nice")
     assert int(nice) == 10
+
+
+@pytest.mark.parametrize("unit", ["stimfleet-pager.service", "stimfleet-recorder.service"])
+def test_what_reads_along_sees_no_key_of_the_site(unit: str, tmp_path: Path) -> None:
+    """Every private key of a site, also in the middle of a rotation, lies below a path that the unit does not see."""
+    site_dir = tmp_path / "site"
+    provision_site(site_dir, tmp_path / "ca", "north", now=datetime.now(UTC))
+    rotate_site_key(site_dir)
+    hidden = [
+        site_dir / Path(path.removeprefix("-")).relative_to("/etc/stimfleet/site")
+        for value in values(unit, "InaccessiblePaths")
+        for path in value.split()
+    ]
+    keys = [path for path in site_dir.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+    assert {path.name for path in keys} >= {"site.key", "site.key.old", "fleet-safety.key"}
+    assert [path for path in keys if not any(path.is_relative_to(one) for one in hidden)] == []
+    assert load_registry(site_dir).site == "north"
+    assert not any((site_dir / name).is_relative_to(one) for name in ("registry.json", "rota.json") for one in hidden)
