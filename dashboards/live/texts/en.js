@@ -645,7 +645,7 @@ export const en = {
     relative: "Only with the recorded override of a named clinician",
     override: "Overridden by (clinician's id)",
     override_hint:
-      "Leave it empty where nobody overrides. That they were asked is your word: nothing proves it, and you are in the audit.",
+      "Leave it empty where nobody overrides. That they were asked is your word: nothing proves it, your id is noted.",
     screened: "Screened how many hours ago",
     screened_hint: "0: just now. A screening is good for 24 hours.",
     asked_none: "I have asked about every one: none of them was found.",
