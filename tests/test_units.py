@@ -57,6 +57,26 @@ def test_the_web_server_gives_way_to_the_fleet_and_is_started_again_unless_it_wa
     assert values("stimfleet-web.service", "RestartPreventExitStatus") == [str(web.EXIT_REFUSED)]
 
 
+def test_the_web_server_may_read_no_private_key_of_the_site_and_write_to_no_list(tmp_path: Path) -> None:
+    site, now = tmp_path / "site", datetime(2026, 11, 25, tzinfo=UTC)
+    provision_site(site, tmp_path / "ca", "north", now=now)
+    rotate_site_key(site)
+    keys = [path for path in site.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+    assert len(keys) >= 4
+    (folder,) = values("stimfleet-web.service", "ReadWritePaths")
+    of_site = Path(folder.removeprefix("-"))
+
+    def named(setting: str) -> list[Path]:
+        words = [word for line in values("stimfleet-web.service", setting) for word in line.split()]
+        return [site / Path(word.removeprefix("-")).relative_to(of_site) for word in words]
+
+    hidden = named("InaccessiblePaths")
+    for key in keys:
+        assert any(key == path or path in key.parents for path in hidden), key
+    assert {path.name for path in named("ReadOnlyPaths")} >= {"registry.json", "web.toml", "fleet.toml", "pager.toml"}
+    assert site / "rota.json" not in [*hidden, *named("ReadOnlyPaths")]
+
+
 @pytest.mark.parametrize(
     "unit",
     ["stimfleet-fleet.service", "stimfleet-agent@.service", "stimfleet-recorder.service", "stimfleet-pager.service"],

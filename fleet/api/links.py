@@ -10,6 +10,7 @@ The rules of this file:
 The web process has `link_routes(...)` beside its own: they are no part of the API, and have no guard but the signature.
 """
 
+import asyncio
 import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -59,6 +60,17 @@ AWAY = (
     "Nothing was noted. Press again in a moment; if it goes on, call the clinic.",
 )
 OVER = "The alarm is over", "Nothing is to be done."
+UNKNOWN = "Nobody knows this alarm any more", "Nothing was noted. The clinic's page shows what is open."
+TEST_OVER = (
+    "This test is over",
+    "It was answered already, or its ten minutes have passed. If you were not counted, ask for another one.",
+)
+REFUSED = (
+    "The fleet has refused it",
+    "Nothing was noted. Look at the clinic's page, and act there; if it shows nothing, call the clinic.",
+)
+# What a refusal means for whoever pressed; any other is `REFUSED`: of what is refused nobody is told that it is over.
+_WORDS_FOR: Final = {"alarm_over": OVER, "alarm_unknown": UNKNOWN, "page_unknown": TEST_OVER}
 OFTEN = "Too many requests", "Wait a minute, then open the link again."
 NOTHING = "Nothing was chosen", "Go back and press one of the buttons."
 # What is asked, by what a press says.
@@ -164,13 +176,17 @@ async def _pressed(desk: LinkDesk, link: Link, request: Request) -> Response:
         return _page(503, *AWAY)
     if not answer.get("ok"):
         log.info("a press on a link was refused: %s", answer.get("error"))
-        is_over = answer.get("error") == "refused"
-        return _page(200, *OVER) if is_over else _page(503, *AWAY)
+        return _page(200, *_refused(answer)) if answer.get("error") == "refused" else _page(503, *AWAY)
     try:
-        desk.used.settle(token)
+        await asyncio.to_thread(desk.used.settle, token, link.ends_s)  # a disk that takes its time holds up no stop
     except OSError as error:  # it is done, and known here until this process ends: a second press would do it again
         log.error("a link that was used cannot be noted: %s", error.strerror)
     return _page(200, *_done(link, chosen))
+
+
+def _refused(answer: dict[str, Any]) -> tuple[str, str]:
+    rules = [refusal["rule"] for refusal in answer.get("refusals", [])]
+    return next((_WORDS_FOR[rule] for rule in rules if rule in _WORDS_FOR), REFUSED)
 
 
 def _order(link: Link, chosen: str) -> dict[str, Any] | None:
