@@ -28,7 +28,8 @@ RUN groupadd --gid 10001 stimfleet \
     && useradd --uid 10001 --gid 10001 --no-create-home --shell /usr/sbin/nologin stimfleet
 # A volume that is new takes owner and mode from here.
 RUN install -d -o 10001 -g 10001 -m 0700 /site /site/broker /ca /data /floor \
-    && install -d -o 10001 -g 10001 -m 0750 /secrets
+    && install -d -o 10001 -g 10001 -m 0750 /secrets \
+        /secrets/influxdb /secrets/history /secrets/samples /secrets/grafana
 COPY --from=build /opt/stimfleet /opt/stimfleet
 ENV PATH=/opt/stimfleet/bin:$PATH PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 STIMFLEET_DATA_DIR=/data
 USER 10001:10001

@@ -34,6 +34,13 @@ def mounts(service: dict[str, Any]) -> Iterator[tuple[str, str]]:
         yield source, target
 
 
+def masks(service: dict[str, Any]) -> list[str]:
+    """What of the site's folder it finds empty."""
+    covered = [target for source, target in mounts(service) if source == "/dev/null"]
+    covered += [mount.partition(":")[0] for mount in service.get("tmpfs", ())]
+    return [target for target in covered if target.startswith("/site/")]
+
+
 def provision_lines() -> list[str]:
     """The commands of the one-time service, a line each, with `$` as its shell sees it."""
     (script,) = services()["provision"]["command"]

@@ -4,6 +4,8 @@ import json
 import re
 import shlex
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from ipaddress import ip_address, ip_network
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,7 @@ import pytest
 import yaml
 
 import stimfleet
-from broker.pki.site import DEFAULT_PORT
+from broker.pki.site import DEFAULT_PORT, provision_site
 from fleet.adapters.history.settings import load_recorder_settings
 from fleet.adapters.notify.settings import load_pager_settings
 from fleet.api.settings import load_web_settings
@@ -22,6 +24,7 @@ from tests.deploy.composition import (
     OURS,
     ROOT,
     composition,
+    masks,
     mounts,
     ours,
     provision_lines,
@@ -37,6 +40,7 @@ LOADED: dict[str, Callable[[Path, Path], object]] = {
     "STIMFLEET_RECORDER_": load_recorder_settings,
     "STIMFLEET_PAGER_": load_pager_settings,
 }
+READ_ALONG = ("web", "recorder", "pager")
 VERSION = re.search(r'^version = "(.+)"', (ROOT / "pyproject.toml").read_text(), re.MULTILINE)
 
 
@@ -59,6 +63,8 @@ def test_every_folder_and_volume_is_there() -> None:
             assert target.startswith("/"), name
             if source.startswith("./"):
                 assert (ROOT / source).exists(), f"{name} mounts {source}"
+            elif source == "/dev/null":
+                assert (name, target) in {(other, "/site/site.key") for other in READ_ALONG}
             else:
                 used.add(source)
     assert used == declared
@@ -102,6 +108,23 @@ def test_only_the_desk_and_provisioning_have_the_ca_beside_the_simulation() -> N
     )
 
 
+@pytest.mark.parametrize("name", READ_ALONG)
+def test_what_reads_along_sees_no_key_of_the_site(name: str, tmp_path: Path) -> None:
+    """Every private key of a site lies below what is covered, or in a volume that is not mounted."""
+    provision_site(tmp_path / "site", tmp_path / "ca", "north", now=datetime.now(UTC))
+    keys = [path for path in (tmp_path / "site").rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+    covered = [tmp_path / target.removeprefix("/") for target in masks(services()[name])]
+    assert {path.name for path in keys} >= {"site.key", "fleet-safety.key", "server.key"}
+    mounted = dict(mounts(services()[name]))
+    assert mounted["site"] == "/site"
+    assert not {"broker", "ca"} & mounted.keys()
+    covered.append(tmp_path / "site" / "broker")  # its own volume: the folder of `site` below it is empty
+    assert dict(mounts(services()["provision"]))["broker"] == "/site/broker"
+    assert [path for path in keys if not any(path.is_relative_to(one) for one in covered)] == []
+    (site,) = (mount for mount in services()[name]["volumes"] if mount.startswith("site:"))
+    assert site.endswith(":ro")
+
+
 def test_simulated_devices_come_only_when_asked_for() -> None:
     assert [name for name, service in services().items() if "demo" in service.get("profiles", ())] == ["agents"]
 
@@ -115,20 +138,44 @@ def environment() -> Iterator[tuple[str, str, str]]:
             yield service, name, value
 
 
-def test_no_password_is_written_down_and_each_is_made_by_the_one_time_service() -> None:
-    words = shlex.split(next(line for line in provision_lines() if "provision passwords" in line))
-    made = set(words[words.index("/secrets") + 1 :])
-    told = set()
+def test_no_password_is_written_down_and_each_is_made_by_the_one_time_service_for_those_who_use_it() -> None:
+    made = set()
+    for line in provision_lines():
+        if "provision passwords" in line:
+            words = shlex.split(line)
+            place = words.index("--out") + 1
+            made |= {f"{words[place].removeprefix('/secrets/')}/{name}" for name in words[place + 1 :]}
+    used: dict[str, set[str]] = {}
     for service, name, value in environment():
         if re.search("PASSWORD|TOKEN|SECRET", name):
             assert value.startswith("/run/secrets/"), f"{service}: {name} is no file"
-            assert ("secrets", "/run/secrets") in set(mounts(services()[service]))
             ours_or_let_in = [services()[service]["user"].split(":")[1], *services()[service].get("group_add", ())]
             assert "10001" in ours_or_let_in, f"{service} may not read it"
-            told.add(value.removeprefix("/run/secrets/"))
-    for path in ("deploy/containers/influxdb.sh", "dashboards/grafana/provisioning/datasources/stimfleet.yml"):
-        told.update(re.findall(r"/run/secrets/([\w-]+)", (ROOT / path).read_text()))
-    assert told == made
+            used.setdefault(service, set()).add(value.removeprefix("/run/secrets/"))
+    for service, path in (
+        ("influxdb", "deploy/containers/influxdb.sh"),
+        ("grafana", "dashboards/grafana/provisioning/datasources/stimfleet.yml"),
+    ):
+        used[service].update(re.findall(r"/run/secrets/([\w/-]+)", (ROOT / path).read_text()))
+    assert set.union(*used.values()) == made
+    for service, described in services().items():
+        seen = {source for source, _ in mounts(described) if source.startswith("secrets")}
+        if service != "provision":
+            assert seen == {f"secrets-{secret.partition('/')[0]}" for secret in used.get(service, ())}, service
+    for volume in {secret.partition("/")[0] for secret in made}:
+        assert f"/secrets/{volume}" in (ROOT / "Dockerfile").read_text(), "a new volume takes its owner from there"
+
+
+def test_a_proxy_with_tls_on_this_host_is_believed(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    for name, value in services()["web"]["environment"].items():
+        if name.startswith("STIMFLEET_WEB_"):
+            monkeypatch.setenv(name, re.sub(r"\$\{(\w+).*\}", lambda found: example[found[1]], value))
+    web = load_web_settings(tmp_path, tmp_path)
+    assert web.tls_by_proxy
+    (house,) = composition()["networks"]["house"]["ipam"]["config"]
+    assert web.trusted_proxies == (house["gateway"],)
+    assert ip_address(house["gateway"]) == next(ip_network(house["subnet"]).hosts())
 
 
 def test_the_example_names_every_variable_and_no_other() -> None:

@@ -56,7 +56,7 @@ def test_provisioning_makes_all_that_is_needed_and_again_it_changes_nothing(tmp_
     said = provisioned(tmp_path)
     assert "Site north is provisioned" in said
     files = {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()}
-    assert {path.name for path in files if path.parent.name == "secrets"} == {
+    assert {path.name for path in files if path.parent.parent.name == "secrets"} == {
         "grafana-admin-password",
         "influxdb-admin-password",
         "influxdb-admin-token",

@@ -19,7 +19,7 @@ import pytest
 from broker.mosquitto.local import mosquitto_path
 from demo.processes import await_that
 from tests.adapters.history.engines import Engine, engine
-from tests.deploy.composition import ROOT, services
+from tests.deploy.composition import ROOT, masks, services
 from tests.deploy.test_containers import provisioned
 from tests.faults.conftest import free_port
 
@@ -52,11 +52,26 @@ class Rehearsal:
     def start(self, name: str) -> None:
         service = services()[name]
         words = [self.here(str(word)) for word in service["command"]]
+        if covered := masks(service):
+            words = [str(self._site_of(name, covered)) if word == str(self.folder / "site") else word for word in words]
         words = [word.replace("--agents=12", "--agents=2") for word in words]  # two cores, and others on them
         with self.log.open("ab") as log:
             self._running[name] = subprocess.Popen(
                 ["stimfleet", *words], cwd=self.folder, env=self._environment(name), stdout=log, stderr=log
             )
+
+    def _site_of(self, name: str, covered: list[str]) -> Path:
+        """The site's folder as that service sees it: links to what is there, and nothing in what is covered."""
+        seen = self.folder / f"site-{name}"
+        seen.mkdir()
+        for path in (self.folder / "site").iterdir():
+            if f"/site/{path.name}" not in [*covered, "/site/broker"]:
+                (seen / path.name).symlink_to(path)
+            elif path.is_dir():
+                (seen / path.name).mkdir()
+            else:
+                (seen / path.name).touch()
+        return seen
 
     def start_broker(self) -> None:
         with self.log.open("ab") as log:
