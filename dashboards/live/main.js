@@ -6,7 +6,7 @@ import { useZone } from "./core/formats.js";
 import { link, parse } from "./core/route.js";
 import { change, forget, may, state, subscribe } from "./core/store.js";
 import { hush, listen, watch } from "./core/stream.js";
-import { followAlarms } from "./core/alarms.js";
+import { followAlarms, followNoAlarm } from "./core/alarms.js";
 import { say, speak } from "./core/words.js";
 import { frame } from "./parts/frame.js";
 import { useScheme } from "./parts/scheme.js";
@@ -16,6 +16,7 @@ import { VIEWS } from "./views/views.js";
 const page = document.getElementById("page");
 let view = null;
 let drawing = false;
+let turn = 0;
 
 function draw() {
   drawing = false;
@@ -46,7 +47,11 @@ async function show() {
   if (!same) {
     view?.leave?.();
     const open = VIEWS[state.route.name] ?? VIEWS.missing;
-    view = await open(...state.route.at);
+    turn += 1;
+    const mine = turn;
+    const opened = await open(...state.route.at);
+    if (mine !== turn) return opened.leave?.(); // somebody has gone on meanwhile
+    view = opened;
   }
   useScheme();
   change({});
@@ -68,8 +73,14 @@ async function enter(me) {
   const known = me.may ? me : await api.me();
   useZone(known.time_zone);
   await speak(known.language);
-  change({ me: known });
+  change({ me: known, putOut: false });
   await show();
+}
+
+/** Another tab has signed in anew, or as somebody else: nothing of the one before stays. */
+async function becomeAnother(me) {
+  if (me.user !== state.me?.user) leave();
+  await enter(me);
 }
 
 function leave() {
@@ -78,9 +89,17 @@ function leave() {
   view = null;
   api.takeToken(null);
   forget();
+  followNoAlarm();
 }
 
-api.whenSignedOut(leave);
+/** The server does not know them any more: that is said, for nothing can be stopped from here now. */
+function putOut() {
+  if (state.me) change({ putOut: true });
+  leave();
+}
+
+api.whenSignedOut(putOut);
+api.whenSignedInAnew(becomeAnother);
 subscribe(drawSoon);
 window.addEventListener("hashchange", show);
 setInterval(() => {

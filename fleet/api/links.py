@@ -4,11 +4,13 @@ The rules of this file:
 - GET shows, and changes nothing: whoever fetches a link for a preview acknowledges nothing. POST does.
 - A link is used once (`fleet.used_links`). What a press does the fleet decides, by its control socket.
 - Pages are plain HTML without a script and without anything from elsewhere; what is not ours is escaped.
-- Asked too often from one address, or altogether, it answers 429: nobody guesses a signature here.
+- Asked too often for links that are none, from one address or altogether, it answers 429: nobody guesses a signature
+  here. A link of ours is never refused for that: behind a proxy everybody may have one address.
 
 The web process has `link_routes(...)` beside its own: they are no part of the API, and have no guard but the signature.
 """
 
+import asyncio
 import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -135,13 +137,13 @@ def link_routes(desk: LinkDesk) -> list[Route]:
 
 def _read(desk: LinkDesk, request: Request) -> Link | Response:
     """What the link stands for, or what to say instead."""
-    if not desk.rate.allows(request.client.host if request.client else "unknown"):
-        return _page(429, *OFTEN, headers={"Retry-After": "60"})
     token = request.path_params["token"]
     try:
         link = read_token(desk.key, token, desk.walltime())
     except BadLink:
-        return _page(404, *NOT_OURS)
+        if desk.rate.allows(request.client.host if request.client else "unknown"):
+            return _page(404, *NOT_OURS)
+        return _page(429, *OFTEN, headers={"Retry-After": "60"})
     except LinkEnded:
         return _page(410, *ENDED)
     return _page(410, *USED) if desk.used.used(token) else link
@@ -176,7 +178,7 @@ async def _pressed(desk: LinkDesk, link: Link, request: Request) -> Response:
         log.info("a press on a link was refused: %s", answer.get("error"))
         return _page(200, *_refused(answer)) if answer.get("error") == "refused" else _page(503, *AWAY)
     try:
-        desk.used.settle(token)
+        await asyncio.to_thread(desk.used.settle, token, link.ends_s)  # a disk that takes its time holds up no stop
     except OSError as error:  # it is done, and known here until this process ends: a second press would do it again
         log.error("a link that was used cannot be noted: %s", error.strerror)
     return _page(200, *_done(link, chosen))

@@ -106,6 +106,11 @@ class Reception:
         """Whether they are still signed in, as the same. For what takes long, like a stream; it counts as use."""
         return (self._session(who.key) if who.how is How.COOKIE else self._token(who.key)) == who
 
+    def ends_wall_s(self, who: SignedIn) -> float | None:
+        """When their session ends, however much it is used; None: a machine's token, or it is over."""
+        session = self._kept.sessions.get(who.key) if who.how is How.COOKIE else None
+        return None if session is None else session.began_wall_s + self._ends.whole_s
+
     def _session(self, key: bytes) -> SignedIn | None:
         session = self._kept.sessions.get(key)
         user = self._kept.users.get(session.user) if session else None

@@ -14,9 +14,11 @@ from pydantic import BaseModel, ConfigDict, Field
 from fleet.api.access import How, Permission, Role, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.guard import COOKIE, COOKIE_OVER_TLS, check_own_page, cookie_of, csrf_token, require
+from fleet.api.models import Time
 from fleet.api.passwords import CHARS_MAX, weakness
 from fleet.api.people import NotKept, Unusable
 from fleet.api.reception import Entered, Reception, TooOften, Wrong
+from fleet.api.window import wall_words
 
 router = APIRouter(prefix="/api/v1", tags=["signing in"])
 
@@ -71,6 +73,7 @@ class MeAndMine(Me):
     time_zone: str
     language: str
     simulated: bool
+    ends_at: Annotated[Time | None, Field(description="of this session, whatever happens; null: a token")]
 
 
 @router.post("/login", responses=problems(503))
@@ -103,6 +106,7 @@ async def me(request: Request, who: Annotated[SignedIn, require(Permission.OWN_A
     """Who is signed in, what they may do, and where."""
     cookie = cookie_of(request) if who.how is How.COOKIE else None
     site: Site = request.app.state.site
+    ends_wall_s = reception(request).ends_wall_s(who)
     return MeAndMine(
         user=who.user,
         name=who.name,
@@ -115,6 +119,7 @@ async def me(request: Request, who: Annotated[SignedIn, require(Permission.OWN_A
         time_zone=site.time_zone,
         language=site.language,
         simulated=site.simulated,
+        ends_at=None if ends_wall_s is None else wall_words(ends_wall_s),
     )
 
 

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import stat
+from datetime import datetime
 from pathlib import Path
 
 import pytest
@@ -119,10 +120,13 @@ async def test_a_session_ends_after_an_hour_unused_and_after_a_working_day(front
     assert (await browser.get("/me")).status_code == 200
     front.wall.after(HOUR_S + 1)
     assert (await browser.get("/me")).status_code == 401
+    began_s = front.wall()
     await browser.signs_in("anna")
     for _ in range(12):
         front.wall.after(HOUR_S)
-        assert (await browser.get("/me")).status_code == 200
+        told = await browser.get("/me")
+        assert told.status_code == 200
+        assert datetime.fromisoformat(told.json()["ends_at"]).timestamp() == pytest.approx(began_s + 12 * HOUR_S)
     front.wall.after(1)
     assert (await browser.get("/me")).status_code == 401, "used all day, and over all the same"
 

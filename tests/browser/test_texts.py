@@ -107,6 +107,17 @@ def test_every_text_is_there_and_none_is_left_over(texts: Any) -> None:
     assert {leaf for leaf in left_over if not leaf.startswith(groups)} == set()
 
 
+def test_every_module_of_the_page_can_be_loaded(house: House, browser: Browser) -> None:
+    """A view that is opened rarely is fetched then: what it takes from other modules has to be there."""
+    page = browser.new_page()
+    page.goto(house.url)
+    paths = [f"/{path.relative_to(LIVE).as_posix()}" for path in MODULES if path.name != "main.js"]
+    load = "paths => Promise.all(paths.map(path => import(path).then(() => null, error => `${path}: ${error}`)))"
+    wrong = [said for said in page.evaluate(load, paths) if said]
+    page.close()
+    assert not wrong, wrong
+
+
 def test_every_module_of_the_page_is_small_and_makes_no_markup() -> None:
     assert MODULES
     found = []

@@ -51,6 +51,40 @@ def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, vis
     expect(visitor.page.locator(".truth")).to_have_count(0)
 
 
+def test_nothing_of_a_silent_device_looks_like_now(house: House, visitor: Visitor, pictures: Path) -> None:
+    """Wherever its numbers stand: on its session, on itself, in its room, on its line."""
+    visitor.sign_in("vera")
+    session = house.treat("stim-02")
+    visitor.go("session", session)
+    head = visitor.page.locator(".device-head")
+    expect(head).to_contain_text("8.0 mA")
+    expect(head.locator(".badge")).to_have_text("running")
+    with held_up(house.clinic.simulate.pid):
+        expect(head.locator(".badge")).to_have_text("stale")
+        expect(head).to_contain_text("its session was running.")
+        expect(head).to_contain_text("Its device is silent: without permission it ends by itself.")
+        expect(head).not_to_contain_text("mA")
+        visitor.picture(pictures, "session-stale")
+        visitor.go("device", "stim-02")
+        expect(head.locator(".badge")).to_have_text("stale")
+        expect(head).not_to_contain_text("mA")
+        visitor.hold("device/stim-02")
+        expect(head.locator(".badge")).to_have_text("zero NOT confirmed")
+        expect(head).to_contain_text("Silent for")
+        expect(head).not_to_contain_text("mA")
+        visitor.picture(pictures, "device-silent-unconfirmed")
+        visitor.go("room", "room-1")
+        expect(visitor.device("stim-02")).to_contain_text("zero NOT confirmed")
+        expect(visitor.device("stim-02")).not_to_contain_text("mA")
+        visitor.go("overview")
+        expect(visitor.device("stim-02")).to_contain_text("silent for")
+        expect(visitor.device("stim-02")).not_to_contain_text("mA")
+        visitor.go("session", session)
+        expect(head.locator(".badge").first).to_have_text("zero NOT confirmed")
+        expect(head).not_to_contain_text("mA")
+        visitor.picture(pictures, "session-unconfirmed")
+
+
 def test_the_whole_site_is_stopped_and_released(house: House, visitor: Visitor, pictures: Path) -> None:
     visitor.sign_in("anna.k")
     house.treat("stim-02")
@@ -69,7 +103,7 @@ def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: Ho
     expect(visitor.device("stim-04")).to_be_visible()
     with held_up(house.web.pid):
         visitor.hold("room/room-3")
-        expect(visitor.truth()).to_contain_text("NOT sent: nobody answers. Use the button on the stimulator.")
+        expect(visitor.truth()).to_contain_text("Nobody answers: NOT known whether it has gone out. Use the button")
         assert not house.clinic.device("stim-04")["holds"]
     expect(visitor.truth()).to_contain_text(re.compile(r"zero current measured \d+\s?ms"))
     assert house.clinic.device("stim-04")["holds"]

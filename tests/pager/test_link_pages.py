@@ -1,7 +1,8 @@
 """What whoever opens a link is shown and asked: looking changes nothing, one press does, and once."""
 
 import asyncio
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -198,6 +199,16 @@ def test_too_often_is_too_often_and_forgotten_in_a_minute(desk: Desk) -> None:
     assert desk.phone.get("/l/guess").status_code == 404
 
 
+def test_whoever_has_a_link_is_not_refused_for_others_guesses(desk: Desk) -> None:
+    """One proxy, one address: a storm of forty people who look and press, and somebody who guesses."""
+    assert {desk.phone.get("/l/guess").status_code for _ in range(30)} == {404, 429}
+    for number in range(40):
+        mine = replace(LINK, page_id=f"{number:032x}")
+        assert desk.phone.get(desk.url(mine)).status_code == 200
+        assert desk.press("accept", mine)[0] == 200
+    assert len(desk.asked) == 40
+
+
 def test_many_addresses_together_are_bounded_too() -> None:
     now_s = 0.0
     rate = Rate(lambda: now_s)
@@ -205,3 +216,22 @@ def test_many_addresses_together_are_bounded_too() -> None:
     for n in range(ADDRESSES_MAX * 2):
         now_s += 0.2
         assert rate.allows(f"10.1.{n // 250}.{n % 250}")
+
+
+async def test_a_disk_that_takes_its_time_holds_up_nobody_else(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop that notes a used link is the loop that sends stops."""
+    writes, go_on = threading.Event(), threading.Event()
+
+    def slow(_descriptor: int) -> None:
+        writes.set()
+        assert go_on.wait(10.0), "the loop went on meanwhile"
+
+    monkeypatch.setattr("fleet.used_links.os.fsync", slow)
+    transport = httpx.ASGITransport(app=desk.phone.app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://fleet.clinic.example") as browser:
+        pressed = asyncio.create_task(browser.post(desk.url(), data={"press": "accept"}))
+        assert await asyncio.to_thread(writes.wait, 5.0)
+        assert not pressed.done(), "nobody is told that it worked before it is written down"
+        assert (await browser.get(desk.url())).status_code == 410, "somebody else is answered meanwhile"
+        go_on.set()
+        assert (await pressed).status_code == 200

@@ -25,6 +25,13 @@ export function followAlarms() {
   setInterval(() => state.me && readAlarms(), EVERY_MS);
 }
 
+/** Nobody is signed in: nothing sounds, and whoever comes next hears what they find. */
+export function followNoAlarm() {
+  counted = "";
+  announced = null;
+  sound.follow([]);
+}
+
 /** Somebody has done something about one. */
 export const readAlarmsSoon = () => SOON_MS.forEach((ms) => setTimeout(() => readAlarms(), ms));
 
@@ -34,6 +41,7 @@ async function readAlarms(counts = counted) {
   counted = counts;
   try {
     const { alarms } = await api.alarms();
+    if (!state.me) return;
     tell(alarms);
     change({ alarms, alarmsAt: new Date() });
   } catch {

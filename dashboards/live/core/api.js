@@ -4,6 +4,7 @@ const BASE = "api/v1";
 
 let csrf = null;
 let onSignedOut = () => {};
+let onSignedInAnew = () => {};
 
 /** An answer that is not what was asked for. `refusals` where the fleet refused by its rules. */
 export class ApiError extends Error {
@@ -27,6 +28,11 @@ export const takeToken = (token) => {
 /** What happens when the server no longer knows who this is. */
 export const whenSignedOut = (act) => {
   onSignedOut = act;
+};
+
+/** What happens when another tab of this browser has signed in anew: every tab is that person then, this one too. */
+export const whenSignedInAnew = (act) => {
+  onSignedInAnew = act;
 };
 
 /** The address of an answer, for a link: `url("usage.csv", {by: "day"})`. */
@@ -57,7 +63,19 @@ async function ask(method, path, { query, body, withinMs = 10_000, quiet = false
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
   if (answer.status === 401 && !quiet) onSignedOut();
+  if (said.error === "csrf") await renew();
   throw new ApiError(answer.status, { ...said, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
+}
+
+/** The token here is that of who was signed in before: take the one of now, and show who that is. */
+async function renew() {
+  try {
+    const found = await ask("GET", "me", { withinMs: 3_000 });
+    csrf = found.csrf;
+    onSignedInAnew(found);
+  } catch {
+    // What was asked is answered with the refusal that it was; the next one comes here again.
+  }
 }
 
 const name = (text) => encodeURIComponent(text);
@@ -71,7 +89,8 @@ export const remove = (path) => ask("DELETE", path);
 
 export const me = () => ask("GET", "me", { quiet: true });
 export const logIn = (user, password) => ask("POST", "login", { body: { user, password }, quiet: true });
-export const logOut = () => post("logout");
+/** Whoever is signed in in this browser by now. */
+export const logOut = () => post("logout").catch((error) => (error.word === "csrf" ? post("logout") : null));
 
 export const device = (id) => get(`devices/${name(id)}`);
 export const samples = (id, from, to) => get(`devices/${name(id)}/samples`, { from, to });

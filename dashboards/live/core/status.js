@@ -13,12 +13,15 @@ import { say } from "./words.js";
 const LIVE = new Set(["armed", "running", "paused", "stopping"]);
 export const isLive = (row) => LIVE.has(row?.phase);
 
+/** Whether what a device's row says may be over by now: the device is not heard, or the page is not told. */
+export const isSilent = (row) => !row || row.presence === "lost" || row.presence === "stale" || row.silent || isOld();
+
 const STATES = [
   ["unconfirmed", "high", "alarm", (row) => row.stop_unconfirmed],
   ["struck_off", "lost", "off", (row) => row.struck_off],
   ["lost", "lost", "lost", (row) => row.presence === "lost"],
   ["fault", "high", "alarm", (row) => row.phase === "fault"],
-  ["stale", "stale", "stale", (row) => row.presence === "stale" || row.silent || isOld()],
+  ["stale", "stale", "stale", (row) => isSilent(row)],
   ["stopped", "medium", "latched", (row) => row.latched && row.holds.length > 0],
   ["latched", "medium", "latched", (row) => row.latched || row.phase === "latched"],
   ["held", "medium", "held", (row) => row.holds?.length > 0],
@@ -54,7 +57,7 @@ export function because(row) {
   const { name } = stateOf(row);
   if (name === "latched" || name === "stopped")
     return say("state.latched_by", { cause: say(`causes.${row.latched ?? "unknown"}`) });
-  if (name === "lost" || name === "stale")
+  if (isSilent(row))
     return row.heard_at ? say("state.silent_since", { long: about(sinceS(row.heard_at)) }) : say("state.never_heard");
   return null;
 }

@@ -14,6 +14,7 @@ const TRY_AGAIN_MS = 500;
 const LOOK_MS = 150; // while it is under way
 const LOOK_LATER_MS = 2_000; // once it is overdue
 const SOON_MS = 10_000;
+const OVER_KEPT = 5; // those that are over; what is not known yet is never dropped
 
 let number = 0;
 
@@ -24,11 +25,17 @@ const told = () => change({ pushed: state.pushed });
 export async function push(scope, name) {
   number += 1;
   const pushed = { id: number, scope, name, at: new Date(), stage: "sending", tries: 0, commands: [] };
-  state.pushed = [pushed, ...state.pushed].slice(0, 5);
+  state.pushed = kept([pushed, ...state.pushed]);
   told();
   alert(say("stop.said.sending", { what: whatOf(pushed) }));
   await order(pushed);
   if (pushed.stage === "ordered") await Promise.all(pushed.commands.map((command) => follow(pushed, command)));
+}
+
+/** What is not over stays until it is, however many there are; of the others the newest. */
+function kept(stops) {
+  const over = stops.filter(mayDismiss).slice(OVER_KEPT);
+  return stops.filter((pushed) => !over.includes(pushed));
 }
 
 async function order(pushed) {
@@ -38,12 +45,16 @@ async function order(pushed) {
       const answer = await api.stop(pushed.scope, pushed.name, say("stop.reason"));
       pushed.commands = answer.commands.map((command) => ({ ...command, devices: [] }));
       pushed.stage = "ordered";
+      state.pushed = state.pushed.filter((other) => other === pushed || !isSame(other, pushed));
       told();
       return;
     } catch (error) {
-      const final = error instanceof api.ApiError && error.status < 500 && error.status !== 429;
+      const answered = error instanceof api.ApiError;
+      const anew = error.word === "csrf"; // somebody signed in in another tab: the token is theirs by now
+      if (anew && pushed.tries === 1) continue;
+      const final = answered && error.status < 500 && error.status !== 429 && !anew;
       pushed.stage = final ? "refused" : "unheard";
-      pushed.words = error.message;
+      pushed.words = answered ? error.message : "";
       told();
       if (pushed.tries === 1 || final) alert(say(`stop.said.${pushed.stage}`, { what: whatOf(pushed) }));
       if (final) return;
@@ -52,22 +63,31 @@ async function order(pushed) {
   }
 }
 
+/** Pushed again while it is followed, it is the same stop: it is shown once. */
+const isSame = (one, other) => idsOf(one) === idsOf(other);
+const idsOf = ({ commands }) => commands.map((command) => command.command_id).join();
+
 async function follow(pushed, command) {
   const began = performance.now();
   for (;;) {
     try {
       const answer = await api.stopState(command.command_id);
       command.devices = answer.devices;
+      command.confirmed = answer.confirmed;
       command.missed = 0;
     } catch {
       command.missed = (command.missed ?? 0) + 1; // the first look may come too early; later ones are said on the page
     }
     told();
     speak(pushed);
-    if (!state.pushed.includes(pushed) || (command.devices.length && command.devices.every(isOver))) return;
-    await wait(performance.now() - began < SOON_MS ? LOOK_MS : LOOK_LATER_MS);
+    if (!state.pushed.includes(pushed) || isDone(command)) return;
+    const soon = state.me && performance.now() - began < SOON_MS;
+    await wait(soon ? LOOK_MS : LOOK_LATER_MS);
   }
 }
+
+/** Whether a stop is over everywhere: the server says that it is confirmed, and so does each of its devices. */
+export const isDone = ({ confirmed, devices }) => confirmed === true && devices.length > 0 && devices.every(isOver);
 
 export const isOver = (row) => stageOf(row) === "zero" || stageOf(row) === "seen_off";
 
@@ -85,7 +105,7 @@ function speak(pushed) {
     pushed.warned = true;
     alert(say("stop.said.unconfirmed", { what: late.map((row) => row.device).join(", ") }));
   }
-  const all = pushed.commands.every((command) => command.devices.length && command.devices.every(isOver));
+  const all = pushed.commands.every(isDone);
   if (all && !pushed.relieved) {
     pushed.relieved = true;
     const slowest = Math.max(...rows.map((row) => row.sent_to_zero_s ?? 0));
@@ -103,4 +123,4 @@ export function dismiss(id) {
 export const mayDismiss = (pushed) =>
   pushed.stage === "refused" ||
   (pushed.stage === "unheard" && pushed.tries >= TRIES_MAX) ||
-  (pushed.stage === "ordered" && pushed.commands.every((one) => one.devices.length && one.devices.every(isOver)));
+  (pushed.stage === "ordered" && pushed.commands.every(isDone));

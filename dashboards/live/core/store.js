@@ -8,6 +8,7 @@ const SAMPLES_KEPT = 6_000; // of one device: ten minutes at ten a second
 
 export const state = {
   me: null,
+  putOut: false, // whoever was signed in here is not any more, and did not ask for that
   overview: null, // {as_of, fleet, rooms: [{room, devices}], alarms: {high, medium, low, info}}
   alarms: [], // the open ones, gravest first
   alarmsAt: null,
@@ -41,8 +42,11 @@ export const ageS = () => (state.heardMs === null ? null : (performance.now() - 
 
 const OLD_S = 3; // the server says something at least every second
 
-/** Whether the server has not been heard for too long: nothing that is shown is fresh then. */
-export const isOld = () => state.stream === "lost" || (ageS() ?? 0) > OLD_S;
+/** Whether the server has not been heard for too long. */
+export const isUnheard = () => state.stream === "lost" || (ageS() ?? 0) > OLD_S;
+
+/** Whether what is shown may no longer be so: that, or the server itself does not see everything. */
+export const isOld = () => isUnheard() || state.overview?.fleet?.stale === true;
 
 /** A device's rows of the overview, all rooms together. */
 export const devices = () => (state.overview?.rooms ?? []).flatMap((room) => room.devices);

@@ -4,7 +4,7 @@ import { h } from "../core/dom.js";
 import { about, clockwise, milliamps } from "../core/formats.js";
 import { sinceS } from "../core/clock.js";
 import { link } from "../core/route.js";
-import { isLive, stateOf } from "../core/status.js";
+import { isLive, isSilent, stateOf } from "../core/status.js";
 import { say } from "../core/words.js";
 import { badge } from "./icons.js";
 
@@ -12,8 +12,7 @@ import { badge } from "./icons.js";
 export const leftS = ({ session }) => (session ? Math.max(0, session.duration_s - (session.elapsed_s ?? 0)) : null);
 
 function numbers(row) {
-  const { name } = stateOf(row);
-  if (name === "lost" || name === "stale") {
+  if (isSilent(row)) {
     return row.heard_at ? say("state.silent", { long: about(sinceS(row.heard_at)) }) : say("state.never_heard");
   }
   if (isLive(row)) {

@@ -2,7 +2,7 @@
 
 import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
-import { change } from "../core/store.js";
+import { change, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 
@@ -62,6 +62,7 @@ export function table(caption, columns, rows, { keyOf, foot, empty = say("nothin
 /** What went wrong with something that was asked for, in words. */
 export function wordsOf(error) {
   if (error instanceof api.Unreachable) return say("unreachable");
+  if (error.word === "csrf") return say("signed_in_anew", { name: state.me?.name ?? "–" });
   return error.message || say("failed");
 }
 

@@ -27,8 +27,8 @@ export const axis = (more) => ({
   ...more,
 });
 
-/** A limit as a line across the chart with its name; drawn where it is within the scale. */
-export function limitLine(plot, value, text) {
+/** A limit as a line across the chart with its name, at its `end` (right, left); drawn where it is within the scale. */
+export function limitLine(plot, value, text, end = "right") {
   const y = plot.valToPos(value, "y", true);
   const { left, top, width, height } = plot.bbox;
   if (!(y >= top && y <= top + height)) return;
@@ -43,9 +43,10 @@ export function limitLine(plot, value, text) {
   ctx.lineTo(left + width, y);
   ctx.stroke();
   ctx.font = FONT.replace("12px", `${11 * devicePixelRatio}px`);
-  ctx.textAlign = "right";
+  ctx.textAlign = end;
   ctx.textBaseline = y - top > 16 * devicePixelRatio ? "bottom" : "top";
-  ctx.fillText(text, left + width - 4 * devicePixelRatio, y + (ctx.textBaseline === "top" ? 3 : -2) * devicePixelRatio);
+  const x = end === "right" ? left + width - 4 * devicePixelRatio : left + 4 * devicePixelRatio;
+  ctx.fillText(text, x, y + (ctx.textBaseline === "top" ? 3 : -2) * devicePixelRatio);
   ctx.restore();
 }
 

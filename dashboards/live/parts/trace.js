@@ -12,13 +12,9 @@ import { axis, colour, hatch, limitLine, plotIn, stepped, timeLabels } from "./p
 import { atS, columnsOf, gapsIn, inTime, late, merged, silenceSince } from "./trace-points.js";
 
 const DRAW_EVERY_MS = 250;
-const OHM_LIMITS = [
-  [150, "trace.limit.short"],
-  [3000, "trace.limit.degraded"],
-  [5000, "trace.limit.beyond"],
-];
+const OHM_SHOWN = 3300;
 
-// Limits are drawn, so the scale reaches up to them.
+// Limits are drawn, so the scale reaches up to them: of the impedance's to the first that it may meet.
 const PANELS = [
   {
     name: "current",
@@ -29,27 +25,25 @@ const PANELS = [
       line("series-1", { width: 2, fill: () => colour("series-fill") }),
       dots(),
     ],
-    limits: ({ peak_ma }) => (peak_ma ? [[peak_ma, say("trace.limit.peak", { value: milliamps(peak_ma) })]] : []),
-    top: (most, { peak_ma }) => Math.max(most, peak_ma ?? 0, 5) * 1.08,
+    top: (most, limits) => Math.max(most, highest(limits), 5) * 1.08,
   },
   {
     name: "impedance",
     height: 130,
     quantities: [inTime("impedance_ohm"), late("impedance_ohm")],
     series: () => [line("series-1"), dots()],
-    limits: () => OHM_LIMITS.map(([value, text]) => [value, say(text, { value: ohms(value) })]),
-    top: (most) => Math.max(most * 1.1, 3300),
+    top: (most, limits) => Math.max(most * 1.1, Math.min(highest(limits) * 1.1, OHM_SHOWN)),
   },
   {
     name: "lease",
     height: 130,
     quantities: [inTime("lease_margin_s"), late("lease_margin_s")],
     series: () => [line("series-1"), dots()],
-    limits: () => [],
-    top: (most) => Math.max(most * 1.1, 5.5),
+    top: (most, limits) => Math.max(most, highest(limits), 5) * 1.1,
   },
 ];
 
+const highest = (limits) => Math.max(0, ...limits.map(([value]) => value));
 const line = (name, more) => ({ stroke: () => colour(name), width: 1.5, points: { show: false }, ...more });
 const dots = () => ({ stroke: () => colour("late"), paths: () => null, points: { show: true, size: 5, width: 1.5 } });
 
@@ -58,7 +52,8 @@ function panel(element, one, read) {
   const draw = (plot) => {
     const { gaps, limits } = read();
     for (const [from, to] of gaps) hatch(plot, from, to);
-    for (const [value, text] of one.limits(limits)) limitLine(plot, value, text);
+    // Side by side, so that the names of two that are close can be read.
+    (limits[name] ?? []).forEach(([value, text], n) => limitLine(plot, value, text, n % 2 ? "left" : "right"));
   };
   const options = {
     height: one.height,
@@ -66,7 +61,7 @@ function panel(element, one, read) {
     cursor: { sync: { key: "trace" }, drag: { x: false, y: false }, points: { size: 7 } },
     scales: {
       x: { time: true, range: () => read().span },
-      y: { range: (_plot, _low, most) => [0, one.top(most ?? 0, read().limits)] },
+      y: { range: (_plot, _low, most) => [0, one.top(most ?? 0, read().limits[name] ?? [])] },
     },
     axes: [
       axis({ values: timeLabels, show: name === "lease", size: 28, space: 90 }),
@@ -115,9 +110,10 @@ function start(element, source) {
   };
 }
 
-function inWords({ samples, gaps, span }) {
+function inWords({ samples, gaps, limits, span }) {
   const last = samples.at(-1);
   if (!last) return say("trace.nothing");
+  const texts = Object.values(limits).flatMap((lines) => lines.map(([, text]) => text));
   return say("trace.words", {
     from: timeToSeconds(span[0] * 1000),
     to: timeToSeconds(span[1] * 1000),
@@ -126,6 +122,7 @@ function inWords({ samples, gaps, span }) {
     impedance: ohms(last.impedance_ohm),
     margin: seconds(last.lease_margin_s),
     gaps: gaps.length,
+    limits: texts.join(", "),
   });
 }
 
@@ -137,7 +134,7 @@ const legend = () =>
     KEYS.map((name) => h("li", { key: name, class: `key-${name}` }, say(`trace.key.${name}`))),
   );
 
-/** `source()` gives {samples, gaps, limits, and spanS back from now, or fromS and toS}: Unix seconds. */
+/** `source()` gives {samples, gaps, limits (`limitsToDraw`), and spanS back from now or fromS, toS}: Unix seconds. */
 export const trace = (key, source) =>
   h(
     "figure",

@@ -3,7 +3,7 @@
 import { h } from "../core/dom.js";
 import { latency, milliamps, timeToSeconds } from "../core/formats.js";
 import { deviceRow, state } from "../core/store.js";
-import { dismiss, isOver, mayDismiss, stageOf, whatOf } from "../core/stopping.js";
+import { dismiss, isDone, isOver, mayDismiss, stageOf, whatOf } from "../core/stopping.js";
 import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 
@@ -54,26 +54,40 @@ function rowsOf(pushed) {
   ];
 }
 
+/** Nothing was heard: it may have gone out all the same. Where the server says how far it came, it says it best. */
+const unheard = (words) => (words ? "stop.stage.unheard_of" : "stop.stage.unheard");
+
+/** Everything that is listed is over, and the server does not call the stop confirmed. */
+const isOpen = (command) => command.devices.every(isOver) && !isDone(command);
+
 function body(pushed) {
   if (pushed.stage === "sending") return h("p", { class: "stage" }, say("stop.stage.sending"));
   if (pushed.stage === "unheard") {
-    return h("p", { class: "stage not" }, icon("alarm"), say("stop.stage.unheard", { n: pushed.tries }));
+    const { words, tries } = pushed;
+    return h("p", { class: "stage not" }, icon("alarm"), say(unheard(words), { words, n: tries }));
   }
   if (pushed.stage === "refused") {
     return h("p", { class: "stage not" }, icon("alarm"), say("stop.stage.refused", { words: pushed.words }));
   }
-  const unread = pushed.commands.some((command) => command.missed > UNREAD_AFTER);
-  return [rowsOf(pushed), unread && h("p", { class: "stage not" }, icon("alarm"), say("stop.stage.unread"))];
+  const unread = pushed.commands.some(
+    (command) => !isDone(command) && (!state.me || command.missed > UNREAD_AFTER),
+  );
+  const open = pushed.commands.some((command) => command.confirmed === false && isOpen(command));
+  const not = (name) => h("p", { class: "stage not", key: name }, icon("alarm"), say(`stop.stage.${name}`));
+  return [rowsOf(pushed), open && not("open"), unread && not("unread")];
+}
+
+/** Whether somebody has to do something about it now. */
+function isLate({ stage, commands }) {
+  const rows = commands.flatMap((command) => command.devices);
+  return stage === "unheard" || stage === "refused" || rows.some((row) => stageOf(row) === "unconfirmed");
 }
 
 function truth(pushed) {
-  const rows = pushed.commands.flatMap((command) => command.devices);
-  const failed = pushed.stage === "unheard" || pushed.stage === "refused";
-  const late = failed || rows.some((row) => stageOf(row) === "unconfirmed");
   return h(
     "article",
     {
-      class: `truth ${late ? "high" : mayDismiss(pushed) ? "over" : "under-way"}`,
+      class: `truth ${isLate(pushed) ? "high" : mayDismiss(pushed) ? "over" : "under-way"}`,
       key: pushed.id,
       "data-truth": pushed.id,
     },
@@ -89,7 +103,9 @@ function truth(pushed) {
   );
 }
 
-export const truths = () =>
-  state.pushed?.length
-    ? h("div", { class: "truths", role: "region", "aria-label": say("stop.truths") }, state.pushed.map(truth))
-    : null;
+/** Those that somebody has to see to stand first, then the newest. */
+export function truths() {
+  if (!state.pushed.length) return null;
+  const shown = [...state.pushed].sort((one, other) => isLate(other) - isLate(one));
+  return h("div", { class: "truths", role: "region", "aria-label": say("stop.truths") }, shown.map(truth));
+}

@@ -13,6 +13,8 @@ export const en = {
   csv: "Download CSV",
   failed: "That did not work.",
   unreachable: "The server does not answer. Nothing was changed.",
+  signed_in_anew:
+    "Somebody has signed in in another window of this browser, here too: it is {name} now. Nothing was changed.",
   read_at: "Read at {at}.",
   sign_out: "Sign out",
   time: { ago: "{long} ago" },
@@ -40,6 +42,9 @@ export const en = {
     go: "Sign in",
     busy: "Signing in …",
     wrong: "User or password is wrong.",
+    put_out:
+      "You are not signed in any more. Nothing can be stopped from here until you are: " +
+      "use the button on the stimulator.",
     too_often: "Too many attempts. Try again in {long}.",
     unreachable: "The server does not answer. Is the web service running?",
   },
@@ -70,6 +75,8 @@ export const en = {
     broker:
       "The fleet service has no connection to the devices: nobody is treated, and stops wait. Stop at the device.",
     journal: "The fleet's disk refuses: nothing is authorised. Stops still go out.",
+    signed_in_until:
+      "Your session ends at {at}, in {long}; nothing can be stopped from here then. Sign out and in again before that.",
     draining: "Draining: no new session is authorised until somebody ends it.",
     simulated: "Simulated: no real devices, no real clients.",
   },
@@ -173,7 +180,7 @@ export const en = {
     nothing: "No samples in this span of time.",
     words:
       "From {from} to {to}: measured current now {current}, setting {setting}, impedance {impedance}, lease margin " +
-      "{margin}; gaps: {gaps}.",
+      "{margin}; gaps: {gaps}. Limits in force: {limits}.",
     key: {
       current: "measured",
       setting: "setting",
@@ -187,6 +194,7 @@ export const en = {
       short: "short below {value}",
       degraded: "degraded above {value}",
       beyond: "stops above {value}",
+      lease: "a lease is good for {value}",
     },
   },
   stop: {
@@ -212,15 +220,19 @@ export const en = {
     zero_measured: "zero current measured",
     said: {
       sending: "Stopping {what}.",
-      unheard: "The stop of {what} has NOT gone out. Use the button on the stimulator.",
+      unheard: "Not known whether the stop of {what} has gone out. Use the button on the stimulator.",
       refused: "The stop of {what} was not taken. Use the button on the stimulator.",
       unconfirmed: "{what}: NOT confirmed. Switch it off at the wall.",
       zero: "{what}: zero current measured after {time}.",
     },
     stage: {
       sending: "Sending …",
-      unheard: "NOT sent: nobody answers. Use the button on the stimulator. Tried {n} times.",
+      unheard:
+        "Nobody answers: NOT known whether it has gone out. Use the button on the stimulator. " +
+        "Times tried: {n}.",
+      unheard_of: "NOT confirmed. Use the button on the stimulator. The server says: {words} Times tried: {n}.",
       refused: "NOT sent. {words} Use the button on the stimulator.",
+      open: "Zero current is NOT confirmed on every device that it is for. Look at them.",
       unread: "It was ordered, but what became of it cannot be read. Look at the device.",
     },
     step: {
@@ -546,6 +558,7 @@ export const en = {
     plan: "Plan",
     hidden: "not shown to you",
     ended_by: "Ended by: {cause}.",
+    last_known: "When it was last heard, its session was {state}.",
     withheld: "No more permission: {reason}.",
     cancel: "Withdraw it",
     cancelled: "Withdrawn.",
@@ -770,6 +783,7 @@ export const en = {
   period: {
     title: "Period",
     nothing: "None in this period.",
+    simulated: "Everything up to {day} is simulated: it never happened.",
     day: "Day",
     week: "Week",
     month: "Month",

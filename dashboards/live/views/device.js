@@ -18,6 +18,7 @@ import { crumbs, reading, repeatedly, table } from "../parts/pieces.js";
 import { deviceReadings, readings } from "../parts/readings.js";
 import { holdsOf } from "../parts/release.js";
 import { trace } from "../parts/trace.js";
+import { limitsToDraw } from "../parts/trace-limits.js";
 import { sessionColumns } from "./sessions.js";
 
 const SPAN_S = 300;
@@ -70,8 +71,13 @@ const card = (title, more, ...body) =>
 
 export function device(id) {
   let gaps = [];
+  let inForce = null; // at the session that is open there
+  const readLimits = async () => {
+    const open = deviceRow(id)?.session?.session_id;
+    inForce = open ? ((await api.session(open).catch(() => ({ in_force: inForce }))).in_force ?? null) : null;
+  };
   const details = reading(() => api.device(id));
-  const stop = repeatedly(details.read, READ_EVERY_MS);
+  const stop = repeatedly(() => Promise.all([details.read(), readLimits()]), READ_EVERY_MS);
   const past = reading(() => api.alarmHistory(id));
   past.read();
   const readGaps = async () => {
@@ -83,7 +89,7 @@ export function device(id) {
     samples: state.samples.get(id) ?? [],
     gaps,
     spanS: SPAN_S,
-    limits: { peak_ma: deviceRow(id)?.session?.setting_ma_max },
+    limits: limitsToDraw(inForce, deviceRow(id)?.session?.setting_ma_max),
   });
 
   function head(row) {

@@ -11,6 +11,7 @@ import { columns } from "../parts/columns.js";
 import { icon } from "../parts/icons.js";
 import { daysOf, period, periodFields } from "../parts/period.js";
 import { reading, table } from "../parts/pieces.js";
+import { simulatedNote } from "../parts/simulated.js";
 import { deviceHealth, driftPct } from "./health-device.js";
 
 const AT_ONCE_MAX = 4; // devices asked for together: the others' requests are not to wait for this view
@@ -117,6 +118,7 @@ export function health() {
   const shown = (found) => {
     const one = found.find(({ device }) => device === chosen);
     return [
+      simulatedNote(found[0]?.simulated_until, period()),
       charts(found),
       table(say("health.title"), tableColumns(), found, { keyOf: ({ device }) => device, empty: say("room.none") }),
       faultKinds(found).length > 0 &&

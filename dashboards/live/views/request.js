@@ -121,7 +121,9 @@ export function request(device = "") {
       go("session", id);
     } catch (error) {
       answer = { refusals: error.refusals ?? [], error, busy: false };
-      requestId = hex(16); // asked again it is asked anew
+      // What was refused is asked anew. Of what nobody answered it is not known whether it was heard: asked again it is
+      // the same request, and what came of it is the answer.
+      if (error.refusals?.length) requestId = hex(16);
       alert(error.refusals?.length ? say("request.refused", { n: error.refusals.length }) : wordsOf(error));
       change({});
       requestAnimationFrame(() => document.getElementById("verdict")?.focus());

@@ -3,25 +3,25 @@
 import * as api from "../core/api.js";
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
-import { clockwise, milliamps, moment, number, quantity, seconds, timeToMilliseconds } from "../core/formats.js";
+import { moment, quantity, timeToMilliseconds } from "../core/formats.js";
 import { fromColumns } from "../core/past.js";
 import { link } from "../core/route.js";
 import { deviceRow, keepSample, may, state } from "../core/store.js";
+import { because, isSilent } from "../core/status.js";
 import { whenOpened } from "../core/stream.js";
 import { known, say } from "../core/words.js";
 import { announce } from "../parts/announce.js";
 import { badge } from "../parts/icons.js";
 import { crumbs, reading, repeatedly, table, wordsOf } from "../parts/pieces.js";
-import { readings } from "../parts/readings.js";
 import { refusalList } from "../parts/refusals.js";
+import { abnormal, ends, isOpen, levelOf, live, standing } from "../parts/session-now.js";
 import { trace } from "../parts/trace.js";
+import { limitsToDraw } from "../parts/trace-limits.js";
 import { causeWords, shortId } from "./sessions.js";
 
 const READ_EVERY_MS = 2_000;
 const WINDOW_S = 300;
-const OPEN = new Set(["authorised", "armed", "running", "paused", "stopping", "lost"]);
 const WITHDRAWN_BEFORE = new Set(["authorised", "armed"]);
-const LEVELS = { stopped_latched: "medium", lost: "high", aborted: "low" };
 const PLAN = [
   "body_site",
   "modality",
@@ -35,8 +35,6 @@ const PLAN = [
   "ramp_up_s",
   "ramp_down_s",
 ];
-
-const stateWords = (name) => say(known(`session_state.${name}`) ? `session_state.${name}` : name);
 
 function planList(plan) {
   const value = (name) => {
@@ -64,29 +62,16 @@ function recordTable({ events }) {
   return table(say("record.title"), columns, events, { keyOf: (row) => row.position });
 }
 
-const ends = (ended) =>
-  ended &&
-  readings([
-    ["session.elapsed", clockwise(ended.elapsed_s), "big"],
-    ["session.on_time", clockwise(ended.on_time_s)],
-    ["session.peak", milliamps(ended.peak_ma)],
-    ["session.charge", number(ended.charge_uc / 1000, "mC", 1)],
-    ["session.gaps", number(ended.gaps)],
-  ]);
-
-const live = (row, found) =>
-  readings([
-    ["session.left", clockwise(found.plan.duration_s - (row?.session?.elapsed_s ?? found.elapsed_s)), "big"],
-    ["quantities.setting_ma", milliamps(row?.session?.setting_ma ?? null), "big"],
-    ["quantities.amplitude_ma", milliamps(row?.amplitude_ma ?? null), "big"],
-    ["quantities.lease_margin_s", seconds(row?.session?.lease_margin_s ?? null)],
-  ]);
+/** What is to be done: where its device is silent, that it is to be looked at. */
+function nextWords({ state: name, device }, row) {
+  const shown = row && isSilent(row) ? "lost" : name;
+  return say(known(`session_next.${shown}`) ? `session_next.${shown}` : "session_next.elsewhere", { device });
+}
 
 export function session(id) {
   const gaps = [];
   let device = null;
   let past = false;
-  let limits = {};
   const wrong = { error: null };
   const found = reading(() => api.session(id));
   const record = reading(() => api.record(id));
@@ -96,7 +81,6 @@ export function session(id) {
     if (!answer) return;
     for (const sample of fromColumns(answer.columns)) keepSample(device, { ...sample, session_id: id });
     gaps.splice(0, gaps.length, ...answer.gaps.map((pair) => pair.map((at) => Date.parse(at) / 1000)));
-    limits = { peak_ma: answer.limits.setting_ma_max };
   }
 
   async function look() {
@@ -104,7 +88,7 @@ export function session(id) {
     if (!found.value) return;
     const first = device === null;
     device = found.value.device;
-    const over = !OPEN.has(found.value.state);
+    const over = !isOpen(found.value);
     if (first || (over && !past)) await readTrace();
     past = over;
     if (may("see_records")) await record.read();
@@ -118,12 +102,11 @@ export function session(id) {
     const own = all.filter((sample) => sample.session_id === id);
     const end = past && own.length ? Date.parse(own.at(-1).at) / 1000 + 2 : nowMs() / 1000;
     const begin = own.length ? Date.parse(own[0].at) / 1000 : end - 60;
-    const peak = limits.peak_ma ?? found.value?.plan.setting_ma_max;
     const from = past ? begin : Math.max(begin, end - WINDOW_S);
     return {
       samples: own,
       gaps,
-      limits: { peak_ma: peak },
+      limits: limitsToDraw(found.value?.in_force, found.value?.plan.setting_ma_max),
       fromS: Math.min(from, end - 30),
       toS: past ? end : undefined,
     };
@@ -142,32 +125,30 @@ export function session(id) {
 
   function head(value) {
     const row = deviceRow(value.device);
-    const level = LEVELS[value.state] ?? "calm";
+    const own = standing(value);
+    const device = abnormal(row, value);
     const cancellable = WITHDRAWN_BEFORE.has(value.state) && may("cancel");
     return h(
       "section",
-      { class: `device-head ${level}`, "aria-label": say("session.now") },
+      { class: `device-head ${device?.level ?? levelOf(value)}`, "aria-label": say("session.now") },
       h(
         "div",
         { class: "state" },
-        badge({
-          level: level === "calm" && OPEN.has(value.state) ? "work" : level,
-          icon: level === "calm" ? (value.state === "running" ? "running" : "authorised") : "latched",
-          word: stateWords(value.state),
-        }),
+        device && badge(device),
+        device && isSilent(row)
+          ? h("p", { class: "why" }, because(row), " ", say("session.last_known", { state: own.word }))
+          : badge(own),
         h(
           "p",
           null,
           value.cause
             ? say("session.ended_by", { cause: causeWords(value.cause) })
-            : say(known(`session_next.${value.state}`) ? `session_next.${value.state}` : "session_next.elsewhere", {
-                device: value.device,
-              }),
+            : nextWords(value, row),
         ),
         value.withheld &&
           h("p", { class: "wrong" }, say("session.withheld", { reason: say(`withheld.${value.withheld}`) })),
       ),
-      OPEN.has(value.state) ? live(row, value) : ends(value.ended),
+      isOpen(value) ? live(row, value) : ends(value.ended),
       cancellable &&
         h("div", { class: "actions" }, h("button", { type: "button", on: { click: withdraw } }, say("session.cancel"))),
     );

@@ -1,11 +1,16 @@
-/** Signing in. It is the only view without an emergency stop: it says where the other one is. */
+/**
+ * Signing in. It is the only view without an emergency stop: it says where the other one is, and what became of the
+ * stops that were pushed here before.
+ */
 
 import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
-import { change } from "../core/store.js";
+import { change, state } from "../core/store.js";
 import { seconds } from "../core/formats.js";
 import { say } from "../core/words.js";
 import { alert } from "../parts/announce.js";
+import { icon } from "../parts/icons.js";
+import { truths } from "../parts/truth.js";
 
 const form = { user: "", password: "", busy: false, wrong: "" };
 
@@ -60,6 +65,8 @@ export const signIn = (enter) =>
     "main",
     { class: "sign-in", key: "sign-in" },
     h("h1", null, say("app")),
+    state.putOut && h("p", { class: "not", role: "alert", key: "put-out" }, icon("alarm"), say("signin.put_out")),
+    truths(),
     h("p", null, say("signin.lead")),
     h(
       "form",

@@ -10,6 +10,7 @@ import { bars } from "../parts/bars.js";
 import { columns } from "../parts/columns.js";
 import { daysOf, period, periodFields } from "../parts/period.js";
 import { reading, table } from "../parts/pieces.js";
+import { simulatedNote } from "../parts/simulated.js";
 
 const BY = ["day", "room", "device", "cause"];
 const SERIES = [
@@ -129,6 +130,7 @@ export function usage() {
       .map((row) => ({ key: keyOf(row), n: row.completed + row.stopped + row.aborted + row.not_started }))
       .filter(({ n }) => n > 0); // sessions that run have no cause yet
     return [
+      simulatedNote(found.day.simulated_until, found.chosen),
       figures(found.day.total),
       h("div", { class: "charts" }, perDay(found.chosen, found.day.rows)),
       h(

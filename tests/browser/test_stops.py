@@ -1,0 +1,158 @@
+"""A stop says no more than is known: other tabs, sessions that end, answers that do not come, stops upon stops."""
+
+import re
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from playwright.sync_api import Browser, Route, expect
+
+from demo.processes import await_that
+from tests.browser.house import DEVICES, PASSWORD, House
+from tests.browser.test_truth import AT_THE_WALL, held_up
+from tests.browser.visitor import Visitor
+
+pytestmark = pytest.mark.usefixtures("orderly")
+
+ZERO = re.compile(r"zero current measured [\d.,]+\s?m?s")
+STOPS = "**/api/v1/stops"
+STOP = "**/api/v1/stops/*"
+NOT_RECORDED = "The stop went to the broker; whether it arrived is not known: use the button on the stimulator."
+
+
+@pytest.fixture
+def second(house: House, browser: Browser) -> Iterator[Visitor]:
+    """Somebody else, at a browser of their own."""
+    with Visitor(browser, house, (1440, 900)) as visitor:
+        yield visitor
+
+
+def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(
+    house: House, visitor: Visitor, pictures: Path
+) -> None:
+    visitor.sign_in("vera", anew=True)
+    visitor.go("device", "stim-04")
+    account = visitor.page.locator(".account")
+    expect(account).to_have_text("Vera")
+    other = visitor.page.context.new_page()
+    signed_in = other.request.post(
+        f"{visitor.url}api/v1/login", data={"user": "anna.k", "password": PASSWORD}, headers={"Origin": visitor.url}
+    )
+    assert signed_in.ok, signed_in.text()
+    other.close()
+
+    visitor.hold("device/stim-04")
+    expect(visitor.truth()).to_contain_text(ZERO)
+    assert house.clinic.device("stim-04")["holds"]
+    expect(account).to_have_text("Anna")  # and the page says whose it is now
+    visitor.picture(pictures, "another-signed-in")
+    (newest, *_) = visitor.ask("stops")["stops"]
+    assert (newest["device"], newest["issued_by"]) == ("stim-04", "anna.k")
+
+
+def test_a_stop_that_is_not_confirmed_stays_however_many_follow(house: House, visitor: Visitor, pictures: Path) -> None:
+    visitor.sign_in("vera")
+    house.treat("stim-02")
+    visitor.go("device", "stim-02")
+    first = visitor.page.locator("[data-truth='1']")
+    with held_up(house.clinic.simulate.pid):
+        visitor.hold("device/stim-02")
+        expect(first).to_contain_text(AT_THE_WALL)
+        others = ["device/stim-01", "room/room-1", "device/stim-03", "room/room-2", "device/stim-04", "room/room-3"]
+        for n, other in enumerate(others, start=2):
+            where, name = other.split("/")
+            visitor.go(where, name)
+            visitor.hold(other)
+            expect(visitor.page.locator(f"[data-truth='{n}']")).to_contain_text("received …")
+        expect(first).to_contain_text(AT_THE_WALL)
+        expect(first).to_be_in_viewport()  # before those that are not late
+        visitor.picture(pictures, "stops-upon-stops")
+    expect(first).to_contain_text(ZERO)  # it was followed all the time
+
+
+def test_what_the_server_says_of_a_stop_is_said_and_nothing_else(visitor: Visitor, pictures: Path) -> None:
+    visitor.sign_in("vera")
+    visitor.go("device", "stim-04")
+    said = {"error": "not_recorded", "text": NOT_RECORDED}
+    visitor.page.route(STOPS, lambda route: route.fulfill(status=503, json=said))
+    visitor.hold("device/stim-04")
+    expect(visitor.truth()).to_contain_text(NOT_RECORDED)
+    expect(visitor.page.locator("#assertive")).to_contain_text("Not known whether the stop of stim-04 has gone out.")
+    visitor.picture(pictures, "not-recorded")
+    for text in (visitor.truth().inner_text(), visitor.page.locator("#assertive").inner_text()):
+        assert not re.search(r"NOT sent|NOT gone out", text)
+    visitor.page.unroute(STOPS)
+    expect(visitor.truth()).to_contain_text(ZERO)
+
+
+def test_a_stop_is_over_when_the_server_says_so_and_not_before(visitor: Visitor) -> None:
+    """A second stop of the site may list fewer devices than it is for: the others are followed by the first."""
+    visitor.sign_in("vera")
+    visitor.go("device", "stim-04")
+
+    def unconfirmed(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | ({"confirmed": False} if answer.ok else {}))
+
+    visitor.page.route(STOP, unconfirmed)
+    visitor.hold("device/stim-04")
+    expect(visitor.truth()).to_contain_text(ZERO)
+    expect(visitor.truth()).to_contain_text("Zero current is NOT confirmed on every device that it is for.")
+    assert visitor.truth().get_by_role("button", name="Close").count() == 0
+    expect(visitor.page.locator("#assertive")).not_to_contain_text("zero current measured")
+    visitor.page.unroute(STOP)
+    visitor.truth().get_by_role("button", name="Close").click()
+    expect(visitor.page.locator(".truth")).to_have_count(0)
+
+
+def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(
+    house: House, visitor: Visitor, pictures: Path
+) -> None:
+    visitor.sign_in("vera", anew=True)
+    visitor.go("account")
+    stop = visitor.page.locator("#dock [data-stop='site/north']")
+    with visitor.page.expect_response("**/api/v1/alarms*"):  # the next one is asked for four seconds later
+        expect(stop).to_be_visible()
+    visitor.page.context.clear_cookies()
+    stop.hover()
+    visitor.page.mouse.down()
+    expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
+    expect(visitor.page.get_by_text("You are not signed in any more.")).to_be_visible()
+    expect(visitor.truth()).to_contain_text("NOT sent.")
+    expect(visitor.truth()).to_contain_text("Use the button on the stimulator.")
+    expect(visitor.truth()).to_be_in_viewport()
+    visitor.page.mouse.up()
+    visitor.picture(pictures, "signed-out-at-a-stop")
+    assert not any(house.clinic.device(device)["holds"] for device in DEVICES)
+
+
+def test_the_end_of_a_session_is_announced(visitor: Visitor, pictures: Path) -> None:
+    left = timedelta(minutes=20, seconds=30)
+
+    def me(route: Route) -> None:
+        answer = route.fetch()
+        ends = (datetime.now(UTC) + left).isoformat()
+        route.fulfill(response=answer, json=answer.json() | ({"ends_at": ends} if answer.ok else {}))
+
+    visitor.sign_in("vera")
+    note = visitor.page.locator(".note", has_text="Your session ends at")
+    assert visitor.ask("me")["ends_at"] is not None
+    expect(note).to_have_count(0)  # hours are left
+    visitor.page.route("**/api/v1/me", me)
+    visitor.page.reload()
+    expect(note).to_contain_text("in 20\u202fmin")
+    visitor.picture(pictures, "session-ends")
+
+
+def test_no_alarm_sounds_once_nobody_is_signed_in(house: House, visitor: Visitor) -> None:
+    visitor.sign_in("vera", anew=True)
+    assert house.clinic.ask(op="stop", device="stim-04", issued_by="vera", reason="a test")["ok"]
+    await_that("the alarm is heard", lambda: sounding(visitor), 10.0)
+    visitor.page.get_by_role("button", name="Sign out").click()
+    expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
+    assert not sounding(visitor)
+
+
+def sounding(visitor: Visitor) -> bool:
+    return bool(visitor.page.evaluate("import('/parts/sound.js').then(({ sound }) => sound.active())"))
