@@ -1,6 +1,10 @@
-"""`stimfleet rota ...`: show who is told, check a file, import one. The fleet looks at the file twice a second."""
+"""`stimfleet rota ...`: show who is told, check a file, import one; order a test alarm, and answer one.
+
+The fleet looks at the file twice a second.
+"""
 
 import argparse
+import re
 import time
 from datetime import datetime
 from pathlib import Path
@@ -11,6 +15,8 @@ from fleet import terminal
 
 if TYPE_CHECKING:
     from fleet.core import rota as core
+
+TEST_OVER = "That test is over: it was answered, or its 10 min have passed. `stimfleet rota drill` orders another one."
 
 
 def show(args: argparse.Namespace) -> int:
@@ -57,6 +63,31 @@ def take(args: argparse.Namespace) -> int:
     return terminal.say("Imported. A running fleet takes it up within a second; see `stimfleet rota show`.")
 
 
+def drill(args: argparse.Namespace) -> int:
+    """A test alarm now, to everybody on the rota or to one."""
+    person = {} if args.person is None else {"person": args.person}
+    answer = terminal.ask(args, op="drill", issued_by=terminal.me(), **person)
+    if not answer["ok"]:
+        return terminal.refused(answer)
+    return terminal.say("Ordered. Whoever gets it has 10 min to answer: by its link, or `stimfleet rota answer CODE`.")
+
+
+def answer(args: argparse.Namespace) -> int:
+    """What a person does who has got a test alarm: its code proves the way by which it came."""
+    if not re.fullmatch("[0-9a-f]{8,32}", args.code):
+        raise terminal.Failed("A code is the 8 or more of 0-9 and a-f that stand in the test alarm.")
+    rows = terminal.reader(args).new(mentioning=args.code)
+    bodies = [told.body for told in rows if told.unread is None and told.name == "PageDue" and told.body["drill"]]
+    found = [body for body in bodies if body["page_id"].startswith(args.code)]
+    if not found:
+        raise terminal.Failed(f"No test alarm has the code {args.code}.")
+    page = found[-1]
+    answer = terminal.ask(args, op="drill_answered", page_id=page["page_id"], issued_by=terminal.me())
+    if not answer["ok"]:
+        return terminal.fail(TEST_OVER if answer["error"] == "refused" else answer["text"])
+    return terminal.say(f"Answered: {page['method']} reaches {page['person']}.")
+
+
 def _judged(args: argparse.Namespace, path: Path) -> int:
     from fleet.rota_file import BadRota, destination, load_rota
 
@@ -94,7 +125,7 @@ def _core(args: argparse.Namespace, path: Path) -> tuple["core.Rota | None", Zon
 
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]", site_dir: Path) -> None:
-    """`stimfleet rota show|check|import`."""
+    """`stimfleet rota show|check|import|drill|answer`."""
     rota = commands.add_parser("rota", help="who is told of alarms: show it, check a file, import one")
     parts = rota.add_subparsers(required=True, metavar="WHAT")
     for name, says, run in (
@@ -107,3 +138,15 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
         parser.set_defaults(run=terminal.plainly(run))
         if name != "show":
             parser.add_argument("file", type=Path, metavar="FILE", help="a rota as JSON")
+    folder = f"the fleet's folder (default: {terminal.DATA_DIR_VARIABLE} of the environment, or ./{terminal.DATA_DIR})"
+    for name, says, run in (
+        ("drill", "a test alarm now, to everybody on the rota or to one", drill),
+        ("answer", "answer a test alarm by the code that stands in it", answer),
+    ):
+        parser = parts.add_parser(name, help=says, description=says)
+        parser.add_argument("--data-dir", type=Path, default=terminal.default_data_dir(), help=folder)
+        parser.set_defaults(run=terminal.plainly(run))
+        if name == "drill":
+            parser.add_argument("--person", help="the person's id on the rota (default: everybody)")
+        else:
+            parser.add_argument("code", metavar="CODE", help="from the message: 8 or more of 0-9 and a-f")

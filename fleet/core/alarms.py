@@ -55,7 +55,7 @@ def look(turn: Turn) -> None:
         return
     fleeting.alarms_looked_s = turn.now_s
     zero.look(turn)
-    seen = Look(turn.state, turn.now_s, turn.wall_s)
+    seen = Look(turn.state, turn.now_s, turn.wall_s, turn.clock_s)
     places: dict[AlarmCode, dict[str, None]] = {code: dict.fromkeys(row.looked_at(seen)) for code, row in ROWS.items()}
     for alarm in turn.state.durable.alarms.values():
         where = alarm.members or (SITE if alarm.device is None else alarm.device,)
@@ -67,7 +67,7 @@ def look(turn: Turn) -> None:
 def _settle(turn: Turn, row: Row, places: Places) -> None:
     """Bring the alarms of one code to what their conditions are."""
     durable, gone_s = turn.state.durable, turn.state.fleeting.gone_s
-    seen = Look(turn.state, turn.now_s, turn.wall_s)
+    seen = Look(turn.state, turn.now_s, turn.wall_s, turn.clock_s)
     grouped = alarm_groups.members(turn, row) if row.grouped and places else {}
     found: dict[str, Present] = {}
     over: dict[str, list[str]] = {}

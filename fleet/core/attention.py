@@ -109,7 +109,7 @@ def _refusal(turn: Turn, heard: Asked, alarm: Alarm, *, is_open: bool) -> Refusa
         return None
     if alarm.code in AT_ONCE:
         return Refusal(rule=Rule.ALARM_NEVER_SHELVED, layer=RuleLayer.DOMAIN, quantity=alarm.code.value)
-    ahead_s = heard.until_wall_s - turn.wall_s
+    ahead_s = heard.until_wall_s - turn.clock_s
     if not 0.0 < ahead_s <= SHELVED_S_MAX:
         return Refusal(
             rule=Rule.SHELF_END, layer=RuleLayer.DOMAIN, quantity="ahead_s", value=ahead_s, limit=SHELVED_S_MAX
@@ -130,7 +130,7 @@ def _settle(turn: Turn, heard: Asked, alarm: Alarm) -> None:
             turn.happened(AlarmRejected(**about, issued_by=by, reason=reason))
             paging.go_on(turn, key_of(alarm))
         case ShelveAlarm(reason=reason, until_wall_s=until_wall_s):
-            until_s = turn.now_s + (until_wall_s - turn.wall_s)
+            until_s = turn.now_s + (until_wall_s - turn.clock_s)
             shelved = AlarmShelved(**about, issued_by=by, reason=reason, until_s=until_s, until_wall_s=until_wall_s)
             turn.happened(shelved)
             paging.tell_taken(turn, key_of(alarm), alarm.alarm_id, by)

@@ -50,11 +50,12 @@ class Present:
 
 @dataclass(frozen=True, slots=True)
 class Look:
-    """The state, and when it is looked at."""
+    """The state, and when it is looked at (`Turn`)."""
 
     state: State
     now_s: float
     wall_s: float
+    clock_s: float
 
     @property
     def durable(self) -> Durable:
@@ -266,7 +267,7 @@ def path_unproven(look: Look, place: str, alarm: Alarm | None) -> Present | None
     if fleeting.heartbeat is False:
         return Present(Why(quantity="heartbeat_missing"))
     if fleeting.gap_wall_s is not None:
-        return Present(Why(quantity="cover_gap_in_s", value=max(0.0, fleeting.gap_wall_s - look.wall_s)))
+        return Present(Why(quantity="cover_gap_in_s", value=max(0.0, fleeting.gap_wall_s - look.clock_s)))
     return _ways_in_doubt(look, durable.rota.proven_within_days)
 
 
@@ -275,10 +276,11 @@ def _ways_in_doubt(look: Look, days: int) -> Present | None:
     on leave answers no test.
     """
     proofs = look.durable.proofs.values()
-    oldest_s = look.wall_s - days * DAY_S
-    failed_n = sum(proof.failed is not None for proof in proofs)
-    old_n = sum(proof.failed is None and (proof.proven_wall_s or proof.since_wall_s) <= oldest_s for proof in proofs)
-    if not failed_n and not old_n:
+    oldest_s, newest_s = look.clock_s - days * DAY_S, look.clock_s + DAY_S  # beyond that the clock was ahead
+    tested = [proof.proven_wall_s or proof.since_wall_s for proof in proofs if proof.failed is None]
+    good_n = sum(oldest_s < at_wall_s <= newest_s for at_wall_s in tested)
+    if good_n == len(proofs):
         return None
-    why = Why(quantity="drill_failed") if failed_n else Why(quantity="not_proven_for_days", value=float(days))
-    return Present(why, Priority.LOW if failed_n + old_n < len(proofs) else None)
+    failed = len(tested) < len(proofs)
+    why = Why(quantity="drill_failed") if failed else Why(quantity="not_proven_for_days", value=float(days))
+    return Present(why, Priority.LOW if good_n else None)

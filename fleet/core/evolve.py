@@ -86,5 +86,5 @@ def evolve(state: State, event: Event) -> State:
             fold(durable, event)
     durable.events_n += 1
     durable.now_s = event.now_s
-    durable.wall_s = event.wall_s
+    durable.wall_s = max(durable.wall_s, event.wall_s)  # what goes by the rota may be stamped earlier (`Turn.clock_s`)
     return state

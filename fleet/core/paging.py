@@ -109,7 +109,7 @@ def _climb(turn: Turn, where: str, plan: Rota) -> None:
     rung = one.rung
     while True:
         rung += 1
-        people = rota.people_of(plan, rungs[min(rung, len(rungs)) - 1], turn.wall_s, zone_of(turn))
+        people = rota.people_of(plan, rungs[min(rung, len(rungs)) - 1], turn.clock_s, zone_of(turn))
         ways = list(rota.methods_for(plan, people, one.priority))
         turn.happened(
             RungReached(

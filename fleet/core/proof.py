@@ -3,6 +3,9 @@
 A drill is a message like any other, marked as one, by the rungs, to the people and by the ways of a true alarm; the
 person's answer proves that way. What has not been proven for as long as the clinic has set, what failed, a pager that
 is not heard, a gap in cover, and no rota at all, are A12 (`conditions.path_unproven`).
+
+All of it goes by the wall clock as it is. Where that says that something happened a day from now, it was ahead when it
+was noted: then nothing is known, and it is due.
 """
 
 from collections.abc import Iterator
@@ -35,7 +38,7 @@ from fleet.core.events import (
     RotaAdopted,
 )
 from fleet.core.refusals import Refusal, Rule, RuleLayer
-from fleet.core.rota import Method, Rota
+from fleet.core.rota import DAY_S, Method, Rota
 from fleet.core.turn import Turn
 
 CALENDAR_PERIOD_S = 60.0  # what goes by the calendar is looked at once a minute
@@ -46,7 +49,7 @@ DIGEST_LINES = 20
 def rota_changed(turn: Turn, heard: RotaChanged) -> None:
     """Adopt it; what sounds is told by it from the next tick on."""
     if heard.rota != turn.state.durable.rota:
-        turn.happened(RotaAdopted(**turn.at, rota=heard.rota))
+        turn.happened(RotaAdopted(**turn.at_clock, rota=heard.rota))
         turn.state.fleeting.calendar_s = float("-inf")
 
 
@@ -73,7 +76,7 @@ def reported(turn: Turn, heard: Reported) -> None:
             if drill is None:
                 _refuse(turn, heard, Rule.PAGE_UNKNOWN)
                 return
-            turn.happened(ChannelProven(**turn.at, page_id=said, person=drill.person, method=drill.method))
+            turn.happened(ChannelProven(**turn.at_clock, page_id=said, person=drill.person, method=drill.method))
         case _:
             assert_never(heard)
     turn.after_commit(Answer(heard.request_id, Ordered(said)))
@@ -107,7 +110,7 @@ def _outcome(turn: Turn, heard: PageDelivered | PageFailed) -> None:
 def _drill(turn: Turn, plan: Rota, issued_by: str | None, person: str | None) -> str:
     """A test alarm to everybody on the rota, or to one, by every way that a true one takes."""
     drill_id = turn.new_id("drill")
-    turn.happened(DrillOrdered(**turn.at, drill_id=drill_id, issued_by=issued_by, person=person))
+    turn.happened(DrillOrdered(**turn.at_clock, drill_id=drill_id, issued_by=issued_by, person=person))
     for rung, name, method in _ways(plan, person):
         turn.happened(
             PageDue(
@@ -164,9 +167,12 @@ def look(turn: Turn) -> None:
     plan = durable.rota
     if plan is not None:
         zone = paging.zone_of(turn)
-        fleeting.gap_wall_s = rota.gap(plan, turn.wall_s, zone)
+        fleeting.gap_wall_s = rota.gap(plan, turn.clock_s, zone)
         day = rota.local_day(durable.drilled_wall_s, zone) + timedelta(plan.drill_every_days)
-        if turn.wall_s >= rota.instant(day, plan.drill_local_min, zone):
+        if (
+            turn.clock_s >= rota.instant(day, plan.drill_local_min, zone)
+            or turn.clock_s < durable.drilled_wall_s - DAY_S
+        ):
             _drill(turn, plan, None, None)
         _digests(turn, plan)
 
@@ -177,8 +183,8 @@ def _digests(turn: Turn, plan: Rota) -> None:
     """
     durable, zone = turn.state.durable, paging.zone_of(turn)
     alarms, last_s = durable.alarms.items(), durable.digested_wall_s
-    quiet = rota.is_quiet(plan, turn.wall_s, zone)
-    if turn.wall_s - last_s.get(Priority.LOW, 0.0) >= LOW_DIGEST_PERIOD_S and not quiet:
+    quiet = rota.is_quiet(plan, turn.clock_s, zone)
+    if abs(turn.clock_s - last_s.get(Priority.LOW, 0.0)) >= LOW_DIGEST_PERIOD_S and not quiet:
         waiting = [
             alarm
             for where, alarm in alarms
@@ -186,8 +192,8 @@ def _digests(turn: Turn, plan: Rota) -> None:
         ]
         waiting += [past.alarm for past in durable.past_alarms if past.alarm.signal.state is SignalState.DIGEST]
         _digest(turn, plan, Priority.LOW, waiting)
-    moment_s = rota.last_at(turn.wall_s, plan.digest_local_min, zone)
-    if last_s.get(Priority.INFO, 0.0) < moment_s:
+    moment_s = rota.last_at(turn.clock_s, plan.digest_local_min, zone)
+    if not moment_s <= last_s.get(Priority.INFO, 0.0) <= turn.clock_s + DAY_S:
         infos = [alarm for _, alarm in alarms if alarm.priority is Priority.INFO and alarm.since_wall_s <= moment_s]
         _digest(turn, plan, Priority.INFO, infos)
 
@@ -199,11 +205,11 @@ def _digest(turn: Turn, plan: Rota, priority: Priority, alarms: list[Alarm]) -> 
     lines = tuple(
         DigestLine(alarm_id=alarm.alarm_id, code=alarm.code, device=alarm.device, room=alarm.room) for alarm in alarms
     )
-    people = rota.people_of(plan, rungs[0], turn.wall_s, paging.zone_of(turn))
+    people = rota.people_of(plan, rungs[0], turn.clock_s, paging.zone_of(turn))
     for person, method in rota.methods_for(plan, people, priority):
         turn.happened(
             DigestDue(
-                **turn.at,
+                **turn.at_clock,
                 page_id=turn.new_id(f"digest/{person}/{method.method}"),
                 person=person,
                 method=method.method,

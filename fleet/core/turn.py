@@ -32,13 +32,16 @@ class At(TypedDict):
 
 
 class Turn:
-    """Collects a decision. `now_s` decides; `wall_s` is never before the newest event's."""
+    """Collects a decision. `now_s` decides; `wall_s` is never before the newest event's. `clock_s` is the wall clock as
+    it is: by it people are on call. One that was ahead for a moment holds `wall_s`, but no rota, test or shelf.
+    """
 
-    __slots__ = ("_after_commit", "_at_once", "_events", "now_s", "state", "wall_s")
+    __slots__ = ("_after_commit", "_at_once", "_events", "clock_s", "now_s", "state", "wall_s")
 
     def __init__(self, state: State, now_s: float, wall_s: float) -> None:
         self.state = state
         self.now_s = now_s
+        self.clock_s = wall_s
         self.wall_s = max(wall_s, state.durable.wall_s)
         self._events: list[Event] = []
         self._at_once: list[AtOnce] = []
@@ -47,6 +50,11 @@ class Turn:
     @property
     def at(self) -> At:
         return {"now_s": self.now_s, "wall_s": self.wall_s}
+
+    @property
+    def at_clock(self) -> At:
+        """Of what is compared with the clock later."""
+        return {"now_s": self.now_s, "wall_s": self.clock_s}
 
     @property
     def events(self) -> list[Event]:
