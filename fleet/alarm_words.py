@@ -39,6 +39,10 @@ _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
 _A12: dict[str, tuple[str, str]] = {
     "no_rota": ("there is no rota, so nobody is told", "Import one: `stimfleet rota import FILE`."),
     "pager_silent": ("whoever delivers messages is not heard", "Start `stimfleet pager`; until then watch the screen."),
+    "delivery_failed": (
+        "the last messages were delivered to nobody",
+        "Watch the screen; see in the pager's log why they fail.",
+    ),
     "heartbeat_missing": (
         "the dead-man's switch outside does not take the heartbeat",
         "Check the way out of the house: messages may not get out either.",

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from fleet.adapters.notify.message import Message
 from fleet.alarm_words import alarm_words, over_words, where_words
 from fleet.core.alarm_events import Why
+from fleet.core.attention import standing
 from fleet.core.attention_events import DigestDue, PageDue
 from fleet.core.attention_state import Act
 from fleet.core.state import State
@@ -64,7 +65,7 @@ def page_message(page: PageDue, state: State, around: Surroundings) -> Message:
         site=around.site,
         room=alarm["room"],
         device=alarm["device"],
-        line=_short(TEST if page.drill else _line(page, alarm)),
+        line=_short(TEST if page.drill else _line(page, alarm, state)),
         details=tuple(details),
         rung=page.rung,
         drill=page.drill,
@@ -94,8 +95,12 @@ def alarm_of(page: PageDue, state: State) -> dict[str, Any]:
     }
 
 
-def _line(page: PageDue, alarm: dict[str, Any]) -> str:
+def _line(page: PageDue, alarm: dict[str, Any], state: State) -> str:
     if page.act is Act.RESOLVE:
+        where = standing(state.durable, page.alarm_id)
+        now = None if where is None else state.durable.alarms[where]
+        if now is not None and now.alarm_id != page.alarm_id:  # what ends is this message alone
+            return f"GOES ON in another message: {alarm_words(alarm_row(now))}"
         return f"OVER {over_words(alarm)}"
     if page.act is Act.ACKNOWLEDGE:
         return f"{page.by or 'Somebody'} has it: {alarm_words(alarm)}"
@@ -141,13 +146,15 @@ def plain_message(order: PageDue | DigestDue, around: Surroundings) -> Message:
 
 
 def link_line(link: Link, state: State) -> str | None:
-    """The alarm that a link is about, as it is now, and who has it; None where it is over."""
-    for where, alarm in state.durable.alarms.items():
-        if alarm.alarm_id == link.alarm_id:
-            one = state.durable.attention.get(where)
-            taken = "" if one is None or one.until_s is None or one.by is None else f" {one.by} has it."
-            return alarm_words(alarm_row(alarm)) + taken
-    return None
+    """The alarm that a link is about, as it is now, and who has it; None where it is over. One that has come back, or
+    that is a part of a group now, is not.
+    """
+    where = standing(state.durable, link.alarm_id)
+    if where is None:
+        return None
+    one = state.durable.attention.get(where)
+    taken = "" if one is None or one.until_s is None or one.by is None else f" {one.by} has it."
+    return alarm_words(alarm_row(state.durable.alarms[where])) + taken
 
 
 def digest_message(digest: DigestDue, state: State, around: Surroundings) -> Message:

@@ -44,6 +44,7 @@ EXIT_JOURNAL = 65
 EXIT_REFUSED = 78
 WAIT_S = 0.5  # for a journal that is not there yet
 LIFE_S = 5.0
+ROTA_S = 30.0  # how often it is looked whether there is another to keep
 RUNBOOK = Path(__file__).resolve().parent.parent / "dashboards" / "runbook.md"
 
 
@@ -82,7 +83,7 @@ class _Pager:
 
     def __init__(self, settings: PagerSettings, site: str, key: bytes, begun: Begun) -> None:
         self._settings = settings
-        self._targets = Targets(settings.site_dir)
+        self._targets = Targets(settings.site_dir, settings.kept_rota_path)
         self._reports = Reports(settings.control_path)
         around = Surroundings(
             site=site,
@@ -116,6 +117,7 @@ class _Pager:
                 group.create_task(self._reports.run(), name="reports")
                 group.create_task(self._heartbeat.beat(), name="heartbeat")
                 group.create_task(self._heartbeat.tell_the_fleet(), name="alive")
+                group.create_task(self._keep_rota(), name="rota")
                 group.create_task(_show_life(), name="life")
                 group.create_task(self._wait_for_the_end(), name="end")
         except* _Ended:
@@ -149,6 +151,11 @@ class _Pager:
             while replica.look():
                 pass
             return replica
+
+    async def _keep_rota(self) -> NoReturn:
+        while True:
+            await asyncio.to_thread(self._targets.keep)
+            await asyncio.sleep(ROTA_S)
 
     def _deliver(self, person: str, method: str) -> Deliver:
         """Looked up anew with each message: the rota may be another by then."""

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from broker.contract.messages import Telemetry
 from fleet.adapters.journal.errors import JournalError, JournalUnwritable
 from fleet.adapters.journal.restore import restore
-from fleet.adapters.journal.rows import Row, Tip, checked, open_database, rows_after
+from fleet.adapters.journal.rows import Row, Tip, checked, open_database, reading, rows_after
 from fleet.core.events import Event
 from fleet.core.presence import SEQ_JUMP_MAX
 from fleet.core.state import Seen, State
@@ -38,12 +38,16 @@ Heard = Callable[[int, Event, State], None]  # position, the event, the state af
 
 @dataclass(slots=True)
 class Replica:
-    """`state` and the journal's `tip` that it is of. `heard` is told each event, in order, after it was folded."""
+    """`state` and the journal's `tip` that it is of. `heard` is told each event, in order, after it was folded.
+
+    `failing`: why the last look of `follow` read nothing; None: it read all that was there for it.
+    """
 
     path: Path
     state: State
     tip: Tip
     heard: list[Heard] = field(default_factory=list)
+    failing: str | None = None
     _engine: sa.Engine | None = None
     _file: tuple[int, int] | None = None
 
@@ -58,12 +62,12 @@ class Replica:
         file = _identity(path)
         engine = open_database(path, create=False)
         try:
-            with engine.connect() as connection:
+            with reading(engine) as connection:
                 restored = restore(connection, FOLD)
         except BaseException:
             engine.dispose()
             raise
-        return cls(path, restored.state, restored.tip, [], engine, file)
+        return cls(path, restored.state, restored.tip, [], None, engine, file)
 
     @classmethod
     def from_the_start(cls, path: Path, *heard: Heard) -> "Replica":
@@ -75,13 +79,13 @@ class Replica:
 
         Raises:
             JournalReplaced: begin anew.
-            JournalCorrupt, JournalUnwritable, UnknownStored: it cannot be read.
+            JournalCorrupt, JournalUnwritable, UnknownStored: it cannot be read, or is gone.
         """
         engine = self._opened()
         if engine is None:
             return 0
         count = 0
-        with engine.connect() as connection:
+        with reading(engine) as connection:
             for row in checked(rows_after(connection, self.tip.position), self.tip):
                 self._fold(row)
                 count += 1
@@ -92,16 +96,16 @@ class Replica:
     async def follow(self, looked: Callable[[int], None] = lambda rows: None) -> None:
         """Look for ever, twenty times a second. `looked` hears after each how many rows were folded.
 
-        A disk that refuses for now is tried again.
+        A disk that refuses for now, or a file that is gone, is tried again; `failing` says so meanwhile.
 
         Raises:
             JournalReplaced, JournalCorrupt, UnknownStored
         """
         while True:
             try:
-                rows = self.look()
-            except JournalUnwritable:
-                rows = 0
+                rows, self.failing = self.look(), None
+            except JournalUnwritable as error:
+                rows, self.failing = 0, str(error)
             looked(rows)
             await asyncio.sleep(0.0 if rows == ROWS_A_LOOK else LOOK_PERIOD_S)
 
@@ -136,7 +140,9 @@ class Replica:
         try:
             file = _identity(self.path)
         except FileNotFoundError:
-            return None
+            if self._file is None:
+                return None  # there is no fleet yet
+            raise JournalUnwritable(f"{self.path.name} is not there any more") from None
         if self._file not in (None, file):
             raise JournalReplaced(f"{self.path.name} is another journal than the one that was followed")
         if self._engine is None:

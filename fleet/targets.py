@@ -2,21 +2,28 @@
 
 Addresses are secrets: they are in no log, no error, no `repr` and no journal. A file that holds one must be its owner's
 only. Of a signed webhook the file has two lines: the address, and the signing key.
+
+The last rota that was good is kept beside the pager's own files: the fleet goes on with the one in its journal when
+`rota.json` is broken by hand, and so must whoever delivers, after a restart too. Secrets are not in it.
 """
 
+import logging
 import stat
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from broker.pki.durable import write_secret
 from fleet.adapters.notify.alertmanager import send_alert
 from fleet.adapters.notify.apprise_url import send_by_apprise
 from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.webhook import send_webhook
 from fleet.core.attention_state import channel
 from fleet.rota_entries import KEY_CHARS_MIN, Kind, MethodEntry, RotaFile
-from fleet.rota_file import FILE_NAME, SECRETS_FOLDER, BadRota, destination, load_rota
+from fleet.rota_file import FILE_NAME, SECRETS_FOLDER, BadRota, destination, load_rota, rota_bytes
 
+log = logging.getLogger(__name__)
 Stamp = tuple[int, int, int] | None
 
 
@@ -45,11 +52,13 @@ class Target:
 
 @dataclass(slots=True)
 class Targets:
-    """The site's."""
+    """The site's. `kept`: where the last good rota is kept; None: nowhere."""
 
     site_dir: Path
+    kept: Path | None = None
     _rota: RotaFile | None = None
     _stamp: Stamp = None
+    _in_kept: RotaFile | None = None
 
     def of(self, person: str, method: str) -> Target:
         """Where a person is told by a method.
@@ -62,6 +71,19 @@ class Targets:
                 if (known.id, entry.id) == (person, method):
                     return self._target(entry)
         raise NotDelivered("the rota has no such method any more", again=False)
+
+    def keep(self) -> None:
+        """Keep the rota as it is now for whoever comes after. Not at a message: none waits for the disk."""
+        with suppress(NotDelivered):  # there is none
+            rota = self._current()
+            if self.kept is None or rota == self._in_kept:
+                return
+            try:
+                write_secret(self.kept, rota_bytes(rota))
+            except OSError as error:  # tried again at the next look
+                log.error("the last good rota cannot be kept in %s: %s", self.kept.name, error.strerror)
+            else:
+                self._in_kept = rota
 
     def checked(self) -> list[tuple[str, str, str | None]]:
         """Every method of the rota: whose, of which kind, and what stands against it; None: nothing that is seen here.
@@ -94,12 +116,21 @@ class Targets:
             stamp = _stamp(self.site_dir / FILE_NAME)
             if stamp != self._stamp or self._rota is None:
                 self._rota, self._stamp = load_rota(self.site_dir) or self._rota, stamp
-        except (BadRota, OSError):
+        except (BadRota, OSError) as error:
             if self._rota is None:
-                raise NotDelivered("the rota cannot be read", again=False) from None
+                self._rota = self._last_good()
+                if self._rota is None:
+                    raise NotDelivered("the rota cannot be read", again=False) from None
+                log.error("the rota cannot be used: people are told by the last that could: %s", error)
         if self._rota is None:
             raise NotDelivered("there is no rota", again=False)
         return self._rota
+
+    def _last_good(self) -> RotaFile | None:
+        try:
+            return None if self.kept is None else load_rota(self.kept)
+        except BadRota:
+            return None
 
     def _target(self, entry: MethodEntry) -> Target:
         said = self._secret(entry)

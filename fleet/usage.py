@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from fleet import terminal
-from fleet.reports.sheets import sheet
+from fleet.reports.sheets import SIMULATED_UNTIL, sheet
 
 Row = dict[str, Any]  # `tallies.Tally.figures`
 PROGRESS_EVENTS = 5_000  # a second or less
@@ -58,7 +58,7 @@ def count(args: argparse.Namespace) -> int:
         said = {"by": args.by, "time_zone": zone, "simulated_until": simulated_until, "rows": rows, "total": total}
         return terminal.say(json.dumps(said, indent=2))
     if args.csv:
-        return _print_csv(args.by, rows, total)
+        return _print_csv(args.by, rows, total, simulated_until)
     if simulated_until is not None:
         terminal.say(f"Everything up to {simulated_until} is simulated: it never happened.")
     return _print_table(args.by, rows, total, zone)
@@ -88,10 +88,10 @@ def _counted(journal: Path) -> tuple[Any, str | None]:
 # --- shapes ---------------------------------------------------------------------------------------------------------
 
 
-def _print_csv(by: str, rows: dict[str, Row], total: Row) -> int:
+def _print_csv(by: str, rows: dict[str, Row], total: Row, simulated_until: str | None) -> int:
     """Without a line for the total: a spreadsheet adds up by itself."""
-    lines = ({by: key, **_without_kinds(row)} for key, row in rows.items())
-    sys.stdout.write(sheet([by, *_without_kinds(total)], lines))
+    lines = ({by: key, **_without_kinds(row), SIMULATED_UNTIL: simulated_until} for key, row in rows.items())
+    sys.stdout.write(sheet([by, *_without_kinds(total), SIMULATED_UNTIL], lines))
     return 0
 
 

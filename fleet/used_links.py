@@ -40,16 +40,15 @@ class UsedLinks:
     def give_back(self, token: str) -> None:
         self._ends_s.pop(_digest(token), None)
 
-    def settle(self, token: str) -> None:
-        """Write it down.
+    def settle(self, token: str, ends_s: int) -> None:
+        """Write it down. It waits for the disk, and may be called in another thread.
 
         Raises:
             OSError: the disk refuses.
         """
-        digest = _digest(token)
         descriptor = os.open(self._path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         try:
-            os.write(descriptor, f"{digest} {self._ends_s[digest]}\n".encode())
+            os.write(descriptor, f"{_digest(token)} {ends_s}\n".encode())
             os.fsync(descriptor)
         finally:
             os.close(descriptor)

@@ -2,11 +2,14 @@
 
 import re
 import shlex
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
 
 import stimfleet
+from broker.pki.registry import load_registry
+from broker.pki.site import provision_site, rotate_site_key
 from fleet import pager, recorder, service, web
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
@@ -54,6 +57,26 @@ def test_the_web_server_gives_way_to_the_fleet_and_is_started_again_unless_it_wa
     assert values("stimfleet-web.service", "RestartPreventExitStatus") == [str(web.EXIT_REFUSED)]
 
 
+def test_the_web_server_may_read_no_private_key_of_the_site_and_write_to_no_list(tmp_path: Path) -> None:
+    site, now = tmp_path / "site", datetime(2026, 11, 25, tzinfo=UTC)
+    provision_site(site, tmp_path / "ca", "north", now=now)
+    rotate_site_key(site)
+    keys = [path for path in site.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+    assert len(keys) >= 4
+    (folder,) = values("stimfleet-web.service", "ReadWritePaths")
+    of_site = Path(folder.removeprefix("-"))
+
+    def named(setting: str) -> list[Path]:
+        words = [word for line in values("stimfleet-web.service", setting) for word in line.split()]
+        return [site / Path(word.removeprefix("-")).relative_to(of_site) for word in words]
+
+    hidden = named("InaccessiblePaths")
+    for key in keys:
+        assert any(key == path or path in key.parents for path in hidden), key
+    assert {path.name for path in named("ReadOnlyPaths")} >= {"registry.json", "web.toml", "fleet.toml", "pager.toml"}
+    assert site / "rota.json" not in [*hidden, *named("ReadOnlyPaths")]
+
+
 @pytest.mark.parametrize(
     "unit",
     ["stimfleet-fleet.service", "stimfleet-agent@.service", "stimfleet-recorder.service", "stimfleet-pager.service"],
@@ -80,3 +103,21 @@ def test_a_pager_is_started_again_unless_that_cannot_help() -> None:
 def test_what_reads_along_gives_way_to_the_fleet() -> None:
     (nice,) = values("stimfleet-recorder.service", "Nice")
     assert int(nice) == 10
+
+
+@pytest.mark.parametrize("unit", ["stimfleet-pager.service", "stimfleet-recorder.service"])
+def test_what_reads_along_sees_no_key_of_the_site(unit: str, tmp_path: Path) -> None:
+    """Every private key of a site, also in the middle of a rotation, lies below a path that the unit does not see."""
+    site_dir = tmp_path / "site"
+    provision_site(site_dir, tmp_path / "ca", "north", now=datetime.now(UTC))
+    rotate_site_key(site_dir)
+    hidden = [
+        site_dir / Path(path.removeprefix("-")).relative_to("/etc/stimfleet/site")
+        for value in values(unit, "InaccessiblePaths")
+        for path in value.split()
+    ]
+    keys = [path for path in site_dir.rglob("*") if path.is_file() and b"PRIVATE KEY" in path.read_bytes()]
+    assert {path.name for path in keys} >= {"site.key", "site.key.old", "fleet-safety.key"}
+    assert [path for path in keys if not any(path.is_relative_to(one) for one in hidden)] == []
+    assert load_registry(site_dir).site == "north"
+    assert not any((site_dir / name).is_relative_to(one) for name in ("registry.json", "rota.json") for one in hidden)

@@ -243,14 +243,34 @@ class Contact(StrEnum):
     OPEN = "open"
 
 
+@dataclass(frozen=True, slots=True)
+class ContactBounds:
+    """What impedances are judged by, in ohm: below `short` a short, above `open` or without a reading open, above
+    `beyond` zero and pause, above `degraded` told.
+    """
+
+    short: float
+    degraded: float
+    beyond: float
+    open: float
+
+
+def contact_bounds(baseline_ohm: float | None) -> ContactBounds:
+    """The fixed bounds, and the session's baseline (None while there is none), whichever is reached first."""
+    if baseline_ohm is None:
+        return ContactBounds(150.0, 3000.0, 5000.0, 10_000.0)
+    return ContactBounds(150.0, min(3000.0, 1.5 * baseline_ohm), min(5000.0, 2.0 * baseline_ohm), 10_000.0)
+
+
 def contact(impedance_ohm: float | None, baseline_ohm: float | None) -> Contact:
     """Judge an impedance against the fixed bounds and the session's baseline (None while there is none)."""
-    if impedance_ohm is None or not impedance_ohm <= 10_000.0:
+    bounds = contact_bounds(baseline_ohm)
+    if impedance_ohm is None or not impedance_ohm <= bounds.open:
         return Contact.OPEN
-    if impedance_ohm < 150.0:
+    if impedance_ohm < bounds.short:
         return Contact.SHORT
-    if impedance_ohm > 5000.0 or (baseline_ohm is not None and impedance_ohm > 2.0 * baseline_ohm):
+    if impedance_ohm > bounds.beyond:
         return Contact.BEYOND_DEGRADED
-    if impedance_ohm > 3000.0 or (baseline_ohm is not None and impedance_ohm > 1.5 * baseline_ohm):
+    if impedance_ohm > bounds.degraded:
         return Contact.DEGRADED
     return Contact.GOOD

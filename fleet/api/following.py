@@ -3,6 +3,7 @@
 import asyncio
 import logging
 from contextlib import suppress
+from functools import partial
 from typing import NoReturn
 
 from broker.contract.messages import Telemetry
@@ -11,7 +12,7 @@ from broker.wire import codec
 from fleet.adapters.feed.frames import BadFrame, Missed, Sample
 from fleet.adapters.feed.reader import FeedLost, follow_feed
 from fleet.adapters.journal.errors import JournalError
-from fleet.adapters.journal.rows import open_database, rows_after
+from fleet.adapters.journal.rows import open_database, reading, rows_after
 from fleet.api.control import FleetAbsent, StopLine, ask
 from fleet.api.settings import WebSettings
 from fleet.api.sight import NO_JOURNAL, Sight
@@ -29,26 +30,36 @@ ROWS_BACK = 200_000  # of the journal, in which the newest stops are looked for 
 
 async def follow_journal(sight: Sight, settings: WebSettings) -> NoReturn:
     """Read along for ever. Another journal, or one that cannot be read, is begun anew, and until then said."""
+    told: str | None = None
     while True:
         try:
             replica = await asyncio.to_thread(Replica.from_snapshot, settings.journal_path)
         except (FileNotFoundError, JournalError) as error:
             sight.looked.set()
-            _troubled(sight, error)
+            told = _troubled(sight, error, told)
             await asyncio.sleep(AGAIN_S)
             continue
         try:
             sight.book = await asyncio.to_thread(_book_up_to, replica, replica.tip.position, replica.state)
             replica.heard.append(sight.book.hear)
             _keep_samples(sight, replica)
-            sight.replica, sight.journal_trouble = replica, None
+            sight.replica, sight.journal_trouble, told = replica, None, None
+            sight.read_along()
             sight.looked.set()
-            await replica.follow()
+            await replica.follow(partial(_looked, sight, replica))
         except JournalError as error:
-            _troubled(sight, error)
+            told = _troubled(sight, error, told)
             await asyncio.sleep(AGAIN_S)
         finally:
             replica.close()
+
+
+def _looked(sight: Sight, replica: Replica, _rows: int) -> None:
+    if replica.failing is None:
+        sight.read_along()
+    elif sight.journal_failing != replica.failing:
+        log.error("the journal cannot be followed for now: %s", replica.failing)
+    sight.journal_failing = replica.failing
 
 
 def _keep_samples(sight: Sight, replica: Replica) -> None:
@@ -58,11 +69,14 @@ def _keep_samples(sight: Sight, replica: Replica) -> None:
             replica.state.fleeting.seen[device] = seen
 
 
-def _troubled(sight: Sight, error: Exception) -> None:
-    """Told once in a row. That there is no journal before there is a fleet is no trouble to tell."""
-    if sight.journal_trouble is None:
-        log.error("the journal cannot be followed: %s", error)
+def _troubled(sight: Sight, error: Exception, told: str | None) -> str | None:
+    """Each reason is told once in a row; what was told last. That there is no journal yet is no trouble to tell."""
     sight.journal_trouble = NO_JOURNAL
+    if isinstance(error, FileNotFoundError):
+        return told
+    if str(error) != told:
+        log.error("the journal cannot be followed: %s", error)
+    return str(error)
 
 
 def _book_up_to(replica: Replica, position: int, state: State) -> StopBook:
@@ -74,7 +88,7 @@ def _book_up_to(replica: Replica, position: int, state: State) -> StopBook:
     book = StopBook(from_position=max(0, position - ROWS_BACK))
     engine = open_database(replica.path, create=False)
     try:
-        with engine.connect() as connection:
+        with reading(engine) as connection:
             for row in rows_after(connection, book.from_position):
                 if row.position > position:
                     break

@@ -66,7 +66,7 @@ class Guard:
         who = _who(request)
         request.state.signed_in = who
         if (connection := getattr(request.state, "connection", None)) is not None:
-            connection.trusted = True  # `fleet.api.serving` keeps it open when strangers crowd in
+            connection.known_as(who.user, who.key)  # `fleet.api.serving` keeps it open when strangers crowd in
         if self.permission not in who.may:
             if who.must_change:
                 raise Declined(403, "password_must_change", "Choose a password of your own first.")

@@ -11,6 +11,7 @@ from fleet.api.answers import Declined, problems
 from fleet.api.asking import Settings, ask_fleet
 from fleet.api.bodies import CommentBody, ReasonBody, ShelveBody
 from fleet.api.guard import require
+from fleet.api.moments import moment_s
 from fleet.api.window import wall_words
 
 router = APIRouter()
@@ -43,8 +44,8 @@ async def reject(alarm_id: AlarmId, body: ReasonBody, settings: Settings, who: R
 async def shelve(alarm_id: AlarmId, body: ShelveBody, settings: Settings, who: Responding) -> Any:
     """Silence an alarm that is known, with a reason and an end. Never A01 to A03."""
     try:
-        until = wall_words(datetime.fromisoformat(body.until).timestamp())
-    except (ValueError, OverflowError):
+        until = wall_words(moment_s("until", datetime.fromisoformat(body.until)))
+    except ValueError:
         raise Declined(422, "invalid", "The request's until: it is no time.") from None
     return await ask_fleet(
         settings, op="alarm_shelve", alarm_id=alarm_id, issued_by=who.user, reason=body.reason, until=until

@@ -4,11 +4,13 @@ The rules of this file:
 - GET shows, and changes nothing: whoever fetches a link for a preview acknowledges nothing. POST does.
 - A link is used once (`fleet.used_links`). What a press does the fleet decides, by its control socket.
 - Pages are plain HTML without a script and without anything from elsewhere; what is not ours is escaped.
-- Asked too often from one address, or altogether, it answers 429: nobody guesses a signature here.
+- Asked too often for links that are none, from one address or altogether, it answers 429: nobody guesses a signature
+  here. A link of ours is never refused for that: behind a proxy everybody may have one address.
 
 The web process has `link_routes(...)` beside its own: they are no part of the API, and have no guard but the signature.
 """
 
+import asyncio
 import logging
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
@@ -58,6 +60,17 @@ AWAY = (
     "Nothing was noted. Press again in a moment; if it goes on, call the clinic.",
 )
 OVER = "The alarm is over", "Nothing is to be done."
+UNKNOWN = "Nobody knows this alarm any more", "Nothing was noted. The clinic's page shows what is open."
+TEST_OVER = (
+    "This test is over",
+    "It was answered already, or its ten minutes have passed. If you were not counted, ask for another one.",
+)
+REFUSED = (
+    "The fleet has refused it",
+    "Nothing was noted. Look at the clinic's page, and act there; if it shows nothing, call the clinic.",
+)
+# What a refusal means for whoever pressed; any other is `REFUSED`: of what is refused nobody is told that it is over.
+_WORDS_FOR: Final = {"alarm_over": OVER, "alarm_unknown": UNKNOWN, "page_unknown": TEST_OVER}
 OFTEN = "Too many requests", "Wait a minute, then open the link again."
 NOTHING = "Nothing was chosen", "Go back and press one of the buttons."
 # What is asked, by what a press says.
@@ -124,13 +137,13 @@ def link_routes(desk: LinkDesk) -> list[Route]:
 
 def _read(desk: LinkDesk, request: Request) -> Link | Response:
     """What the link stands for, or what to say instead."""
-    if not desk.rate.allows(request.client.host if request.client else "unknown"):
-        return _page(429, *OFTEN, headers={"Retry-After": "60"})
     token = request.path_params["token"]
     try:
         link = read_token(desk.key, token, desk.walltime())
     except BadLink:
-        return _page(404, *NOT_OURS)
+        if desk.rate.allows(request.client.host if request.client else "unknown"):
+            return _page(404, *NOT_OURS)
+        return _page(429, *OFTEN, headers={"Retry-After": "60"})
     except LinkEnded:
         return _page(410, *ENDED)
     return _page(410, *USED) if desk.used.used(token) else link
@@ -163,13 +176,17 @@ async def _pressed(desk: LinkDesk, link: Link, request: Request) -> Response:
         return _page(503, *AWAY)
     if not answer.get("ok"):
         log.info("a press on a link was refused: %s", answer.get("error"))
-        is_over = answer.get("error") == "refused"
-        return _page(200, *OVER) if is_over else _page(503, *AWAY)
+        return _page(200, *_refused(answer)) if answer.get("error") == "refused" else _page(503, *AWAY)
     try:
-        desk.used.settle(token)
+        await asyncio.to_thread(desk.used.settle, token, link.ends_s)  # a disk that takes its time holds up no stop
     except OSError as error:  # it is done, and known here until this process ends: a second press would do it again
         log.error("a link that was used cannot be noted: %s", error.strerror)
     return _page(200, *_done(link, chosen))
+
+
+def _refused(answer: dict[str, Any]) -> tuple[str, str]:
+    rules = [refusal["rule"] for refusal in answer.get("refusals", [])]
+    return next((_WORDS_FOR[rule] for rule in rules if rule in _WORDS_FOR), REFUSED)
 
 
 def _order(link: Link, chosen: str) -> dict[str, Any] | None:

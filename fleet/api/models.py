@@ -235,11 +235,25 @@ class Sessions(BaseModel):
     next: Time | None
 
 
+class InForce(BaseModel):
+    """What a session's curves are held against now: its authorisation's limits, tightened by every setting since."""
+
+    setting_ma_max: float
+    peak_ma_max: Annotated[float, Field(description="for the plan's pulse: by peak, rms, density, energy and plan")]
+    lease_ttl_s: Annotated[float, Field(description="a lease's life: where its margin begins")]
+    baseline_ohm: Annotated[float | None, Field(description="null: not measured yet")]
+    short_ohm: Annotated[float, Field(description="below it")]
+    degraded_ohm: Annotated[float, Field(description="above it: told")]
+    beyond_ohm: Annotated[float, Field(description="above it: zero, pause")]
+    open_ohm: Annotated[float, Field(description="above it, or without a reading")]
+
+
 class SessionDetails(Session):
     """One session with its plan, the limits that it has, its numbers, and the newest sample of its device."""
 
     plan: Annotated[dict[str, Any], Field(description="modality, body_site, setting_ma_max, duration_s, on_s, ...")]
     limits: Annotated[Limits, Field(description="the strictest of every layer, each with the layer that set it")]
+    in_force: InForce
     ended: Ended | None
     sample: dict[str, Any] | None
 
@@ -302,6 +316,7 @@ class Samples(BaseModel):
         Literal["memory", "history", "both"], Field(description="where they were read; memory reaches back minutes")
     ]
     note: Annotated[str | None, Field(description="why there may be more than is shown")]
+    in_force: Annotated[InForce | None, Field(description="of the session that is open there; null: there is none")]
 
 
 class Trace(Samples):
@@ -309,6 +324,7 @@ class Trace(Samples):
 
     session_id: str
     limits: dict[str, float]
+    in_force: InForce
 
 
 class Explained(BaseModel):

@@ -6,6 +6,8 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from fleet.api.models import Day, Due, Ended, Row
 
+Simulated = Annotated[Day | None, Field(description="everything up to that day never happened; null: all of it did")]
+
 
 class UsageRow(Row):
     """Under one key (also by the name of what it is: `day`, `room` ...). Times in seconds, charge in microcoulombs."""
@@ -42,6 +44,7 @@ class Usage(BaseModel):
     first: Annotated[Day, Field(alias="from")]
     to: Day
     time_zone: str
+    simulated_until: Simulated
     rows: list[UsageRow]
     total: UsageRow
 
@@ -80,6 +83,7 @@ class Health(BaseModel):
     device: str
     first: Annotated[Day, Field(alias="from")]
     to: Day
+    simulated_until: Simulated
     rows: list[HealthRow]
     due: list[Due]
     note: Annotated[str | None, Field(description="why something is missing")]

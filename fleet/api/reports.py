@@ -114,6 +114,7 @@ class Reports:
 
     async def _count(self) -> None:
         loop = asyncio.get_running_loop()
+        self.counted_up = False  # of another journal nothing is told until all of it is counted
         await loop.run_in_executor(self._thread, self._close)
         self._ledger = await loop.run_in_executor(self._thread, JournalLedger.opened, self.journal, self.checkpoint)
         looks = 0

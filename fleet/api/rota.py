@@ -4,7 +4,7 @@ shown.
 
 import asyncio
 import re
-from datetime import date, datetime, time, timedelta
+from datetime import datetime, time, timedelta
 from functools import partial
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
@@ -17,6 +17,7 @@ from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.asking import Seeing, Settings, ask_fleet
 from fleet.api.guard import require
+from fleet.api.moments import day
 from fleet.api.people import Told
 from fleet.api.rota_rows import gap_row, method_rows, person_rows, rota_row, rung_rows, turn_row
 from fleet.api.settings import WebSettings
@@ -174,12 +175,9 @@ def _span(first: str | None, days: int, now_s: float, zone: ZoneInfo) -> tuple[f
     Raises:
         Declined: 422, there is no such day.
     """
-    try:
-        day = datetime.fromtimestamp(now_s, zone).date() if first is None else date.fromisoformat(first)
-        end = day + timedelta(days=days)
-        return datetime.combine(day, time.min, zone).timestamp(), datetime.combine(end, time.min, zone).timestamp()
-    except (ValueError, OverflowError):
-        raise Declined(422, "invalid", "The request's from: there is no such day.") from None
+    begin = datetime.fromtimestamp(now_s, zone).date() if first is None else day("from", first)
+    end = begin + timedelta(days=days)
+    return datetime.combine(begin, time.min, zone).timestamp(), datetime.combine(end, time.min, zone).timestamp()
 
 
 def _zone(settings: WebSettings) -> ZoneInfo:

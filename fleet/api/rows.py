@@ -138,7 +138,7 @@ def stop_row(recorded: Recorded) -> Document:
         "pushed_again": recorded.pushed_again,
         "released_at": None if recorded.released_wall_s is None else wall_words(recorded.released_wall_s),
         "released_by": recorded.released_by,
-        "confirmed": all(one.by is not None for one in recorded.devices.values()),
+        "confirmed": bool(recorded.devices) and all(one.by is not None for one in recorded.devices.values()),
         "devices": [_followed_row(recorded, one) for one in recorded.devices.values()],
     }
 
@@ -148,6 +148,7 @@ def _followed_row(recorded: Recorded, one: Followed) -> Document:
     return {
         "device": one.device,
         "room": one.room,
+        "followed_by": one.command_id,
         "urgent": one.urgent,
         "standing": standing,
         "unconfirmed": one.by is None and one.unconfirmed_wall_s is not None,

@@ -3,8 +3,11 @@
 This is uvicorn's HTTP protocol with bounds that uvicorn has not got; each is proved in tests/api/test_serving.py:
 
 - there are `connections_max`; one more puts a stranger out: the one that has been here longest, of the address that has
-  most. A stranger is a connection on which nobody signed in has asked anything yet. Where all are known, an idle one
-  goes; where all are busy, the new one. So who is signed in finds a place, whatever crowds in;
+  most. A stranger is a connection on which nobody signed in has asked anything yet. So who is signed in finds a place,
+  whatever crowds in;
+- where all are known, one of the user goes who has most: an idle one, or, where they have more than `places_each`, one
+  that is busy. Otherwise any idle one goes; where there is none, the new one. One sign-in or token has `places_each` at
+  most, of which its own longest goes for one more. So no user takes the places of the others;
 - a stranger has a few seconds for the head of its first request, and anybody for the head of the next; the body's bound
   is `fleet.api.shield`'s; TLS has its handshake bounded, and a handshake takes a place like any connection;
 - who does not read what they asked for is put out;
@@ -40,6 +43,7 @@ class Bounds:
     """Of connections at the port."""
 
     connections_max: int = 512
+    places_each: int = 32  # of one sign-in or token; a browser opens 6
     head_s: float = 5.0  # from the connection, or from the first byte after an answer, to the end of the head
     idle_s: float = 60.0  # between an answer and the next request
     unread_s: float = 20.0  # how long what was answered may wait to be taken
@@ -110,7 +114,15 @@ class _Place:
 
     @property
     def stranger(self) -> bool:
-        return self.connection is None or not self.connection.trusted
+        return self.user is None
+
+    @property
+    def user(self) -> str | None:
+        return None if self.connection is None else self.connection.user
+
+    @property
+    def key(self) -> bytes | None:
+        return None if self.connection is None else self.connection.key
 
     @property
     def idle(self) -> bool:
@@ -159,16 +171,29 @@ class _Connections:
             goes = self._who_goes()
             if goes is None:
                 return False
-            del self._places[goes]
-            goes.put_out()
+            self._put_out(goes)
         self._places[place] = None
         return True
+
+    def known(self, place: _Place) -> None:
+        """Somebody signed in asks there. Beyond what one sign-in may have, another of its own goes."""
+        own = [one for one in self._places if one.key == place.key]
+        if len(own) > self.bounds.places_each:
+            self._put_out(_longest([one for one in own if one is not place]))
+
+    def _put_out(self, place: _Place) -> None:
+        self._places.pop(place, None)
+        place.put_out()
 
     def _who_goes(self) -> _Place | None:
         strangers = [place for place in self._places if place.stranger]
         if strangers:
             [(most, _)] = Counter(place.address for place in strangers).most_common(1)
             return next(place for place in strangers if place.address == most)
+        [(user, places)] = Counter(place.user for place in self._places).most_common(1)
+        longest = _longest([place for place in self._places if place.user == user])
+        if longest.idle or places > self.bounds.places_each:
+            return longest
         return next((place for place in self._places if place.idle), None)
 
     async def begin(self, place: _Place) -> None:
@@ -205,6 +230,11 @@ class _Connections:
             task.cancel()
 
 
+def _longest(places: list[_Place]) -> _Place:
+    """The idle one that has been here longest, or the busy one."""
+    return next((place for place in places if place.idle), places[0])
+
+
 class _Tasks(set["asyncio.Task[None]"]):
     """Answers under way. What one raises is over with its connection: most often it was the client's doing."""
 
@@ -216,15 +246,21 @@ class _Tasks(set["asyncio.Task[None]"]):
 
 
 class _Connection(H11Protocol):
-    """One connection, with its bounds. The guard sets `trusted` when somebody who is signed in asks on it."""
+    """One connection, with its bounds. The guard says as whose it is `known_as`: who is signed in and asks on it."""
 
     def __init__(self, connections: _Connections, place: _Place) -> None:
         super().__init__(connections.config, connections.state, {"connection": self})
-        self.trusted = False
+        self.user: str | None = None  # None: a stranger's
+        self.key: bytes | None = None  # of the sign-in or token
         self._connections = connections
         self._place = place
         self._head: asyncio.TimerHandle | None = None
         self._unread: asyncio.TimerHandle | None = None
+
+    def known_as(self, user: str, key: bytes) -> None:
+        if key != self.key:
+            self.user, self.key = user, key
+            self._connections.known(self._place)
 
     @property
     def idle(self) -> bool:

@@ -11,6 +11,8 @@ from fleet.api.answers import Declined, problems
 from fleet.api.asking import Seeing, Settings, ask_fleet, with_words
 from fleet.api.bodies import SessionBody
 from fleet.api.guard import require
+from fleet.api.in_force import in_force
+from fleet.api.moments import moment_s
 from fleet.core import eligibility
 from fleet.core.inputs import RequestSession
 from fleet.core.state import Session
@@ -43,7 +45,7 @@ async def list_sessions(
     """Sessions, newest first: all that are open, and the newest that are over. By client only for who may see those."""
     if client is not None and Permission.SEE_RECORDS not in who.may:
         raise Declined(403, "forbidden", f"As {who.role} you may not look for a client.")
-    end_s = None if before is None else before.timestamp()
+    end_s = None if before is None else moment_s("before", before)
     found = sorted(
         (
             session
@@ -67,8 +69,8 @@ async def list_sessions(
 async def show_session(session_id: SessionId, sight: Seeing, who: Annotated[SignedIn, require(Permission.SEE)]) -> Any:
     """One session with its plan, its limits and its numbers."""
     session = session_of(sight.state.durable.sessions, session_id)
-    details = session_details(sight.state, session)
-    return shown_to(who, {**details, "limits": session.authorisation.limits})
+    details, force = session_details(sight.state, session), in_force(sight.state, session)
+    return shown_to(who, {**details, "limits": session.authorisation.limits, "in_force": force})
 
 
 def session_of(sessions: dict[str, Session], session_id: str) -> Session:

@@ -55,6 +55,7 @@ class WebSettings(BaseSettings):
     simulated: bool = False  # every page says so
     # Addresses of proxies of ours, whose X-Forwarded-For and X-Forwarded-Proto are believed.
     trusted_proxies: tuple[Annotated[str, AfterValidator(_address)], ...] = ()
+    plain_http: bool = False  # nobody but this house's own wire sees passwords and sessions: whoever sets it knows that
     tls_by_proxy: bool = False  # browsers reach us over TLS, which a proxy in front of us ends
     connections_max: Annotated[int, Field(ge=8, le=10_000)] = 512
     streams_max: Annotated[int, Field(ge=1, le=1_000)] = 128
@@ -67,6 +68,11 @@ class WebSettings(BaseSettings):
             raise ValueError("tls_certificate and tls_key go together")
         if ip_address(self.host).is_unspecified and not self.allowed_hosts:
             raise ValueError(f"allowed_hosts must say what browsers call this server when it listens on {self.host}")
+        if not (ip_address(self.host).is_loopback or self.over_tls or self.plain_http):
+            raise ValueError(
+                f"on {self.host} passwords would cross the network in the clear: set tls_certificate and tls_key, or "
+                "tls_by_proxy where a proxy of yours has them, or plain_http if you mean it"
+            )
         return self
 
     @classmethod

@@ -1,4 +1,4 @@
-"""What holds for every request, before any route: the name we are called by, how much strangers may ask for, how long
+"""What holds for every request, before any route: the name we are called by, how much anybody may ask for, how long
 a body may be and take, what browsers are told about every answer, and a row in the audit for every order. Plain ASGI.
 
 Bodies are small here and are read whole before a route is asked: one that is too long, or comes too slowly, costs no
@@ -18,11 +18,11 @@ from fleet.api.attempts import place
 from fleet.api.guard import COOKIE, COOKIE_OVER_TLS, SAFE_METHODS
 from fleet.api.people import Told
 from fleet.api.reception import Reception
-from fleet.api.strangers import API_COSTS, FILE_COSTS, Strangers
+from fleet.api.strangers import API_COSTS, FILE_COSTS, SIGNED_IN, Allowance, Strangers
 
 BODY_BYTES_MAX: Final = 65_536
 BODY_S_MAX: Final = 10.0
-HELD_S: Final = 1.0  # how long a stranger who asks for too much waits before anything else is done
+HELD_S: Final = 1.0  # how long who asks for too much waits before anything else is done
 SUBJECT_CHARS_MAX: Final = 200
 SUBJECT_FIELDS: Final = ("scope", "name", "room", "device")
 
@@ -44,6 +44,8 @@ HEADERS: Final = (
 )
 OVER_TLS: Final = ((b"strict-transport-security", b"max-age=31536000"),)
 API: Final = "/api/"
+STOPS: Final = f"{API}v1/stops"
+USER_COSTS: Final = 1.0
 NO_STORE: Final = (b"cache-control", b"no-store")
 
 
@@ -59,6 +61,7 @@ class Shield:
         body_bytes_max: int = BODY_BYTES_MAX,
         body_s_max: float = BODY_S_MAX,
         strangers: Strangers | None = None,
+        signed_in: Allowance = SIGNED_IN,
     ) -> None:
         self._app = app
         self._hosts = frozenset(host.lower() for host in hosts)
@@ -66,6 +69,7 @@ class Shield:
         self._body_bytes_max = body_bytes_max
         self._body_s_max = body_s_max
         self._strangers = strangers or Strangers()
+        self._users = Strangers(signed_in)  # by user: the same counting
         self._headers = [*HEADERS, *(OVER_TLS if reception.over_tls else ())]
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -109,18 +113,23 @@ class Shield:
         return (name if port.isdecimal() and name else host) in self._hosts
 
     def _within(self, scope: Scope) -> bool:
-        """Whether this request may be looked at now: of who is signed in, always."""
-        connection = HTTPConnection(scope)
-        cookie = connection.cookies.get(COOKIE_OVER_TLS if self._reception.over_tls else COOKIE)
-        if cookie is not None and self._reception.by_cookie(cookie) is not None:
-            return True
-        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
-        if scheme.lower() == "bearer" and self._reception.by_token(token.strip()) is not None:
-            return True
+        """Whether this request may be looked at now: a stop of who is signed in, always."""
+        now_s = asyncio.get_running_loop().time()
+        who = self._signed_in(HTTPConnection(scope))
+        if who is not None:
+            stops = scope["method"] == "POST" and scope["path"] == STOPS
+            return stops or self._users.may(who.user, USER_COSTS, now_s, known=True)
         address = scope["client"][0] if scope.get("client") else "unknown"
         costs = API_COSTS if scope["path"].startswith(API) else FILE_COSTS
         known = self._reception.is_known_at(address)
-        return self._strangers.may(place(address), costs, asyncio.get_running_loop().time(), known=known)
+        return self._strangers.may(place(address), costs, now_s, known=known)
+
+    def _signed_in(self, connection: HTTPConnection) -> SignedIn | None:
+        cookie = connection.cookies.get(COOKIE_OVER_TLS if self._reception.over_tls else COOKIE)
+        if cookie is not None and (who := self._reception.by_cookie(cookie)) is not None:
+            return who
+        scheme, _, token = connection.headers.get("authorization", "").partition(" ")
+        return self._reception.by_token(token.strip()) if scheme.lower() == "bearer" else None
 
     async def _body(self, scope: Scope, receive: Receive) -> Any:
         """The whole body; or the answer to who sends too much of it, or too slowly."""

@@ -17,7 +17,9 @@ from fleet.replica import Replica
 REACHED_S_MAX = 3.0  # asked once a second: the fleet is away when it has not answered for so long
 ABSENT = "The fleet service cannot be reached: what is shown is old. Use the buttons on the stimulators."
 NO_FEED = "The fleet service sends no samples: what is shown is old."
+READ_S_MAX = 1.0  # looked at twenty times a second: what is shown is old when no look came to anything for so long
 NO_JOURNAL = "The fleet's journal cannot be read: what is shown is old."
+BEHIND = "The fleet's journal is not read up to its end: what is shown is old, by {rows} events."
 
 Sampled = Callable[[str, Point], None]
 
@@ -37,6 +39,9 @@ class Sight:
     reached_s: float | None = None
     feed_is_up: bool = False
     journal_trouble: str | None = NO_JOURNAL
+    journal_failing: str | None = None  # why the last look read nothing
+    read_s: float = 0.0  # boot time of the last look at the journal that came to something
+    due_position: int = 0  # where the journal ended a status ago: it has been read up to there by now
     started_s: float = 0.0
     heard_wall_s: dict[str, float] = field(default_factory=dict)  # by device: when its newest sample came, Unix time
     looked: asyncio.Event = field(default_factory=asyncio.Event)  # for the first time, whatever came of it
@@ -56,9 +61,21 @@ class Sight:
         """Why what is shown may be old, in words; None: it is not."""
         if not self.reachable:
             return ABSENT
-        return self.journal_trouble or (None if self.feed_is_up else NO_FEED)
+        return self.journal_trouble or self._behind() or (None if self.feed_is_up else NO_FEED)
+
+    def _behind(self) -> str | None:
+        if self.boottime() - self.read_s > READ_S_MAX:
+            return NO_JOURNAL
+        rows = self.due_position - (0 if self.replica is None else self.replica.tip.position)
+        return BEHIND.format(rows=rows) if rows > 0 else None
+
+    def read_along(self) -> None:
+        """The journal was looked at, and read."""
+        self.read_s = self.boottime()
 
     def heard_status(self, status: dict[str, Any]) -> None:
+        """Take in what the fleet says of itself, once a second."""
+        self.due_position = 0 if self.status is None else int(self.status.get("journal_position", 0))
         self.status, self.reached_s = status, self.boottime()
 
     def sample(self, device: str, sample: Telemetry, received_s: float, wall_s: float) -> None:

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from broker.contract import messages
+from broker.contract.causes import Cause
 from broker.contract.topics import ALL
 from fleet.core.events import (
     ConfirmedBy,
@@ -43,6 +44,7 @@ READS: frozenset[str] = frozenset(
 class Followed:
     """A stop on one device. Seconds; None: not heard (yet)."""
 
+    command_id: str  # the stop that follows it: an earlier one of the site, where that is still open
     device: str
     room: str | None
     urgent: bool  # a session or output was known of: zero is waited for, and A01 follows without it
@@ -79,6 +81,7 @@ class StopBook:
 
     from_position: int = 0
     _stops: "OrderedDict[str, Recorded]" = field(default_factory=OrderedDict)
+    _open: dict[tuple[str, str], Followed] = field(default_factory=dict)  # zero awaited, by stop and device
 
     def get(self, command_id: str) -> Recorded | None:
         return self._stops.get(command_id)
@@ -100,26 +103,60 @@ class StopBook:
             case HoldReleased():
                 self._released(event)
             case StopReceived() | StopFoundLive() | StopUnconfirmed() | StopConfirmed():
-                self._followed(event, state)
+                self._followed(event)
             case _:
                 pass  # every other event is about something else
 
     def _ordered(self, position: int, event: StopOrdered, state: State) -> None:
-        devices = {
-            target.device: Followed(target.device, _room(state, target.device), target.urgent)
-            for target in event.targets
-        }
+        devices = {one.device: one for one in self._awaited_before(event, state)}
+        for target in event.targets:
+            devices[target.device] = self._follow(event.stop.command_id, target.device, state, urgent=target.urgent)
         self._stops[event.stop.command_id] = Recorded(
             position, event.stop, event.device, event.reason, event.now_s, event.wall_s, devices
         )
         while len(self._stops) > STOPS_KEPT:
-            self._stops.popitem(last=False)
+            gone, _ = self._stops.popitem(last=False)
+            if gone not in state.durable.stops:
+                self._open = {key: one for key, one in self._open.items() if one.command_id != gone}
 
-    def _followed(self, event: StopReceived | StopFoundLive | StopUnconfirmed | StopConfirmed, state: State) -> None:
-        stop = self._stops.get(event.command_id)
-        if stop is None:
+    def _follow(self, command_id: str, device: str, state: State, *, urgent: bool) -> Followed:
+        self._open[command_id, device] = one = Followed(command_id, device, _room(state, device), urgent)
+        return one
+
+    def _awaited_before(self, event: StopOrdered, state: State) -> list[Followed]:
+        """The core does not follow a device again that an open emergency stop of the same scope follows. Whoever pushed
+        the later one waits for that device's zero all the same.
+        """
+        if event.stop.cause is not Cause.EMERGENCY_STOP:
+            return []
+        found = [
+            one
+            for one in self._open.values()
+            if (stop := self._stops.get(one.command_id)) is not None
+            and (stop.device, stop.stop.cause) == (event.device, event.stop.cause)
+        ]
+        return [*self._awaited_before_the_book(event, state), *found]
+
+    def _awaited_before_the_book(self, event: StopOrdered, state: State) -> list[Followed]:
+        """The same, of stops that are open and older than what is kept here."""
+        found = []
+        for command_id, stop in state.durable.stops.items():
+            older = command_id not in self._stops and stop.stop.issued_at <= event.stop.issued_at
+            if not older or (stop.device, stop.stop.cause) != (event.device, event.stop.cause):
+                continue
+            for name, pursuit in stop.pursuits.items():
+                one = self._open.get((command_id, name))
+                if one is None and command_id != event.stop.command_id:
+                    one = self._follow(command_id, name, state, urgent=pursuit.urgent_s is not None)
+                    one.received, one.sent_to_received_s = pursuit.received, pursuit.sent_to_received_s
+                    one.unconfirmed_wall_s = event.wall_s if pursuit.unconfirmed else None
+                found += [] if one is None else [one]
+        return found
+
+    def _followed(self, event: StopReceived | StopFoundLive | StopUnconfirmed | StopConfirmed) -> None:
+        one = self._open.get((event.command_id, event.device))
+        if one is None:  # ordered before the book begins
             return
-        one = stop.devices.setdefault(event.device, Followed(event.device, _room(state, event.device), urgent=False))
         match event:
             case StopReceived():
                 one.received, one.sent_to_received_s = True, event.sent_to_received_s
@@ -130,6 +167,7 @@ class StopBook:
             case StopConfirmed():
                 one.by, one.amplitude_ma, one.confirmed_wall_s = event.by, event.amplitude_ma, event.wall_s
                 one.sent_to_zero_s = event.sent_to_zero_s
+                del self._open[event.command_id, event.device]
                 if event.sent_to_received_s is not None:
                     one.received, one.sent_to_received_s = True, event.sent_to_received_s
 

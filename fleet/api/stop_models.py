@@ -25,6 +25,7 @@ class DeviceStop(BaseModel):
 
     device: str
     room: str | None
+    followed_by: Annotated[str, Field(description="the stop that waits for its zero: this one, or an earlier open one")]
     urgent: Annotated[bool, Field(description="a session or output was known of")]
     standing: Literal["ordered", "sent", "received", "zero", "off_by_person"]
     unconfirmed: Annotated[bool, Field(description="past its time, and zero is not measured: switch it off")]
@@ -53,7 +54,7 @@ class Stop(BaseModel):
     pushed_again: int
     released_at: Time | None
     released_by: str | None
-    confirmed: Annotated[bool, Field(description="at every device")]
+    confirmed: Annotated[bool, Field(description="zero at every device, and there is one")]
     devices: list[DeviceStop]
 
 

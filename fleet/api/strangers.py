@@ -1,8 +1,10 @@
-"""How much whoever is not signed in may ask for, so that nobody who is has to wait behind them.
+"""How much whoever is not signed in may ask for, so that nobody who is has to wait behind them; and how much one user
+may, so that no other user has to.
 
 Each address has an allowance that refills, and all addresses together have one. A request of the API costs more than a
 file of the page: the sign-in page is many files. Who is over it is held for a second before anything else is done with
-the request: a crowd that waits for its answers costs next to nothing while it waits. Who is signed in is never counted.
+the request: a crowd that waits for its answers costs next to nothing while it waits. Who is signed in has an allowance
+of their own, and a far larger one; a stop of theirs is never counted.
 """
 
 from collections import OrderedDict
@@ -27,6 +29,9 @@ class Allowance:
 ADDRESS: Final = Allowance(at_once=1_000.0, a_second=100.0)
 # Ten such addresses. One where somebody has signed in before is not counted here: a flood from elsewhere spares it.
 EVERYBODY: Final = Allowance(at_once=10_000.0, a_second=1_000.0)
+
+# One user or token, wherever they are: 2,000 requests and then 200 a second. A page at work asks for a few a second.
+SIGNED_IN: Final = Allowance(at_once=2_000.0, a_second=200.0)
 
 
 class Strangers:

@@ -6,25 +6,26 @@ takes time is done in threads, few at a time.
 
 import asyncio
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Response
 
-from fleet.adapters.history.port import HistoryError, Trace
+from fleet.adapters.history.port import CLOCK_OFF_S_MAX, HistoryError, Trace
 from fleet.api import models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.asking import Reporting, Seeing
 from fleet.api.guard import require
+from fleet.api.in_force import in_force, of_device
+from fleet.api.moments import moment_s
 from fleet.api.reports import Reports
 from fleet.api.seeing import DeviceName, row_of
 from fleet.api.sessions import SessionId, session_of
 from fleet.api.sight import Sight
 from fleet.api.window import Point, gaps_of, in_order, points_of, unpacked, wall_words
-from fleet.core.state import Session
 
 router = APIRouter()
 USUAL_S = 600.0
@@ -46,21 +47,13 @@ async def show_samples(
 ) -> Any:
     """What a device sent, the last ten minutes or from one time to another, a day and 15,000 samples at most."""
     row_of(sight, device)
-    to_s = sight.walltime() if to is None else _moment_s("to", to)
-    from_s = to_s - USUAL_S if begin is None else _moment_s("from", begin)
+    to_s = sight.walltime() if to is None else moment_s("to", to)
+    from_s = to_s - USUAL_S if begin is None else moment_s("from", begin)
     if not 0.0 <= to_s - from_s <= RANGE_S_MAX:
         raise Declined(422, "invalid", "The request's from and to: from before to, and a day apart at most.")
     found = await _read(sight, reports, _Asked(device, from_s, to_s))
-    return await _answer(found, {"device": device})
-
-
-def _moment_s(name: str, moment: datetime) -> float:
-    if moment.tzinfo is None:
-        raise Declined(422, "invalid", f"The request's {name}: a time has its offset, e.g. 2026-11-25T18:00:00Z.")
-    try:
-        return moment.timestamp()
-    except (OverflowError, ValueError):
-        raise Declined(422, "invalid", f"The request's {name}: there is no such time.") from None
+    force = of_device(sight.state, device)
+    return await _answer(found, {"device": device, "in_force": None if force is None else force.model_dump()})
 
 
 @router.get(
@@ -75,18 +68,14 @@ async def show_trace(
     end_s = begin_s + session.authorisation.start_within_s + session.plan.duration_s + session.paused_s + AFTER_S
     asked = _Asked(session.device, begin_s, max(end_s, sight.walltime()), session_id)
     found = await _read(sight, reports, asked)
-    about = {"session_id": session_id, "device": session.device, "limits": limits_to_draw(session)}
-    return await _answer(found, about)
+    force = in_force(sight.state, session)
+    about = {"session_id": session_id, "device": session.device, "limits": limits_to_draw(force)}
+    return await _answer(found, {**about, "in_force": force.model_dump()})
 
 
-def limits_to_draw(session: Session) -> dict[str, float]:
+def limits_to_draw(force: models.InForce) -> dict[str, float]:
     """What a trace's curves are held against."""
-    limits = session.authorisation.limits
-    return {
-        "setting_ma_max": min(session.plan.setting_ma_max, limits.peak_ma_max.value),
-        "peak_ma_max": limits.peak_ma_max.value,
-        "lease_ttl_s": session.authorisation.lease_ttl_ms / 1000.0,
-    }
+    return {name: getattr(force, name) for name in ("setting_ma_max", "peak_ma_max", "lease_ttl_s")}
 
 
 # --- reading --------------------------------------------------------------------------------------------------------
@@ -115,7 +104,7 @@ async def _read(sight: Sight, reports: Reports, asked: _Asked) -> _Found:
     rows, since_s = sight.window.rows(asked.device), sight.window.since_s(asked.device)
     stored: Trace | None = None
     note = None
-    if since_s is None or since_s > asked.from_s:
+    if since_s is None or since_s > asked.from_s - CLOCK_OFF_S_MAX:  # taken then, received before, by a clock ahead
         try:
             async with reports.in_turn():
                 stored = await _stored(reports, asked)
@@ -123,8 +112,7 @@ async def _read(sight: Sight, reports: Reports, asked: _Asked) -> _Found:
             note = f"{NO_HISTORY} {error}"
 
     def joined() -> list[Point]:
-        memory = unpacked(rows, asked.from_s, asked.to_s)
-        points = in_order(() if stored is None else points_of(stored), memory)
+        points = in_order(() if stored is None else points_of(stored), _remembered(rows, asked))
         return [one for one in points if asked.session_id is None or one.session_id == asked.session_id]
 
     points = await asyncio.to_thread(joined)
@@ -133,6 +121,11 @@ async def _read(sight: Sight, reports: Reports, asked: _Asked) -> _Found:
     if stored is None or not len(stored):
         return _Found(points, "memory", note)
     return _Found(points, "both" if len(points) > len(stored) else "history", note)
+
+
+def _remembered(rows: Iterable[bytes], asked: _Asked) -> Iterator[Point]:
+    """What is in memory. All of a session, whatever its device's clock says: a sample is of it or it is not."""
+    return unpacked(rows) if asked.session_id is not None else unpacked(rows, asked.from_s, asked.to_s)
 
 
 async def _stored(reports: Reports, asked: _Asked) -> Trace:

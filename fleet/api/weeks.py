@@ -17,6 +17,7 @@ from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
 from fleet.api.asking import Reporting, Seeing, Settings
 from fleet.api.guard import require
+from fleet.api.moments import day
 from fleet.api.reports import Reports
 from fleet.api.seeing import DeviceName, row_of
 from fleet.api.sessions import SessionId
@@ -26,7 +27,7 @@ from fleet.reports.day_samples import day_samples
 from fleet.reports.health import HealthRow, health_sheet
 from fleet.reports.journal_record import read_record
 from fleet.reports.record import NoSuchSession, SessionRecord, record_sheet
-from fleet.reports.sheets import BOM
+from fleet.reports.sheets import BOM, said_until
 from fleet.reports.usage import DAYS_MAX, UsageReport, usage_report, usage_sheet
 from fleet.words import event_words
 
@@ -58,6 +59,7 @@ async def show_usage(
         "from": report.first.isoformat(),
         "to": report.last.isoformat(),
         "time_zone": report.time_zone,
+        "simulated_until": said_until(report.simulated_until),
         "rows": [{by.value: row.key, **asdict(row)} for row in report.rows],
         "total": asdict(report.total),
     }
@@ -82,18 +84,11 @@ def days_asked(reports: Reports, first: str | None, last: str | None, days_max: 
     Raises:
         Declined: 422, there is none, or it is too long.
     """
-    end = reports.today() if last is None else _day("to", last)
-    begin = end - timedelta(days=min(USUAL_DAYS - 1, (end - date.min).days)) if first is None else _day("from", first)
+    end = reports.today() if last is None else day("to", last)
+    begin = end - timedelta(days=USUAL_DAYS - 1) if first is None else day("from", first)
     if not 0 <= (end - begin).days < days_max:
         raise Declined(422, "invalid", f"The request's from and to: from before to, and {days_max} days at most.")
     return begin, end
-
-
-def _day(name: str, said: str) -> date:
-    try:
-        return date.fromisoformat(said)
-    except ValueError:
-        raise Declined(422, "invalid", f"The request's {name}: there is no such day.") from None
 
 
 def table(text: str, name: str) -> Response:
@@ -118,6 +113,7 @@ async def show_health(
         "device": device,
         "from": begin.isoformat(),
         "to": end.isoformat(),
+        "simulated_until": said_until(await _simulated_until(reports)),
         "rows": [_health_row(row) for row in rows],
         "due": due,
         "note": note,
@@ -136,7 +132,7 @@ async def show_health_csv(
     """The same for a spreadsheet."""
     row_of(sight, device)
     rows, _, _, _ = await _health(reports, device, first, last)
-    return table(health_sheet(rows), f"health-{device}")
+    return table(health_sheet(rows, await _simulated_until(reports)), f"health-{device}")
 
 
 async def _health(
@@ -151,6 +147,10 @@ async def _health(
         samples, note = {}, f"The history cannot be read: battery and lease margin are missing. {error}"
     rows = await reports.of_ledger(lambda ledger: ledger.health(begin, end, samples))
     return tuple(row for row in rows if row.device == device), begin, end, note
+
+
+async def _simulated_until(reports: Reports) -> date | None:
+    return await reports.of_ledger(lambda ledger: ledger.simulated_until)
 
 
 def _health_row(row: HealthRow) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import pairwise
-from math import isnan, nan
+from math import inf, isnan, nan
 
 from broker.contract.messages import LIVE_PHASES, Phase, Telemetry
 from fleet.adapters.history.port import Trace, gaps_between, sample_of
@@ -19,7 +19,7 @@ from fleet.core.presence import STALE_AFTER_S
 
 SAMPLES_A_MINUTE_MAX = 150  # a live device sends 120; what comes faster shortens what is kept
 _PHASES = tuple(Phase)
-_ROW = struct.Struct("<dQQB16s?7d")
+_ROW = struct.Struct("<ddQQB16s?7d")
 _NO_SESSION = bytes(16)
 
 
@@ -95,23 +95,25 @@ class Window:
         if rows is None:
             rows = self._rows[device] = deque(maxlen=self.minutes * SAMPLES_A_MINUTE_MAX)
         point = point_of(sample, received_s, wall_s)
-        rows.append(_packed(point))
+        rows.append(_packed(point, wall_s))
         oldest_s = wall_s - self.minutes * 60.0
-        while rows and _at_s(rows[0]) < oldest_s:
+        while _received_s(rows[0]) < oldest_s:
             rows.popleft()
         return point
 
     def since_s(self, device: str) -> float | None:
-        """When the oldest kept sample of a device was taken; None without one."""
+        """When the oldest kept sample of a device was received: all that came since is here. One that came late was
+        taken long before. None without one.
+        """
         rows = self._rows.get(device)
-        return _at_s(rows[0]) if rows else None
+        return _received_s(rows[0]) if rows else None
 
     def rows(self, device: str) -> tuple[bytes, ...]:
         """What is kept of a device, to be read by `unpacked`, in another thread if need be."""
         return tuple(self._rows.get(device, ()))
 
 
-def unpacked(rows: Iterable[bytes], from_s: float, to_s: float) -> Iterator[Point]:
+def unpacked(rows: Iterable[bytes], from_s: float = -inf, to_s: float = inf) -> Iterator[Point]:
     """The samples that were taken from `from_s` to `to_s` (Unix time), as they came."""
     return (_unpacked(row) for row in rows if from_s <= _at_s(row) <= to_s)
 
@@ -142,12 +144,17 @@ def wall_words(wall_s: float) -> str:
     return datetime.fromtimestamp(wall_s, UTC).isoformat(timespec="milliseconds").replace("+00:00", "Z")
 
 
+def _received_s(row: bytes) -> float:
+    received_s: float = _ROW.unpack(row)[0]
+    return received_s
+
+
 def _at_s(row: bytes) -> float:
-    at_s: float = _ROW.unpack(row)[0]
+    at_s: float = _ROW.unpack(row)[1]
     return at_s
 
 
-def _packed(point: Point) -> bytes:
+def _packed(point: Point, received_s: float) -> bytes:
     numbers = (
         point.setting_ma,
         point.amplitude_ma,
@@ -159,11 +166,12 @@ def _packed(point: Point) -> bytes:
     )
     session = _NO_SESSION if point.session_id is None else bytes.fromhex(point.session_id)
     floats = (nan if number is None else number for number in numbers)
-    return _ROW.pack(point.at_s, point.boot_n, point.seq, _PHASES.index(point.phase), session, point.late, *floats)
+    phase = _PHASES.index(point.phase)
+    return _ROW.pack(received_s, point.at_s, point.boot_n, point.seq, phase, session, point.late, *floats)
 
 
 def _unpacked(row: bytes) -> Point:
-    at_s, boot_n, seq, phase, session, late, setting, *readings, elapsed = _ROW.unpack(row)
+    _, at_s, boot_n, seq, phase, session, late, setting, *readings, elapsed = _ROW.unpack(row)
     amplitude, impedance, margin, battery, temperature = (None if isnan(number) else number for number in readings)
     return Point(
         at_s,

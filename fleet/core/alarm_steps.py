@@ -6,7 +6,7 @@ from typing import TypedDict
 from broker.contract.causes import AlarmCode
 from fleet.core.alarm_events import AlarmChanged, AlarmCleared, AlarmRaised, Priority, SignalState, Why
 from fleet.core.alarm_state import SITE, Alarm, key
-from fleet.core.alarm_table import Row
+from fleet.core.alarm_table import FIRST_SIGNAL, Row
 from fleet.core.conditions import Present
 from fleet.core.session_events import SessionState
 from fleet.core.turn import Turn
@@ -98,7 +98,7 @@ def _session_id(turn: Turn, place: str) -> str | None:
 
 def keep(turn: Turn, row: Row, alarm: Alarm, present: Present) -> None:
     """The condition lasts: a higher priority counts at once, a lower one not before the row's off-delay; a signal that
-    was held back comes on in its time.
+    was held back comes on in its time, and one whose priority is low now waits for the digest.
     """
     priority = present.priority or row.priority
     rises = RANK[priority] < RANK[alarm.priority]
@@ -109,10 +109,13 @@ def keep(turn: Turn, row: Row, alarm: Alarm, present: Present) -> None:
     if signal is SignalState.HELD_BACK:
         if turn.now_s - alarm.signal.since_s >= row.held_back_s:
             signal = SignalState.ON
-    elif rises:
+    elif rises or (signal is SignalState.ON and FIRST_SIGNAL[priority] is SignalState.DIGEST):
         signal = row.first_signal(priority)
     if (priority, signal) != (alarm.priority, alarm.signal.state):
-        turn.happened(AlarmChanged(**_of(turn, alarm), priority=priority, signal=signal))
+        of = _of(turn, alarm)
+        if priority is not alarm.priority and row.restates:
+            of["why"] = present.why
+        turn.happened(AlarmChanged(**of, priority=priority, signal=signal))
 
 
 def join(turn: Turn, alarm: Alarm, joined: dict[str, float]) -> None:

@@ -68,7 +68,8 @@ class Row:
     """What is to be known of one code.
 
     `present` says whether, why, and, where it may change while the alarm is open, with which priority; `priority` is
-    the ordinary one, and a lower one comes only where `lowers`. `looked_at` are the places that time or a sample may
+    the ordinary one, and a lower one comes only where `lowers`; where it `restates`, with the reason for that one.
+    `looked_at` are the places that time or a sample may
     have changed without an event. `latching`: once a signal was on, it stays until somebody has taken note.
     """
 
@@ -82,6 +83,7 @@ class Row:
     held_back_s: float = 0.0
     latching: bool = False
     lowers: bool = False
+    restates: bool = False
     grouped: bool = False
 
     def first_signal(self, priority: Priority) -> SignalState:
@@ -183,6 +185,8 @@ ROWS: dict[AlarmCode, Row] = {
             present=conditions.path_unproven,
             responsible=_R.ENGINEERS,
             looked_at=_site,
+            lowers=True,  # to a line of the digest, where only one way of several is in doubt
+            restates=True,
         ),
         Row(
             code=_A.A11,

@@ -35,6 +35,7 @@ from fleet.core.events import (
 )
 from fleet.core.fold_alarms import key_of
 from fleet.core.refusals import Refusal, Rule, RuleLayer
+from fleet.core.state import Durable
 from fleet.core.turn import Turn
 
 
@@ -72,21 +73,29 @@ def asked(turn: Turn, heard: Asked) -> None:
     turn.after_commit(Answer(heard.request_id, Ordered(alarm.alarm_id)))
 
 
+def standing(durable: Durable, alarm_id: str) -> str | None:
+    """Where the open alarm is that somebody means who was told of this one: it, or what its messages go on as."""
+    for where, alarm in durable.alarms.items():
+        if alarm.alarm_id == alarm_id:
+            return where
+    for where, one in durable.attention.items():
+        if alarm_id in one.before and where in durable.alarms:
+            return where
+    return None
+
+
 def _find(turn: Turn, heard: Asked) -> tuple[Alarm | None, bool]:
     """The alarm that somebody means, and whether it is open.
 
     Who was told of something that has come and gone meanwhile means what is there now: the messages are one series.
     """
     durable = turn.state.durable
-    for alarm in durable.alarms.values():
-        if alarm.alarm_id == heard.alarm_id:
-            return alarm, True
+    where = standing(durable, heard.alarm_id)
     past = next((past.alarm for past in durable.past_alarms if past.alarm.alarm_id == heard.alarm_id), None)
     latched = isinstance(heard, AcknowledgeAlarm) and past is not None and past.signal.state is SignalState.LATCHED
-    if not latched and not isinstance(heard, CommentAlarm):
-        for where, one in durable.attention.items():
-            if heard.alarm_id in one.before and where in durable.alarms:
-                return durable.alarms[where], True
+    means_past = latched or (isinstance(heard, CommentAlarm) and past is not None)
+    if where is not None and not means_past:
+        return durable.alarms[where], True
     return past, False
 
 

@@ -29,6 +29,7 @@ STAYS_S = 900.0  # what lasts for a moment is shown this long after the last tim
 BATTERY_MEDIUM_PCT = 10.0
 BATTERY_RECOVERED_PCT = 2.0  # above the bound: a reading at it is one occurrence
 UNPAGED_S = 900.0  # a clinic that is being set up is not told at once that it has no rota
+DELIVERY_FAILED_N = 3  # messages in a row, to whomever: then it is the delivery that fails, and not one telephone
 PAGER_SILENT_S = 180.0  # whoever delivers speaks once a minute
 
 # What latched it says which alarm. Output that was stuck has an A01 of its own until zero is measured, and then stays
@@ -260,14 +261,24 @@ def path_unproven(look: Look, place: str, alarm: Alarm | None) -> Present | None
         return Present(Why(quantity="no_rota")) if known else None
     if look.now_s - max(fleeting.pager_s, durable.took_over_s) >= PAGER_SILENT_S:
         return Present(Why(quantity="pager_silent"))
+    if durable.missed_n >= DELIVERY_FAILED_N:
+        return Present(Why(quantity="delivery_failed", value=float(durable.missed_n)))
     if fleeting.heartbeat is False:
         return Present(Why(quantity="heartbeat_missing"))
     if fleeting.gap_wall_s is not None:
         return Present(Why(quantity="cover_gap_in_s", value=max(0.0, fleeting.gap_wall_s - look.wall_s)))
-    if any(proof.failed is not None for proof in durable.proofs.values()):
-        return Present(Why(quantity="drill_failed"))
-    days = durable.rota.proven_within_days
+    return _ways_in_doubt(look, durable.rota.proven_within_days)
+
+
+def _ways_in_doubt(look: Look, days: int) -> Present | None:
+    """A test that failed, or that is too old. While another way is good that is no reason to call somebody: he who is
+    on leave answers no test.
+    """
+    proofs = look.durable.proofs.values()
     oldest_s = look.wall_s - days * DAY_S
-    proven_s = (proof.proven_wall_s or proof.since_wall_s for proof in durable.proofs.values())
-    unproven = any(at_wall_s <= oldest_s for at_wall_s in proven_s)
-    return Present(Why(quantity="not_proven_for_days", value=float(days))) if unproven else None
+    failed_n = sum(proof.failed is not None for proof in proofs)
+    old_n = sum(proof.failed is None and (proof.proven_wall_s or proof.since_wall_s) <= oldest_s for proof in proofs)
+    if not failed_n and not old_n:
+        return None
+    why = Why(quantity="drill_failed") if failed_n else Why(quantity="not_proven_for_days", value=float(days))
+    return Present(why, Priority.LOW if failed_n + old_n < len(proofs) else None)

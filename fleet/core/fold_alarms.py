@@ -3,25 +3,28 @@
 Three of them are the alarms' own. The others (`SIGNS`) are folded a second time, for what alarms have to remember of
 them: what a device says of itself, and when something was refused or noticed that lasts for a moment only.
 
-Late and backfilled words change nothing. A device's list of what is active is its birth, and it writes a new one
-whenever that changes. So an event is news only if it is of the present boot and the device did not stamp it before
-that birth, by the one clock that stamped both; otherwise the birth has it already, or it has passed. A step of that
-clock makes the comparison void until the next birth.
+What is told late changes nothing. A device's list of what is active is its birth, and it writes a new one whenever that
+changes. So an event is news only if it is of the present boot and the device did not stamp it before that birth, by the
+one clock that stamped both; otherwise the birth has it already, or it has passed. A step of that clock, if it is news
+itself, makes the comparison void until the next birth.
 """
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any, Protocol
 
 from broker.contract import messages
 from broker.contract.causes import CONSEQUENCES, AlarmCode, Cause
 from broker.contract.messages import CommandRefusal, Condition, EventKind
 from fleet.core import events as e
+from fleet.core.alarm_events import Priority, SignalState
 from fleet.core.alarm_state import NO_SIGNS, SITE, Alarm, PastAlarm, Signal, key, room_key
 from fleet.core.refusals import Rule
 from fleet.core.state import Durable
 
 PAST_KEPT = 128  # alarms that are over, for people who ask; the journal has them all
+_OWED = frozenset({SignalState.LATCHED, SignalState.DIGEST})  # over, and somebody is still to hear of it
 
 ELECTRODE = frozenset({Cause.ELECTRODE_OPEN, Cause.ELECTRODE_SHORT, Cause.ELECTRODE_DEGRADED})
 # Found by the device on its own: nobody has measured zero after that.
@@ -94,6 +97,7 @@ def changed(durable: Durable, event: e.AlarmChanged) -> None:
     durable.alarms[key_of(event)] = replace(
         alarm,
         priority=event.priority,
+        why=event.why,
         changed_s=alarm.changed_s if alarm.priority is event.priority else event.now_s,
         signal=alarm.signal if same_signal else Signal(state=event.signal, since_s=event.now_s),
         members=members,
@@ -107,7 +111,19 @@ def cleared(durable: Durable, event: e.AlarmCleared) -> None:
         return  # it goes on, under another name
     signal = Signal(state=event.signal, since_s=event.now_s)
     past = PastAlarm(alarm=replace(alarm, signal=signal), cleared_wall_s=event.wall_s)
-    durable.past_alarms = (*durable.past_alarms, past)[-PAST_KEPT:]
+    durable.past_alarms = _kept((*durable.past_alarms, past))
+
+
+def _kept(past: tuple[PastAlarm, ...]) -> tuple[PastAlarm, ...]:
+    """No more than `PAST_KEPT`. What somebody still has to take note of goes last, and of that what is gravest."""
+    if len(past) <= PAST_KEPT:
+        return past
+    ranks = list(Priority)
+    least = min(
+        range(len(past)),
+        key=lambda n: (past[n].alarm.signal.state in _OWED, -ranks.index(past[n].alarm.priority), n),
+    )
+    return (*past[:least], *past[least + 1 :])
 
 
 def rebase(durable: Durable, now_s: float) -> None:
@@ -190,7 +206,19 @@ def is_news(durable: Durable, device: str, event: messages.Event) -> bool:
     if known is None or event.boot_n != known.boot_n:
         return False
     as_of = durable.signs.get(device, NO_SIGNS).as_of
-    return as_of is None or event.kind is EventKind.CLOCK_STEPPED or event.at >= as_of
+    if as_of is None or event.at >= as_of:
+        return True
+    return isinstance(event.detail, messages.ClockStepped) and _set_back_since(as_of, event.at, event.detail.step_s)
+
+
+def _set_back_since(as_of: str, at: str, step_s: float) -> bool:
+    """Whether a clock that was set back was so after that birth: its time before the step is compared, by which the
+    birth was stamped. One that cannot be reckoned with is news.
+    """
+    try:
+        return datetime.fromisoformat(at) - timedelta(seconds=step_s) >= datetime.fromisoformat(as_of)
+    except (ValueError, OverflowError):  # the contract's pattern lets a 31st of February pass
+        return True
 
 
 def reported(durable: Durable, event: e.DeviceReported) -> None:

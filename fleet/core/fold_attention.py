@@ -10,6 +10,7 @@ from typing import Any
 
 from fleet.core import attention_events as a
 from fleet.core import events as e
+from fleet.core import fold_proof
 from fleet.core.alarm_events import Priority, SignalState
 from fleet.core.alarm_state import Signal
 from fleet.core.alarm_table import FIRST_SIGNAL
@@ -33,6 +34,7 @@ from fleet.core.attention_state import (
     channel,
 )
 from fleet.core.fold_alarms import key_of
+from fleet.core.fold_proof import judge
 from fleet.core.state import Durable
 
 IDLE_KEPT = 64  # beside as many as are open: what is over and may come back
@@ -120,8 +122,10 @@ def changed(durable: Durable, event: e.AlarmChanged) -> None:
     one = durable.attention[where]
     if event.signal is SignalState.ON and (one.rung_s is None or _rises(one.priority, event.priority)):
         one = _sounding(one, event.code, event.priority, event.now_s)
+    elif one.rung_s is not None and event.priority not in TIMES:
+        one = replace(one, rung_s=None)  # no more than a line of the next digest
     elif one.rung_s is not None and event.priority is not one.priority:
-        times = TIMES[event.priority]  # it has sounded since it was raised, so both have rungs
+        times = TIMES[event.priority]
         one = replace(one, rung_s=event.now_s + (times.gap_s(one.rung) if one.rung else times.first_s))
     _put(durable, where, one, priority=event.priority)
 
@@ -135,8 +139,27 @@ def cleared(durable: Durable, event: e.AlarmCleared) -> None:
     where = key_of(event)
     one = durable.attention[where]
     _put(durable, where, one, cleared_s=event.now_s, until_s=None)
-    if one.in_digest:
+    if event.grouped_into is not None and one.told:
+        _goes_on_as(durable, where, event.grouped_into)
+    elif one.in_digest:
         _past_is(durable, event.alarm_id, Signal(state=SignalState.OFF, since_s=event.now_s))
+
+
+def _goes_on_as(durable: Durable, where: str, group_id: str) -> None:
+    """Of an alarm of which people were told, and which is a part of another one now: nothing of it is over.
+
+    Its messages go on as the group's, and its links mean the group. Only a group that has told somebody already keeps
+    messages of its own: then those of the part are ended, with words that say that it goes on (`page_words`).
+    """
+    into = next(into for into, group in durable.attention.items() if group.alarm_id == group_id)
+    one, group = durable.attention[where], durable.attention[into]
+    before = (*one.before, one.alarm_id, *group.before)[-OCCURRENCES_KEPT:]
+    comments = (*one.comments, *group.comments)[-COMMENTS_KEPT:]
+    if group.told:
+        _put(durable, into, group, before=before, comments=comments)
+        return
+    _put(durable, into, group, before=before, comments=comments, series=one.series, told=one.told)
+    del durable.attention[where]
 
 
 def _past_is(durable: Durable, alarm_id: str, signal: Signal) -> None:
@@ -213,7 +236,7 @@ def rung_reached(durable: Durable, event: a.RungReached) -> None:
 
 def page_due(durable: Durable, event: a.PageDue) -> None:
     where = None if event.drill else key_of(event)
-    one = None if where is None else durable.attention[where]
+    one = None if where is None else durable.attention.get(where)  # older journals end what goes on as a group
     durable.pages[event.page_id] = Page(
         where=where,
         person=event.person,
@@ -268,8 +291,15 @@ def digest_due(durable: Durable, event: a.DigestDue) -> None:
             _past_is(durable, line.alarm_id, Signal(state=SignalState.OFF, since_s=event.now_s))
 
 
+def _calls(page: Page) -> bool:
+    """Whether it calls a person, or tests that: a digest goes by another way mostly."""
+    return page.act is Act.TRIGGER and (page.where is not None or page.drill)
+
+
 def page_arrived(durable: Durable, event: a.PageArrived) -> None:
     page = durable.pages.pop(event.page_id)
+    if _calls(page):
+        durable.missed_n = 0
     one = None if page.where is None else durable.attention.get(page.where)
     if one is not None and page.where is not None and one.responsibility is Responsibility.NOTIFIED:
         _put(durable, page.where, one, responsibility=Responsibility.DELIVERED)
@@ -277,21 +307,18 @@ def page_arrived(durable: Durable, event: a.PageArrived) -> None:
 
 def page_missed(durable: Durable, event: a.PageMissed) -> None:
     page = durable.pages.pop(event.page_id)
+    if _calls(page):
+        durable.missed_n += 1
     if event.why == SILENCE:
         durable.pages[event.page_id] = replace(page, silent=True)
     if durable.drills.pop(event.page_id, None) is not None:  # else it was answered: then it has arrived
-        _judge(durable, event.person, event.method, failed=event.why)
+        judge(durable, event.person, event.method, failed=event.why)
     one = None if page.where is None else durable.attention.get(page.where)
     if one is not None and page.where is not None and one.soundings == page.soundings:
         _put(durable, page.where, one, reached=tuple(other for other in one.reached if other != event.page_id))
 
 
 # --- the rota and its proof -------------------------------------------------------------------------------------------
-
-
-def took_over(durable: Durable, event: e.FleetTookOver) -> None:
-    if durable.rota is None and durable.unpaged_s is None:
-        durable.unpaged_s = event.now_s
 
 
 def rota_adopted(durable: Durable, event: a.RotaAdopted) -> None:
@@ -304,27 +331,6 @@ def rota_adopted(durable: Durable, event: a.RotaAdopted) -> None:
     durable.proofs = {way: durable.proofs.get(way) or Proof(since_wall_s=event.wall_s) for way in ways}
     for where, one in durable.attention.items():
         _put(durable, where, one, told=tuple(way for way in one.told if way in durable.proofs))
-
-
-def drill_ordered(durable: Durable, event: a.DrillOrdered) -> None:
-    if event.issued_by is None:
-        durable.drilled_wall_s = event.wall_s
-
-
-def _judge(durable: Durable, person: str, method: str, **changes: Any) -> None:
-    way = channel(person, method)
-    if way in durable.proofs:  # nobody else's is kept
-        durable.proofs[way] = replace(durable.proofs[way], **changes)
-
-
-def proven(durable: Durable, event: a.ChannelProven) -> None:
-    durable.drills.pop(event.page_id)
-    _judge(durable, event.person, event.method, proven_wall_s=event.wall_s, failed=None)
-
-
-def unanswered(durable: Durable, event: a.DrillUnanswered) -> None:
-    durable.drills.pop(event.page_id)
-    _judge(durable, event.person, event.method, failed="unanswered")
 
 
 def rebase(durable: Durable, now_s: float) -> None:
@@ -360,13 +366,11 @@ FOLDS: dict[type[Any], Callable[[Durable, Any], None]] = {
     a.PageArrived: page_arrived,
     a.PageMissed: page_missed,
     a.RotaAdopted: rota_adopted,
-    a.DrillOrdered: drill_ordered,
-    a.ChannelProven: proven,
-    a.DrillUnanswered: unanswered,
+    **fold_proof.FOLDS,
 }
 ALSO: dict[type[Any], Callable[[Durable, Any], None]] = {
     e.AlarmRaised: raised,
     e.AlarmChanged: changed,
     e.AlarmCleared: cleared,
-    e.FleetTookOver: took_over,
+    e.FleetTookOver: fold_proof.took_over,
 }

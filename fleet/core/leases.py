@@ -134,7 +134,9 @@ def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry, *, 
         return None
     limits = session.authorisation.limits.tightened(settings.limits)
     if remembered is None or remembered.session_id != session.session_id:
-        bounds = _worked_out(turn, session, limits.tightened(_since_it_began(device, session, sample)), sample)
+        bounds = _worked_out(
+            turn, session, limits.tightened(since_it_began(device, session, sample.settings_version)), sample
+        )
     elif sample.settings_version < remembered.settings_version:
         return _worked_out(turn, session, limits, sample)
     else:
@@ -147,10 +149,10 @@ def _bounds(turn: Turn, device: Device, session: Session, sample: Telemetry, *, 
     return bounds
 
 
-def _since_it_began(device: Device, session: Session, sample: Telemetry) -> Limits:
-    """The strictest of all settings that were issued since the session was authorised, up to the version named."""
+def since_it_began(device: Device, session: Session, settings_version: int) -> Limits:
+    """The strictest of all settings that were issued since the session was authorised, before the version named."""
     began = (settings for settings in device.older_settings if settings.version > session.settings_version)
-    named = (settings.limits for settings in began if settings.version < sample.settings_version)
+    named = (settings.limits for settings in began if settings.version < settings_version)
     return reduce(Limits.tightened, named, session.outgrown or ENVELOPE)
 
 

@@ -8,7 +8,8 @@ The rules of this file:
 - A message is an order in the journal, with an id of its own, given once: the rung that it stands for is journaled
   before it. Whoever was killed meanwhile, the order stands; whoever delivers carries it out once its row is committed.
 - Without a rota nobody is told anything, and that is A12 (`proof`). When there is one, what sounds is told then.
-- What is late or backfilled raises nothing (`fold_alarms.is_news`), so nobody is told of it.
+- What a device tells late raises nothing (`fold_alarms.is_news`), so nobody is told of it. A late sample over a limit,
+  in a session that is live, stops that session: the stop is not late, and of it people are told (A02).
 """
 
 from zoneinfo import ZoneInfo
@@ -55,9 +56,9 @@ def look(turn: Turn) -> None:
 
 
 def _joined(turn: Turn, event: AlarmChanged) -> None:
-    """Somebody has it, and now it is about another device as well."""
+    """Somebody has it, or has put it aside, and now it is about another device as well: of that nobody knows yet."""
     alarm = turn.state.durable.alarms.get(key_of(event))
-    if alarm is not None and alarm.signal.state is SignalState.ACKNOWLEDGED:
+    if alarm is not None and alarm.signal.state in {SignalState.ACKNOWLEDGED, SignalState.SHELVED}:
         _sound(turn, alarm, SoundsFor.JOINED)
 
 
@@ -72,8 +73,8 @@ def _sound(turn: Turn, alarm: Alarm, reason: SoundsFor) -> None:
 def _attend(turn: Turn, where: str) -> None:
     """Whatever is due for one alarm by now."""
     durable = turn.state.durable
-    one = durable.attention[where]
-    if one.next_s is None or one.next_s > turn.now_s:
+    one = durable.attention.get(where)  # None: it goes on as a part of a group
+    if one is None or one.next_s is None or one.next_s > turn.now_s:
         return
     if one.cleared_s is not None:
         _resolve(turn, where, one)

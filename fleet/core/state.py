@@ -189,6 +189,7 @@ class Durable(Strict):
     proofs: dict[str, Proof] = field(default_factory=dict)  # by `attention_state.channel`
     drills: dict[str, Drill] = field(default_factory=dict)  # by page id: test alarms that nobody has answered yet
     drilled_wall_s: float = 0.0  # when the path was last tested by the calendar, or the rota was adopted
+    missed_n: int = 0  # calls and tests that failed in a row, to whomever
     digested_wall_s: dict[Priority, float] = field(default_factory=dict)  # when the last digest was due
     doses: dict[str, ClientDoses] = field(default_factory=dict)  # by client token
     dosed: dict[str, str] = field(default_factory=dict)  # by session id: the client in whose ledger it is

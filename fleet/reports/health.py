@@ -14,7 +14,7 @@ from broker.contract.messages import EventKind
 from fleet.core import events as e
 from fleet.core.tallies import E9, Tally, e9
 from fleet.core.usage import NOWHERE, Place, Usage, where
-from fleet.reports.sheets import sheet
+from fleet.reports.sheets import SIMULATED_UNTIL, said_until, sheet
 
 REFERENCE_DAYS = 14
 
@@ -175,11 +175,20 @@ def _row(place: Place, vitals: Vitals, tally: Tally, reference: Mapping[str, flo
     )
 
 
-def health_sheet(rows: tuple[HealthRow, ...]) -> str:
+def health_sheet(rows: tuple[HealthRow, ...], simulated_until: date | None) -> str:
     """As CSV; a fault is a column of its own, by its kind."""
+    until = said_until(simulated_until)
     kinds = sorted({kind for row in rows for kind in row.faults})
     figures = [f.name for f in fields(HealthRow) if f.name not in {"day", "faults"}]
     return sheet(
-        ["day", *figures, *kinds],
-        ({"day": row.day.isoformat(), **{name: getattr(row, name) for name in figures}, **row.faults} for row in rows),
+        ["day", *figures, *kinds, SIMULATED_UNTIL],
+        (
+            {
+                "day": row.day.isoformat(),
+                **{name: getattr(row, name) for name in figures},
+                **row.faults,
+                SIMULATED_UNTIL: until,
+            }
+            for row in rows
+        ),
     )

@@ -13,7 +13,7 @@ from zoneinfo import ZoneInfo
 
 from broker.pki.opening import OpeningHours
 from fleet.core.tallies import E9, By, Tally
-from fleet.reports.sheets import Cell, sheet
+from fleet.reports.sheets import SIMULATED_UNTIL, Cell, said_until, sheet
 from fleet.reports.usage_ledger import UsageLedger
 
 DAYS_MAX = 1_100  # three years of clinic days at once
@@ -50,12 +50,15 @@ class UsageRow:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class UsageReport:
-    """Rows by key, in order, and everything together. Days of `first` to `last`, both included."""
+    """Rows by key, in order, and everything together. Days of `first` to `last`, both included. Everything up to
+    `simulated_until` never happened; None: all of it did.
+    """
 
     by: By
     first: date
     last: date
     time_zone: str
+    simulated_until: date | None
     rows: tuple[UsageRow, ...]
     total: UsageRow
 
@@ -78,6 +81,7 @@ def usage_report(ledger: UsageLedger, by: By, first: date, last: date, hours: Op
         first=first,
         last=last,
         time_zone=ledger.time_zone,
+        simulated_until=ledger.simulated_until,
         rows=tuple(_row(key, tallies.get(key, Tally()), opening.get(key, 0.0), by) for key in keys),
         total=_row("total", total, sum(opening.values()) if by is not By.CAUSE else 0.0, by),
     )
@@ -116,7 +120,9 @@ def usage_sheet(report: UsageReport) -> str:
     of their own (`By.CAUSE`).
     """
     figures = [f.name for f in fields(UsageRow) if f.name not in {"key", "causes"}]
-    return sheet([report.by.value, *figures], (_cells(report.by, figures, row) for row in report.rows))
+    until = said_until(report.simulated_until)
+    lines = ({**_cells(report.by, figures, row), SIMULATED_UNTIL: until} for row in report.rows)
+    return sheet([report.by.value, *figures, SIMULATED_UNTIL], lines)
 
 
 def _cells(by: By, figures: list[str], row: UsageRow) -> dict[str, Cell]:

@@ -71,6 +71,7 @@ def test_who_is_on_call_is_shown_for_each_rotation() -> None:
         ("cover_gap_in_s", 0.0, "Site: nobody is on call from then on (now). Fill the gap in the rota."),
         ("pager_silent", None, "Site: whoever delivers messages is not heard. Start `stimfleet pager`"),
         ("heartbeat_missing", None, "Site: the dead-man's switch outside does not take the heartbeat."),
+        ("delivery_failed", 3.0, "Site: the last messages were delivered to nobody."),
         ("drill_failed", None, "Site: a test alarm was not delivered, or not answered."),
         ("not_proven_for_days", 30.0, "Site: a way to a person is untested (for 30 days)."),
     ],

@@ -32,7 +32,7 @@ async def test_a_registry_that_cannot_be_used_changes_nothing(clinic: Clinic) ->
 
 
 UNLUCKY = """
-from fleet import service
+from fleet import site
 
 def load_registry(site_dir, asked=[]):
     asked.append(site_dir)
@@ -40,7 +40,7 @@ def load_registry(site_dir, asked=[]):
         raise OSError(5, "Input/output error")
     return right(site_dir)
 
-right, service.load_registry = service.load_registry, load_registry
+right, site.load_registry = site.load_registry, load_registry
 """
 
 

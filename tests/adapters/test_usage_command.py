@@ -100,7 +100,7 @@ async def test_a_room_whose_name_is_a_formula_stays_text(tmp_path: Path, capsys:
     folder = await written(tmp_path, clinic.journal)
     assert run(folder, "--by=room", "--csv") == 0
     rooms = [line["room"] for line in csv.DictReader(io.StringIO(capsys.readouterr().out, newline=""))]
-    assert sorted(rooms) == ["'\t=1", "'\r=1", "'+1", "'-2+3", '\'=cmd|"/c calc"!A0', "'@SUM(A1)", "room-1"]
+    assert sorted(rooms) == ["'\t'=1", "'\r'=1", "'+1", "'-2+3", '\'=cmd|"/c calc"!A0', "'@SUM(A1)", "room-1"]
 
 
 async def test_as_a_table_the_fleet_s_own_time_is_marked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -22,7 +22,7 @@ from fleet.api.people import Token, Told, User, fingerprint, new_token
 from fleet.api.reception import Reception
 from fleet.api.shield import Shield
 from fleet.api.store import FILE_NAME, Store
-from fleet.api.strangers import Allowance, Strangers
+from fleet.api.strangers import SIGNED_IN, Allowance, Strangers
 
 NOON_WALL_S = 1_795_608_000.0
 PASSWORD = "seven brown cows on a hill"
@@ -53,6 +53,7 @@ class Front:
     over_tls: bool = False
     passwords: Passwords = CHEAP
     strangers: Strangers = field(default_factory=lambda: Strangers(ANY, ANY))
+    signed_in: Allowance = SIGNED_IN
 
     def __post_init__(self) -> None:
         self.store = Store(self.folder / FILE_NAME)
@@ -64,7 +65,13 @@ class Front:
         self.app.post("/api/v1/stops", status_code=202, responses=problems())(stop)
         self.app.state.reception = self.reception
         self.app.state.site = sign_in.Site("clinic", "Europe/Berlin", "en", True, lambda: {"anna.k"})
-        self.whole = Shield(self.app, hosts={HOST, "127.0.0.1"}, reception=self.reception, strangers=self.strangers)
+        self.whole = Shield(
+            self.app,
+            hosts={HOST, "127.0.0.1"},
+            reception=self.reception,
+            strangers=self.strangers,
+            signed_in=self.signed_in,
+        )
 
     def opened(self, **more: Any) -> Reception:
         return Reception(self.store, self.passwords, walltime=self.wall, over_tls=self.over_tls, **more)

@@ -204,6 +204,48 @@ async def test_where_all_are_known_an_idle_one_goes_and_busy_ones_stay(front: Fr
         assert [await page.stops() for page in pages[1:]] == [202] * 3
 
 
+async def held(site: Served, user: str, number: int) -> list[Talk]:
+    """One sign-in of that user, known on so many connections, each with a body on its way that takes its time."""
+    first = await site.signed_in(user)
+    talks = [first]
+    for _ in range(number - 1):
+        talk = await site.opened()
+        talk.cookie = first.cookie
+        assert await talk.asks("GET", "/api/v1/me") == 200
+        talks.append(talk)
+    for talk in talks:
+        talk.writer.write(BODY_BEGUN)
+        await talk.writer.drain()
+    return talks
+
+
+async def test_one_user_who_is_signed_in_takes_the_stop_from_nobody(front: Front) -> None:
+    """Every other place is theirs, and busy: they lose one of their own, nobody else does."""
+    front.user("anna", Role.THERAPIST)
+    front.user("mallory", Role.VIEWER)
+    async with served(front, Bounds(connections_max=16, places_each=8)) as site:
+        anna = await site.signed_in("anna")
+        for _ in range(3):  # three sign-ins, so that no bound of one of them comes to the rescue
+            await held(site, "mallory", 5)
+        await site.crowd(40)
+        assert await anna.stops() == 202, "on the connection that she had"
+        fresh = await site.opened()
+        fresh.cookie = anna.cookie
+        assert await fresh.stops() == 202, "and on a new one"
+
+
+async def test_one_sign_in_has_only_so_many_connections(front: Front) -> None:
+    front.user("anna", Role.VIEWER)
+    async with served(front, Bounds(connections_max=64, places_each=4)) as site:
+        talks = await held(site, "anna", 4)
+        one_more = await site.opened()
+        one_more.cookie = talks[0].cookie
+        assert await one_more.stops() == 202
+        assert await talks[0].over(), "the one that had been there longest"
+        other = await site.signed_in("anna")
+        assert await other.stops() == 202, "another sign-in of hers has its own"
+
+
 async def test_what_is_no_http_is_refused_and_the_server_goes_on(
     front: Front, caplog: pytest.LogCaptureFixture
 ) -> None:

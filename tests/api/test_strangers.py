@@ -67,3 +67,17 @@ async def test_a_crowd_that_asks_too_much_is_held_and_who_is_signed_in_is_not(tm
     async with front.machine(token) as machine:
         assert {(await machine.get("/api/v1/me")).status_code for _ in range(40)} == {200}
     front.store.close()
+
+
+async def test_one_user_who_asks_too_much_is_held_except_for_a_stop_and_no_other_is(tmp_path: Path) -> None:
+    front = Front(tmp_path, signed_in=Allowance(at_once=30.0, a_second=0.0))
+    for user in ("anna", "mallory"):
+        front.user(user, Role.VIEWER)
+    greedy, again, anna = front.browser(), front.browser(), front.browser()
+    for browser, user in ((greedy, "mallory"), (again, "mallory"), (anna, "anna")):
+        await browser.signs_in(user)
+    answers = await asyncio.gather(*(browser.get("/me") for browser in (greedy, again) for _ in range(20)))
+    assert sorted(answer.status_code for answer in answers) == [200] * 30 + [429] * 10
+    assert (await again.stops()).status_code == 202, "a stop is never counted"
+    assert (await anna.get("/me")).status_code == 200
+    front.store.close()

@@ -38,6 +38,16 @@ def test_a_clinic_that_listens_to_all_says_what_it_is_called(tmp_path: Path) -> 
         loaded(tmp_path, 'host = "0.0.0.0"')
 
 
+def test_who_is_not_on_this_machine_signs_in_over_tls_or_the_clinic_says_that_it_means_it(tmp_path: Path) -> None:
+    open_to_all = 'host = "192.0.2.1"\n'
+    with pytest.raises(SettingsRefused, match="passwords would cross the network in the clear"):
+        loaded(tmp_path, open_to_all)
+    for means_it in ("tls_by_proxy = true", "plain_http = true", 'tls_certificate = "c.pem"\ntls_key = "k.pem"'):
+        assert loaded(tmp_path, open_to_all + means_it).host == "192.0.2.1"
+    for here in ("127.0.0.1", "127.0.0.2", "::1"):
+        assert not loaded(tmp_path, f'host = "{here}"').over_tls
+
+
 @pytest.mark.parametrize(
     ("toml", "says"),
     [

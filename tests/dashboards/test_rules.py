@@ -1,6 +1,9 @@
 """The rules by the engine that reads them, their unit tests, and the runbook's heading for each."""
 
 import re
+import shlex
+import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -84,3 +87,12 @@ def test_every_alarm_code_has_its_heading() -> None:
 def test_the_runbook_has_no_alert_that_is_none() -> None:
     written = {anchor for anchor in sections() if anchor.startswith("stimfleet")}
     assert written == {alert["alert"].lower() for alert in alerts()} - {"watchdog"}
+
+
+def test_the_command_of_the_operations_page_makes_every_runbook_url_an_address(tmp_path: Path) -> None:
+    (command,) = re.findall(r"`(sed -i .*?machinery\.yml)`", (ROOT / "docs" / "operations.md").read_text())
+    shutil.copy(ROOT / "dashboards" / "prometheus" / "rules" / "machinery.yml", tmp_path)
+    subprocess.run(shlex.split(command), cwd=tmp_path, check=True)
+    urls = re.findall(r"runbook_url: (\S+)", (tmp_path / "machinery.yml").read_text())
+    assert len(urls) > 20
+    assert {url.partition("#")[0] for url in urls} == {"https://wiki.clinic.example/runbook"}

@@ -188,6 +188,17 @@ def test_where_figures_and_samples_are_is_said_the_same_everywhere(
     }, "who reads the samples looks where they are written"
 
 
+def test_the_page_is_behind_a_proxy_with_tls_that_it_believes(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    example = dict(re.findall(r"^(\w+)=(.+)$", (ROOT / ".env.example").read_text(), re.MULTILINE))
+    for name, value in services()["web"]["environment"].items():
+        if name.startswith("STIMFLEET_WEB_"):
+            (variable,) = re.findall(r"^\$\{(\w+):\?.*\}$", value)  # required: there is no default that is right
+            monkeypatch.setenv(name, example[variable])
+    settings = load_web_settings(tmp_path, tmp_path, host=EVERYBODY)
+    assert settings.over_tls
+    assert settings.trusted_proxies
+
+
 def _settings(service: dict[str, Any]) -> set[str]:
     return {name for name in service.get("environment", {}) if name.startswith("STIMFLEET_")}
 

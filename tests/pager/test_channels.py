@@ -19,6 +19,7 @@ from fleet.adapters.notify.apprise_url import send_by_apprise
 from fleet.adapters.notify.message import NotDelivered
 from fleet.adapters.notify.posting import post_json
 from fleet.adapters.notify.webhook import send_webhook
+from fleet.core.alarm_events import Priority
 from fleet.core.attention_state import Act
 from tests.pager.receivers import HttpReceiver, Mailbox, alertmanager, fetched
 from tests.pager.test_lane import message
@@ -181,6 +182,53 @@ def test_an_alertmanager_has_one_alert_a_series_a_silence_and_its_end(tmp_path: 
         (drill,) = await_that("a test alarm is told as one", lambda: alerts() or None, 5.0)
         assert drill["labels"]["alertname"] == "StimFleetTestAlarm"
         assert "device" not in drill["labels"]
+
+
+def test_an_alert_rises_with_its_alarm_sounds_again_and_ends_with_it(tmp_path: Path) -> None:
+    now = datetime.now(UTC)
+    page = replace(PAGE, code="A02", at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
+    medium = replace(page, priority=Priority.MEDIUM)
+
+    def walltime() -> float:
+        return datetime.now(UTC).timestamp()
+
+    with alertmanager(tmp_path) as url:
+
+        def alerts() -> list[tuple[str, str]]:
+            return sorted(
+                (alert["labels"]["severity"], alert["status"]["state"])
+                for alert in fetched(f"{url}/api/v2/alerts?active=true&silenced=true")
+                if alert["labels"]["series"] == page.series
+            )
+
+        def becomes(*wanted: tuple[str, str]) -> None:
+            await_that(f"{wanted}", lambda: alerts() == list(wanted), 10.0, lambda: str(alerts()))
+
+        other = replace(medium, series="d4" * 16)
+        send_alert(url, other, 2.0, walltime)
+        send_alert(url, replace(other, act=Act.ACKNOWLEDGE, by="ben"), 2.0, walltime)
+        send_alert(url, page, 2.0, walltime)
+        becomes(("high", "active"))
+        send_alert(url, medium, 2.0, walltime)
+        becomes(("medium", "active"))
+        send_alert(url, replace(medium, act=Act.ACKNOWLEDGE, by="anna"), 2.0, walltime)
+        becomes(("medium", "suppressed"))
+        send_alert(url, page, 2.0, walltime)
+        becomes(("high", "active"))
+        send_alert(url, replace(page, act=Act.ACKNOWLEDGE, by="anna"), 2.0, walltime)
+        becomes(("high", "suppressed"))
+        send_alert(url, replace(page, rung=2), 2.0, walltime)  # anna cannot: the next person is told
+        becomes(("high", "active"))
+        send_alert(url, replace(medium, act=Act.RESOLVE), 2.0, walltime)
+        becomes()
+        active = [one for one in fetched(f"{url}/api/v2/silences") if one["status"]["state"] == "active"]
+        assert [one["createdBy"] for one in active] == ["ben"], "the other alarm's stays"
+
+
+def test_an_alertmanager_that_is_none_is_no_way_to_anybody() -> None:
+    with HttpReceiver() as receiver:
+        said, _ = why(lambda: send_alert(receiver.url, PAGE, 2.0, lambda: NOW_S))
+        assert said == "answered 501", "it takes what is posted and knows nothing of it"
 
 
 # --- Apprise ----------------------------------------------------------------------------------------------------------

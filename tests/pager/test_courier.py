@@ -20,6 +20,7 @@ from fleet.courier import INTERRUPTED, Courier
 from fleet.outcomes import Reports
 from fleet.page_words import Surroundings
 from tests.core.on_call import OnCall
+from tests.pager.test_begun import no_file_longer_than
 from tests.pager.test_outcomes import Fleet
 
 
@@ -108,6 +109,16 @@ async def test_what_was_interrupted_twice_is_told_and_not_sent(tmp_path: Path) -
         (said,) = await fleet.hears(1)
     assert said["why"] == INTERRUPTED
     assert round_.given == []
+
+
+async def test_a_disk_that_refuses_keeps_nobody_from_being_told(tmp_path: Path) -> None:
+    clinic, round_ = wrong(), Round(tmp_path)
+    async with round_.going() as (courier, fleet):
+        with no_file_longer_than(8):
+            courier.begin(pages(clinic), clinic.state)
+            (said,) = await fleet.hears(1)
+    assert said["op"] == "page_delivered"
+    assert [name for name, _ in round_.given] == ["anna/phone"]
 
 
 async def test_words_that_fail_keep_nobody_from_being_told(

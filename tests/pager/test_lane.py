@@ -167,6 +167,103 @@ async def test_a_door_that_is_closed_is_tried_three_times(fails: int, tries: int
     assert channel.begun == ["one"], "it began once"
 
 
+@dataclass
+class Desk:
+    """The other side in threads of the lane: each message of which `holds` is true is kept until `free`."""
+
+    holds: Callable[[Message], bool]
+    free: threading.Event = field(default_factory=threading.Event)
+    given: list[str] = field(default_factory=list)
+    news: asyncio.Event = field(default_factory=asyncio.Event)
+    loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
+
+    def takes(self, message: Message) -> None:
+        self.given.append(message.page_id)
+        self.loop.call_soon_threadsafe(self.news.set)
+        if self.holds(message):
+            self.free.wait(10.0)
+
+    async def has(self, count: int) -> list[str]:
+        async with asyncio.timeout(5.0):
+            while len(self.given) < count:
+                self.news.clear()
+                await self.news.wait()
+        return self.given
+
+
+async def test_an_output_that_is_not_zero_waits_for_nothing_that_is_on_its_way() -> None:
+    """Not for a digest of 4.8 s, and not behind an A02; the less grave wait behind what is graver."""
+    desk = Desk(lambda message: message.page_id in {"digest", "a02"})
+    channel = Channel(desk.takes, send_s=5.0)
+    async with channel.lane() as lane:
+        lane.put(message("digest", priority=LOW))
+        assert await desk.has(1) == ["digest"]
+        lane.put(replace(message("a02"), code="A02"))
+        assert await desk.has(2) == ["digest", "a02"]
+        lane.put(replace(message("a06", priority=MEDIUM), code="A06"))
+        lane.put(message("a01"))
+        assert await desk.has(3) == ["digest", "a02", "a01"]
+        assert await channel.outcomes(1) == [Outcome("a01", None, 1)]
+        desk.free.set()
+        await channel.outcomes(4)
+    assert desk.given[3:] == ["a06"]
+
+
+async def test_of_two_outputs_that_are_not_zero_none_waits_for_the_other_and_a_thread_is_left_for_what_is_graver() -> (
+    None
+):
+    desk = Desk(lambda message: message.code == "A02")
+    channel = Channel(desk.takes, send_s=5.0)
+    async with channel.lane() as lane:
+        for number in range(10):
+            lane.put(replace(message(f"{number}"), code="A02"))
+        lane.put(replace(message("newer", series="0", priority=HIGH), code="A02"))
+        await desk.has(THREADS_MAX - 1)
+        lane.put(message("a01"))
+        assert (await channel.outcomes(2))[1] == Outcome("a01", None, 1)
+        assert desk.given.index("a01") == THREADS_MAX - 1
+        desk.free.set()
+        told = await channel.outcomes(12)
+    assert told[0] == Outcome("0", SUPERSEDED, 0)
+    assert [outcome.why for outcome in told[1:]] == [None] * 11
+
+
+async def test_what_is_newer_of_a_series_never_goes_beside_what_is_older() -> None:
+    desk = Desk(lambda message: message.page_id == "sounds")
+    channel = Channel(desk.takes, send_s=5.0)
+    async with channel.lane() as lane:
+        lane.put(message("sounds", "series"))
+        await desk.has(1)
+        lane.put(replace(message("is over", "series"), act=Act.RESOLVE))
+        lane.put(message("other"))
+        assert await desk.has(2) == ["sounds", "other"]
+        desk.free.set()
+        await channel.outcomes(3)
+    assert desk.given == ["sounds", "other", "is over"]
+
+
+async def test_nothing_waits_for_another_s_pause() -> None:
+    """A digest is refused and would be tried again in 1.5 s: others go meanwhile, and it goes again at its time."""
+    calls: list[tuple[str, float]] = []
+
+    def refuses_digests_once(message: Message) -> None:
+        calls.append((message.page_id, time.monotonic()))
+        if len(calls) == 1:
+            raise NotDelivered("connection refused", again=True)
+
+    channel = Channel(refuses_digests_once, again_after_s=(1.5,))
+    async with channel.lane() as lane:
+        lane.put(message("digest", priority=LOW))
+        lane.put(message("low", priority=LOW))
+        await channel.outcomes(1)
+        lane.put(message("a01"))
+        told = await channel.outcomes(3)
+    assert told == [Outcome("low", None, 1), Outcome("a01", None, 1), Outcome("digest", None, 2)]
+    (_, first_s), _, (_, a01_s), (_, again_s) = calls
+    assert a01_s - first_s < 1.0
+    assert 1.4 < again_s - first_s < 2.5
+
+
 async def test_what_is_refused_for_good_is_told_at_once() -> None:
     def refuses(message: Message) -> None:
         raise NotDelivered("answered 404", again=False)

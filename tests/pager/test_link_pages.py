@@ -1,7 +1,8 @@
 """What whoever opens a link is shown and asked: looking changes nothing, one press does, and once."""
 
 import asyncio
-from dataclasses import dataclass, field
+import threading
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -143,10 +144,30 @@ def test_while_the_fleet_is_away_nothing_is_noted_and_the_link_goes_on_working(d
 
 
 def test_an_alarm_that_is_over_wants_nothing(desk: Desk) -> None:
-    desk.answer = {"ok": False, "error": "refused", "text": "..."}
+    desk.answer = refused_for("alarm_over")
     assert "The alarm is over" in desk.press("accept")[1]
     desk.line = None
     assert "The alarm is over" in desk.phone.get(desk.url()).text
+
+
+def refused_for(*rules: str) -> dict[str, Any]:
+    """As the fleet's control socket answers."""
+    return {"ok": False, "error": "refused", "text": "...", "refusals": [{"rule": rule} for rule in rules]}
+
+
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (refused_for("alarm_unknown"), "Nobody knows this alarm any more"),
+        (refused_for("page_unknown"), "This test is over"),
+        (refused_for("a_rule_of_later"), "The fleet has refused it"),
+        (refused_for(), "The fleet has refused it"),
+    ],
+)
+def test_of_what_is_refused_nobody_is_told_that_it_is_over(desk: Desk, answer: dict[str, Any], said: str) -> None:
+    desk.answer = answer
+    status, shown = desk.press("accept")
+    assert (status, said in shown, "The alarm is over" in shown) == (200, True, False)
 
 
 def test_what_is_none_of_ours_and_what_has_ended(desk: Desk) -> None:
@@ -178,6 +199,16 @@ def test_too_often_is_too_often_and_forgotten_in_a_minute(desk: Desk) -> None:
     assert desk.phone.get("/l/guess").status_code == 404
 
 
+def test_whoever_has_a_link_is_not_refused_for_others_guesses(desk: Desk) -> None:
+    """One proxy, one address: a storm of forty people who look and press, and somebody who guesses."""
+    assert {desk.phone.get("/l/guess").status_code for _ in range(30)} == {404, 429}
+    for number in range(40):
+        mine = replace(LINK, page_id=f"{number:032x}")
+        assert desk.phone.get(desk.url(mine)).status_code == 200
+        assert desk.press("accept", mine)[0] == 200
+    assert len(desk.asked) == 40
+
+
 def test_many_addresses_together_are_bounded_too() -> None:
     now_s = 0.0
     rate = Rate(lambda: now_s)
@@ -185,3 +216,22 @@ def test_many_addresses_together_are_bounded_too() -> None:
     for n in range(ADDRESSES_MAX * 2):
         now_s += 0.2
         assert rate.allows(f"10.1.{n // 250}.{n % 250}")
+
+
+async def test_a_disk_that_takes_its_time_holds_up_nobody_else(desk: Desk, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The loop that notes a used link is the loop that sends stops."""
+    writes, go_on = threading.Event(), threading.Event()
+
+    def slow(_descriptor: int) -> None:
+        writes.set()
+        assert go_on.wait(10.0), "the loop went on meanwhile"
+
+    monkeypatch.setattr("fleet.used_links.os.fsync", slow)
+    transport = httpx.ASGITransport(app=desk.phone.app)
+    async with httpx.AsyncClient(transport=transport, base_url="https://fleet.clinic.example") as browser:
+        pressed = asyncio.create_task(browser.post(desk.url(), data={"press": "accept"}))
+        assert await asyncio.to_thread(writes.wait, 5.0)
+        assert not pressed.done(), "nobody is told that it worked before it is written down"
+        assert (await browser.get(desk.url())).status_code == 410, "somebody else is answered meanwhile"
+        go_on.set()
+        assert (await pressed).status_code == 200

@@ -94,7 +94,7 @@ def test_a_link_is_used_once_also_after_a_restart(tmp_path: Path) -> None:
     used = UsedLinks(tmp_path, NOW_S)
     assert used.take("token", LINK.ends_s)
     assert not used.take("token", LINK.ends_s)
-    used.settle("token")
+    used.settle("token", LINK.ends_s)
     assert used.used("token")
     assert UsedLinks(tmp_path, NOW_S).used("token")
     assert b"token" not in (tmp_path / "links.used").read_bytes(), "only that it was, and not what"

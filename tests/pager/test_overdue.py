@@ -1,16 +1,21 @@
 """What a pager that was just started has to tell: what the fleet waits for, and what is late and still true."""
 
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from broker.contract.causes import Cause
+from broker.contract.messages import EventKind, Measured
 from fleet.adapters.journal.writer import Journal
+from fleet.core import alarm_inputs as asks
 from fleet.core.attention_events import DigestDue, PageDue
 from fleet.overdue_pages import LATE_S_MAX, Order, overdue
 from fleet.stored import FOLD, FleetJournal
 from tests.core.clinic import HOUR_S, WALL
-from tests.core.on_call import OnCall
+from tests.core.crowd import Crowd
+from tests.core.on_call import HIGH, ROTA, OnCall
 
 
 @pytest.fixture
@@ -92,3 +97,27 @@ async def test_a_digest_that_was_given_up_is_told_late(journal: FleetJournal, tm
     assert isinstance(digest, DigestDue)
     clinic.after(400.0)
     assert await found(journal, clinic, tmp_path) == [digest]
+
+
+async def test_a_pager_that_starts_in_a_storm_tells_of_the_one_output_that_is_not_zero(
+    journal: FleetJournal, tmp_path: Path
+) -> None:
+    """Journaled first, and behind it more than 2,200 orders to three people of 749 devices: none is left out."""
+    crowd = Crowd(750)
+    crowd.ready()
+    everyone = replace(ROTA, rungs={**ROTA.rungs, HIGH: (("everyone",),)})
+    crowd.decides(asks.RotaChanged(everyone, crowd.now_s, crowd.wall_s))
+    stuck, *others = crowd.stims
+    crowd.says(stuck, crowd.stims[stuck].event(EventKind.OUTPUT_STUCK, Cause.OUTPUT_STUCK))
+    fault = Measured("amplitude_ma", 60.0, 45.0)
+    for name in others:
+        crowd.says(name, crowd.stims[name].event(EventKind.OVER_LIMIT, Cause.OVER_LIMIT, fault))
+    await journal.append(WALL, crowd.journal)
+    orders = overdue(tmp_path / "journal.db", crowd.state, journal.position, crowd.wall_s)
+    assert [(order.code, order.person) for order in orders[:3] if isinstance(order, PageDue)] == [
+        ("A01", "anna"),
+        ("A01", "ben"),
+        ("A01", "cleo"),
+    ]
+    told = {(order.device, order.person) for order in orders if isinstance(order, PageDue)}
+    assert told == {(name, who) for name in crowd.stims for who in ("anna", "ben", "cleo")}

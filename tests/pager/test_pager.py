@@ -189,3 +189,16 @@ def test_the_heartbeat_stops_with_the_fleet_and_comes_back_with_it(tmp_path: Pat
             await_that("it beats again", lambda: any(post.at_s > back_s for post in switch.posted), 20.0)
             assert b"t0p-s3cret" not in house.everything_written()
             house.clinic.await_devices(house.devices)
+
+
+def test_a_rota_broken_by_hand_and_then_a_restart_leave_people_reachable(tmp_path: Path, anna: HttpReceiver) -> None:
+    secrets = {"anna-phone": f"{anna.url}/\n{KEY}"}
+    with House(tmp_path, rota(anna=webhook("anna")), secrets) as house:
+        kept = house.clinic.fleet_dir / "pager.rota.json"
+        await_that("the rota is kept", kept.exists, 10.0, house.pager.last_words)
+        assert house.pager.end() is None
+        (house.clinic.site_dir / "rota.json").write_text("{")
+        house.start_pager()
+        house.treat("stim-01", to_ma=20)
+        house.clinic.suffer("stim-01", kind="output_above", size=8.0)
+        assert anna.await_posts(1)[0].said["code"] == "A02"

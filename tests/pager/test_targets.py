@@ -63,6 +63,42 @@ def test_another_rota_counts_from_the_next_message_on_and_a_broken_one_does_not(
     assert targets.of("ben", "pager").address == "http://other:9093"
 
 
+@pytest.mark.parametrize("broken", ['{"people": "everybody"}', "{", None])
+def test_a_rota_broken_by_hand_and_then_a_reboot_leave_people_reachable(
+    site: Path, broken: str | None, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The fleet goes on with the rota in its journal: what it orders is delivered by the last that was good."""
+    kept = site / "pager.rota.json"
+    Targets(site, kept).keep()
+    assert "t0ken" not in kept.read_text()
+    assert kept.stat().st_mode & 0o077 == 0
+    (site / "rota.json").unlink()
+    if broken is not None:
+        (site / "rota.json").write_text(broken)
+    again = Targets(site, kept)
+    assert again.of("anna", "phone").address == "https://hooks.example/t0ken"
+    assert [record.levelname for record in caplog.records] == ["ERROR"]
+    written(site, rota(ben=webhook("anna")))
+    again.keep()
+    assert why(again) == "the rota has no such method any more"
+    assert why(Targets(site / "nowhere", kept)) == "the rota has no such method any more", "the newest is kept"
+    first = kept.stat().st_ino
+    again.keep()
+    assert kept.stat().st_ino == first, "what is kept already is not written again"
+
+
+def test_a_disk_that_keeps_no_rota_and_a_kept_one_that_is_none(site: Path, caplog: pytest.LogCaptureFixture) -> None:
+    kept = site / "gone" / "pager.rota.json"
+    targets = Targets(site, kept)
+    targets.keep()
+    assert targets.of("anna", "phone").key == KEY
+    assert "cannot be kept" in caplog.text
+    written(site, {"people": "everybody"})
+    assert why(Targets(site, kept)) == "the rota cannot be read"
+    (site / "nonsense").write_text("{")
+    assert why(Targets(site, site / "nonsense")) == "the rota cannot be read"
+
+
 def test_a_secret_that_was_exchanged_counts_at_once(site: Path) -> None:
     targets = Targets(site)
     targets.of("anna", "phone")
@@ -105,9 +141,11 @@ def test_each_kind_is_delivered_by_its_own_way(site: Path) -> None:
         written(site, people)
         secret(site, "anna-phone", f"{receiver.url}/hook\n{KEY}")
         targets, page = Targets(site), replace(message("a1" * 16))
-        for person, method in (("anna", "phone"), ("ben", "pager"), ("cleo", "chat")):
+        for person, method in (("anna", "phone"), ("cleo", "chat")):
             targets.of(person, method).deliver(page, 2.0, lambda: 1_795_597_200.0)
-    assert [post.path for post in receiver.posted] == ["/hook", "/api/v2/alerts", "/"]
+        with pytest.raises(NotDelivered, match="answered 501"):  # it has the alert, and is no Alertmanager otherwise
+            targets.of("ben", "pager").deliver(page, 2.0, lambda: 1_795_597_200.0)
+    assert [post.path for post in receiver.posted] == ["/hook", "/", "/api/v2/alerts"]
 
 
 def test_the_address_of_the_dead_mans_switch_is_a_secret_like_the_others(site: Path) -> None:

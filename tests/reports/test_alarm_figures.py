@@ -173,9 +173,9 @@ def test_what_is_said_of_one_that_is_over_is_no_answer() -> None:
 
 def test_for_a_spreadsheet(ward: Ward) -> None:
     report = alarm_report(ward.ledger, date(2026, 11, 23), date(2026, 11, 24))
-    assert alarm_sheet(report, "day").splitlines()[1] == "2026-11-23,3,0,3,0,0,0,1,2,22.5,40.0,2,30.0,40.0"
-    assert alarm_sheet(report, "code").splitlines()[0].startswith("code,alarms,high")
-    assert alarm_sheet(report, "condition").splitlines()[1].startswith("A05,stim-1,,2,1,112.0")
+    assert alarm_sheet(report, "day").splitlines()[1] == '"2026-11-23",3,0,3,0,0,0,1,2,22.5,40.0,2,30.0,40.0'
+    assert alarm_sheet(report, "code").splitlines()[0].startswith('"code","alarms","high"')
+    assert alarm_sheet(report, "condition").splitlines()[1].startswith('"A05","stim-1","",2,1,112.0')
 
 
 @given(st.lists(st.floats(0.0, 1e6), min_size=1, max_size=60))

@@ -112,11 +112,18 @@ def test_as_csv_each_kind_of_fault_is_a_column() -> None:
     clinic.ready("stim-12")
     clinic.says("stim-12", replace(clinic.stims["stim-12"].event(EventKind.SELF_TEST_FAILED), session_id=None))
     treats_at(clinic, "client-0001", 600.0)
-    text = health_sheet(ledger_of(clinic.journal).health(SUNDAY, SUNDAY))
+    text = health_sheet(ledger_of(clinic.journal).health(SUNDAY, SUNDAY), SUNDAY)
     (line,) = csv.DictReader(io.StringIO(text))
-    assert (line["day"], line["device"], line["self_test_failed"], line["battery_pct_min"]) == (
+    assert (
+        line["day"],
+        line["device"],
+        line["self_test_failed"],
+        line["battery_pct_min"],
+        line["simulated_until"],
+    ) == (
         "2026-11-22",
         "stim-12",
         "1",
         "",
+        "2026-11-22",
     )

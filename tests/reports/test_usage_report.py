@@ -120,3 +120,13 @@ def test_as_csv_a_line_a_key() -> None:
     ]
     assert {line["faults"] for line in lines} == {"0"}
     assert "causes" not in lines[0]
+
+
+@pytest.mark.parametrize("day", [None, MONDAY])
+def test_a_past_that_was_made_up_is_marked_on_every_line(day: date | None) -> None:
+    ledger = ledger_of(a_week().journal)
+    ledger.simulated_until = day
+    found = usage_report(ledger, By.DEVICE, MONDAY, TUESDAY, EIGHT_HOURS)
+    assert found.simulated_until == day
+    lines = list(csv.DictReader(io.StringIO(usage_sheet(found))))
+    assert [line["simulated_until"] for line in lines] == ["" if day is None else day.isoformat()] * 2

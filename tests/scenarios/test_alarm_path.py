@@ -190,7 +190,8 @@ def test_a12_a_drill_that_was_not_delivered_or_not_answered() -> None:
     failed = asks.PageFailed(request_id="r", now_s=clinic.now_s, wall_s=clinic.wall_s, page_id=mail, why="no such host")
     assert clinic.hears(failed) == ["anna/mail failed: no such host", "> ordered"]
     clinic.delivered("anna")
-    assert of(clinic.during(1.0), "A12") == [(1.0, "AlarmRaised A12 medium site on")]
+    # Her telephone is not in doubt, and neither are the others': that is a line of the digest.
+    assert of(clinic.during(1.0), "A12") == [(1.0, "AlarmRaised A12 low site digest")]
     assert clinic.state.durable.alarms["A12/all"].why.quantity == "drill_failed"
     clinic.after(DRILL_ANSWER_S - 2.0)
     assert clinic.state.durable.proofs["anna/phone"].failed is None
@@ -202,7 +203,7 @@ def test_a12_a_drill_that_was_not_delivered_or_not_answered() -> None:
     for page_id in clinic.pages("anna"):
         if page_id in clinic.state.durable.drills:
             clinic.answers(page_id)
-    assert of(clinic.during(12.0), "A12") == [(11.0, "AlarmCleared A12 medium site off")]
+    assert of(clinic.during(12.0), "A12") == [(11.0, "AlarmCleared A12 low site digest")]
 
 
 def test_what_became_of_a_message_is_taken_once_and_late_failures_change_nothing() -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from broker.contract.causes import Cause
-from broker.contract.messages import EventKind, Measured
+from broker.contract.messages import EventKind
 from fleet.core import alarm_inputs as asks
 from fleet.core.attention_state import COMMENTS_KEPT, Responsibility
 from fleet.core.effects import Answer, Refused
@@ -295,23 +295,3 @@ def test_after_a_boot_of_the_host_what_was_silenced_sounds_and_what_was_waited_f
     assert "anna/phone failed: silence" in lines
     assert lines.count("tell ben/phone A02") == 1, "of stim-7: the rung after the one that was waited for"
     assert lines.count("tell anna/phone A02") == 1, "of stim-12: from the first rung on"
-
-
-# --- what is late -----------------------------------------------------------------------------------------------------
-
-
-def test_late_and_backfilled_data_never_page() -> None:
-    clinic = on_call()
-    stim = clinic.stims["stim-12"]
-    stim.boot_n = 8
-    clinic.says("stim-12", stim.birth(at="2026-11-22T13:00:00.000Z"))
-    fault = Measured("amplitude_ma", 60.0, 45.0)
-    # From before the birth, on this boot and on the one before; and a late sample over a limit.
-    for boot_n in (7, 8):
-        stim.boot_n = boot_n
-        clinic.says("stim-12", stim.event(EventKind.OVER_LIMIT, Cause.OVER_LIMIT, fault))
-        clinic.says("stim-12", stim.event(EventKind.OUTPUT_STUCK, Cause.OUTPUT_STUCK, fault))
-    clinic.says("stim-12", stim.sample(late=True, amplitude_ma=90.0))
-    told = [line for _, line in clinic.during(400.0) if line.startswith(("tell", "rung"))]
-    assert told == []
-    assert clinic.triggers() == []

@@ -5,17 +5,20 @@ lie in the order in which they are read (device, time); that each is there once 
 changed a minute is noted in the same transaction (`stale`), and the minute is summed up later, from its rows.
 """
 
+import logging
 import sqlite3
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from fleet.adapters.history.files import DAY_MS, Kind, open_to_write, transaction, writing
+from fleet.adapters.history.files import DAY_MS, Kind, is_damaged, open_to_write, set_aside, transaction, writing
 from fleet.adapters.history.folding import MINUTE_MS
-from fleet.adapters.history.port import COLUMNS, LATE_S_MAX, QUANTITIES, Sample
+from fleet.adapters.history.port import COLUMNS, LATE_S_MAX, QUANTITIES, HistoryRefuses, Sample
 
+log = logging.getLogger(__name__)
 NAMES_MAX = 50_000  # sessions remembered of one file: a device that invents sessions must not fill the memory
 OPEN_MAX = 3
 _SCALED = ("_s", "_ma", "_us", "_hz", "_ohm", "_pct", "_c")
@@ -95,13 +98,15 @@ class _Day:
 
 class Days:
     """All raw files of a folder, as the one writer has them; one thread's at a time. Everything raises HistoryRefuses
-    where the disk refuses; then nothing of that call is in the file, or all of it, and it may be repeated.
+    where the disk refuses; then nothing of that call is in the file, or all of it, and it may be repeated. A damaged
+    file is set aside by that call, and the next begins another.
     """
 
     def __init__(self, folder: Path, days_kept: int) -> None:
         self._folder = folder
         self._days_kept = days_kept
         self._open: OrderedDict[Path, _Day] = OrderedDict()
+        self._unread: set[Path] = set()  # said once
 
     def parts(self, samples: Sequence[Sample]) -> list[list[Sample]]:
         """The samples, by the file that they belong to."""
@@ -116,9 +121,9 @@ class Days:
         kept = RAW.all(self._folder)[-self._days_kept :]
         if len(kept) == self._days_kept and path < kept[0]:
             return Written(expired=len(part))
+        rows = [sample for sample in part if not (sample.late and self._elsewhere(path, sample))]
         try:
-            with writing(path):
-                rows = [sample for sample in part if not (sample.late and self._elsewhere(path, sample))]
+            with self._using(path):
                 new = self._insert(path, rows) if rows else 0  # a file without rows would count as a day
         except BaseException:
             self.let_go(path)  # the numbers that it remembers may not be in the file
@@ -131,13 +136,40 @@ class Days:
             return _insert(day, rows)
 
     def _elsewhere(self, path: Path, sample: Sample) -> bool:
-        """Whether a late sample came already, and lies in another day because the device's clock was not believed."""
+        """Whether a late sample came already, and lies in another day because the device's clock was not believed.
+        Where that day cannot be read, it is written: twice is better than never, and what comes after it does not wait.
+        """
         wall_ms = round(sample.wall_s * 1000)
         others = RAW.among(self._folder, wall_ms - round(LATE_S_MAX * 1000), wall_ms + DAY_MS)
         named = (sample.device, sample.boot_n, sample.seq)
-        return any(
-            self._day(other).connection.execute(_LATE_CAME, named).fetchone() for other in others if other != path
-        )
+        return any(self._has(other, named) for other in others if other != path)
+
+    def _has(self, path: Path, named: tuple[Any, ...]) -> bool:
+        try:
+            with self._using(path):
+                return self._day(path).connection.execute(_LATE_CAME, named).fetchone() is not None
+        except HistoryRefuses as refused:
+            self.let_go(path)
+            if path not in self._unread:
+                log.warning("which late samples came already is not known of that day: %s", refused)
+            self._unread.add(path)
+            return False
+
+    @contextmanager
+    def _using(self, path: Path) -> Iterator[None]:
+        """What is refused inside, in words; a file that turns out to be damaged is out of the way then.
+
+        Raises:
+            HistoryRefuses
+        """
+        with writing(path):
+            try:
+                yield
+            except sqlite3.DatabaseError as error:
+                if is_damaged(error):
+                    self.let_go(path)
+                    set_aside(path)
+                raise
 
     def _day(self, path: Path) -> _Day:
         day = self._open.get(path)
@@ -150,7 +182,7 @@ class Days:
 
     def sum_up(self, path: Path, before_ms: int, minutes_max: int, keep: Keep) -> int:
         """Hand the summaries of minutes that changed, and ended before a moment, to `keep`; how many minutes."""
-        with writing(path):
+        with self._using(path):
             return self._sum_up(self._day(path).connection, before_ms, minutes_max, keep)
 
     def _sum_up(self, connection: sqlite3.Connection, before_ms: int, minutes_max: int, keep: Keep) -> int:

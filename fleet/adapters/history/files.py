@@ -4,6 +4,7 @@
 files, by their number: the newest days that have samples are kept, whatever the host's clock says meanwhile.
 """
 
+import logging
 import os
 import re
 import sqlite3
@@ -16,6 +17,7 @@ from pathlib import Path
 from fleet.adapters.history.folders import make_folder, sync_folder
 from fleet.adapters.history.port import HistoryRefuses
 
+log = logging.getLogger(__name__)
 DAY_MS = 86_400_000
 BUSY_S = 5.0
 VERSION = 1  # of what is in the files
@@ -83,7 +85,36 @@ def writing(path: Path) -> Iterator[None]:
     try:
         yield
     except (sqlite3.Error, OSError) as error:
-        raise HistoryRefuses(f"the disk refuses: {error} ({path.name})") from error
+        said = "it is damaged" if is_damaged(error) else "the disk refuses"
+        raise HistoryRefuses(f"{said}: {error} ({path.name})") from error
+
+
+def is_damaged(error: BaseException | None) -> bool:
+    """Whether it says that what is in the file cannot be used, however often one asks."""
+    if not isinstance(error, sqlite3.DatabaseError):
+        return False
+    code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_OK) & 0xFF  # without what extends it
+    return code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}
+
+
+def set_aside(path: Path) -> None:
+    """Let a damaged file lie under another name, for people to look at: nothing reads it, nothing drops it, and a new
+    one is begun in its place. It must be closed.
+
+    Raises:
+        OSError
+    """
+    beside = path.with_name(f"{path.name}.damaged")
+    number = 1
+    while beside.exists():
+        number += 1
+        beside = path.with_name(f"{path.name}.damaged-{number}")
+    for suffix in reversed(PARTS):
+        part = path.with_name(f"{path.name}{suffix}")
+        if part.exists():
+            part.rename(beside.with_name(f"{beside.name}{suffix}"))
+    sync_folder(path.parent)
+    log.error("%s is damaged: it lies as %s, and what was in it is missing until it is mended", path.name, beside.name)
 
 
 @contextmanager

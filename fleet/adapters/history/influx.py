@@ -200,9 +200,10 @@ class InfluxHistory(InfluxReader):
     async def _send_next(self) -> _Sent:
         batch = await self._in_thread(self._spill.head)
         if batch is None:
-            if not self._spill.samples:  # one may just have been put there
-                self._waits.clear()
-                self._drained.set()
+            if self._spill.samples:
+                return _Sent.DOWN  # one may just have been put there; whatever else it is must not go round and round
+            self._waits.clear()
+            self._drained.set()
             return _Sent.TAKEN
         sent = await self._send(batch)
         if sent is not _Sent.DOWN:

@@ -2,13 +2,15 @@
 
 A batch that `append` has returned for is on the disk. Files are 16 MB at most, and dropped when all that is in them has
 been sent; a process that dies sends the rest of the present one again, which writes no point twice. Half a batch at the
-end of a file was never confirmed and is left out.
+end of a file was never confirmed and is left out. Nothing is written behind what could not be taken back: then the next
+batch begins a file. What was confirmed and cannot be read any more is set aside, and said.
 """
 
 import logging
 import os
 import struct
 from collections import deque
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
@@ -46,6 +48,7 @@ class Spill:
         self._bytes_max = bytes_max
         self._files: deque[Path] = deque(sorted(folder.glob("*.spill")))
         self._next = 1 + max((int(path.stem) for path in self._files), default=0)
+        self._ends: dict[Path, int] = {}  # where what is confirmed ends, in files that could not be shortened
         self._writing: BinaryIO | None = None
         self._reading: BinaryIO | None = None
         self._head: Batch | None = None
@@ -76,11 +79,22 @@ class Spill:
             _write(file, frame)
             os.fsync(file.fileno())
         except OSError:
-            os.ftruncate(file.fileno(), begin)
-            file.seek(begin)
+            self._take_back(file, begin)
             raise
         self.samples += batch.samples
         self.size_bytes += len(frame)
+
+    def _take_back(self, file: BinaryIO, begin: int) -> None:
+        """What was written behind `begin` was never confirmed."""
+        try:
+            os.ftruncate(file.fileno(), begin)
+            file.seek(begin)
+        except OSError as error:
+            log.error("%s cannot be shortened (%s): another is begun", self._files[-1].name, error.strerror)
+            self._ends[self._files[-1]] = begin
+            self._writing = None
+            with suppress(OSError):
+                file.close()
 
     def head(self) -> Batch | None:
         """The batch that is next; None: nothing waits.
@@ -91,11 +105,12 @@ class Spill:
         while self._head is None and self._files:
             if self._reading is None:
                 self._reading = self._files[0].open("rb")
-            self._head = _read(self._reading)
+            end = self._ends.get(self._files[0])
+            self._head = None if end is not None and self._reading.tell() >= end else _read(self._reading)
             if self._head is None and (len(self._files) > 1 or self.samples == 0):
                 self._drop_first()
             elif self._head is None:
-                break
+                self._give_up_last()
         return self._head
 
     @property
@@ -138,10 +153,20 @@ class Spill:
             self._reading.close()
             self._reading = None
         path = self._files.popleft()
+        self._ends.pop(path, None)
         if not self._files and self._writing is not None:
             self._writing.close()
             self._writing = None
         path.unlink(missing_ok=True)
+
+    def _give_up_last(self) -> None:
+        """More waits than can be read: of what was confirmed something is damaged."""
+        (path,) = self._files
+        beside = path.with_name(f"{path.name}.damaged")
+        path.rename(beside)
+        log.error("%d samples that waited for the store cannot be read: %s", self.samples, beside.name)
+        self.samples = self.size_bytes = 0
+        self._drop_first()
 
 
 def _write(file: BinaryIO, frame: bytes) -> None:

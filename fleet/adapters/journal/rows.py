@@ -9,6 +9,7 @@ import hashlib
 import os
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -132,6 +133,21 @@ def open_database(path: Path, *, create: bool) -> sa.Engine:
             engine.dispose()
             raise unreadable(error, 1) from error
     return engine
+
+
+@contextmanager
+def reading(engine: sa.Engine) -> Iterator[sa.Connection]:
+    """A connection to read by.
+
+    Raises:
+        JournalCorrupt: it is no database.
+        JournalUnwritable: it cannot be opened, or the disk refuses.
+    """
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except sa.exc.DBAPIError as error:
+        raise unreadable(error, 1) from error
 
 
 def unreadable(error: sa.exc.DBAPIError, position: int) -> JournalError:

@@ -1,13 +1,16 @@
-"""One channel: what waits for it, one message at a time, tried again a little, and told what came of it.
+"""One channel: what waits for it, handed over one by one, tried again a little, and told what came of it.
 
 The rules of this file:
 - Every channel has a lane of its own, so that a slow one holds up nobody but itself.
 - The gravest goes first: by its priority, and of equals by its code, so that nothing is before A01.
+- What is high goes beside what is on its way, as long as nothing graver is: a slow digest is not waited
+  for. There are four threads, and equals leave one of them to what is graver. Of one series only one is
+  on its way: what is newer must not arrive before what is older.
 - Of one series only the newest waits: an older one that has not gone out is told as superseded. What waits is bounded;
   what is too much is told as not delivered: the least grave, and of those the newest.
-- A message is tried three times at most, within 2 s: a connection that is refused may be there again at once. What is
-  refused for good, or not answered, is told at the first time, so that the next person is told. Late is better than
-  never: a message whose time is over is tried all the same.
+- A message is tried three times at most, within 2 s: a connection that is refused may be there again at once; others
+  go meanwhile. What is refused for good, or not answered, is told at the first time, so that the next person is told.
+  Late is better than never: a message whose time is over is tried all the same.
 - Before a message goes out the first time, `begins` is told: whoever is killed then knows that it may have gone out.
 """
 
@@ -16,7 +19,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from fleet.adapters.notify.message import Message, NotDelivered
-from fleet.adapters.notify.threads import Threads
+from fleet.adapters.notify.threads import THREADS_MAX, Threads
 from fleet.core.alarm_events import Priority
 
 WAITING_MAX = 1_000  # as many as there are devices: each may have an A02 that is never grouped
@@ -37,6 +40,16 @@ class Outcome:
 
 
 Deliver = Callable[[Message], None]  # in a thread; raises NotDelivered
+
+
+@dataclass(frozen=True, slots=True)
+class _Waiting:
+    """A message in the queue. Boot times: when it was tried first, and before when it is not tried again."""
+
+    message: Message
+    tries: int = 0
+    began_s: float = 0.0
+    not_before_s: float = 0.0
 
 
 class Lane:
@@ -62,7 +75,8 @@ class Lane:
         self._boottime = boottime
         self._again_after_s = again_after_s
         self._waiting_max = waiting_max
-        self._waiting: dict[str, Message] = {}  # by series, oldest first
+        self._waiting: dict[str, _Waiting] = {}  # by series, oldest first
+        self._on_way: dict[str, Message] = {}  # by series
         self._news = asyncio.Event()
         self._threads = Threads(name)
 
@@ -70,57 +84,87 @@ class Lane:
         """Let a message wait for its turn."""
         older = self._waiting.pop(message.series, None)
         if older is not None:
-            self._told(Outcome(older.page_id, SUPERSEDED, 0))
-        self._waiting[message.series] = message
+            self._told(Outcome(older.message.page_id, SUPERSEDED, older.tries))
+        self._wait(_Waiting(message))
+
+    def _wait(self, one: _Waiting) -> None:
+        self._waiting[one.message.series] = one
         if len(self._waiting) > self._waiting_max:
-            least = max(_gravity(waiting) for waiting in self._waiting.values())
-            series = [series for series, waiting in self._waiting.items() if _gravity(waiting) == least][-1]
-            self._told(Outcome(self._waiting.pop(series).page_id, OVERFULL, 0))
+            least = max(_gravity(waiting.message) for waiting in self._waiting.values())
+            series = [series for series, waiting in self._waiting.items() if _gravity(waiting.message) == least][-1]
+            left_out = self._waiting.pop(series)
+            self._told(Outcome(left_out.message.page_id, OVERFULL, left_out.tries))
         self._news.set()
 
     async def run(self) -> None:
         """Hand over what comes, for ever."""
-        while True:
-            while self._waiting:
-                message = self._next()
-                self._told(await self._hand_over(message))
-            await self._hear(None)
+        async with asyncio.TaskGroup() as group:
+            while True:
+                self._news.clear()
+                while (one := self._next()) is not None:
+                    self._on_way[one.message.series] = one.message
+                    group.create_task(self._hand_over(one), name=f"channel {self.name}: {one.message.page_id}")
+                await self._hear()
 
-    def _next(self) -> Message:
-        series = min(self._waiting, key=lambda series: _gravity(self._waiting[series]))  # of equals the oldest
+    def _next(self) -> _Waiting | None:
+        """What goes now: the gravest, of equals the oldest; None: nothing may."""
+        now_s = self._boottime()
+        may_go = (
+            series for series, one in self._waiting.items() if one.not_before_s <= now_s and series not in self._on_way
+        )
+        series = min(may_go, key=lambda series: _gravity(self._waiting[series].message), default=None)
+        if series is None or not self._has_room_for(self._waiting[series].message):
+            return None
         return self._waiting.pop(series)
 
-    async def _hand_over(self, message: Message) -> Outcome:
-        self._begins(message)
-        tries, began_s = 0, self._boottime()
-        for pause_s in (*self._again_after_s, None):
-            tries += 1
-            try:
-                await self._threads.call(lambda: self._deliver(message), self._send_s)
-            except NotDelivered as failed:
-                if not failed.again or pause_s is None or self._boottime() - began_s + pause_s > AGAIN_WITHIN_S:
-                    return Outcome(message.page_id, failed.why, tries)
-                if await self._superseded(message, pause_s):
-                    return Outcome(message.page_id, SUPERSEDED, tries)
-            else:
-                break
-        return Outcome(message.page_id, None, tries)
+    def _has_room_for(self, message: Message) -> bool:
+        if not self._on_way:
+            return True
+        gravest = min(map(_gravity, self._on_way.values()))
+        threads_max = THREADS_MAX if _gravity(message) < gravest else THREADS_MAX - 1
+        return (
+            message.priority is Priority.HIGH
+            and _gravity(message) <= gravest
+            and max(self._threads.living, len(self._on_way)) < threads_max
+        )
 
-    async def _superseded(self, message: Message, within_s: float) -> bool:
-        """Whether something newer of the same series comes in this time."""
-        end_s = self._boottime() + within_s
-        while message.series not in self._waiting and (left_s := end_s - self._boottime()) > 0.0:
-            await self._hear(left_s)
-        return message.series in self._waiting
-
-    async def _hear(self, within_s: float | None) -> None:
-        """Until something new waits, or the time is up."""
-        self._news.clear()
+    async def _hand_over(self, one: _Waiting) -> None:
+        """One try; what may go better later waits again."""
+        message, tries = one.message, one.tries + 1
+        began_s = self._boottime() if tries == 1 else one.began_s
+        if tries == 1:
+            self._begins(message)
         try:
-            async with asyncio.timeout(within_s):
+            await self._threads.call(lambda: self._deliver(message), self._send_s)
+        except NotDelivered as failed:
+            pause_s = self._pause_s(tries, began_s) if failed.again else None
+            if pause_s is None:
+                self._told(Outcome(message.page_id, failed.why, tries))
+            elif message.series in self._waiting:
+                self._told(Outcome(message.page_id, SUPERSEDED, tries))
+            else:
+                self._wait(_Waiting(message, tries, began_s, self._boottime() + pause_s))
+        else:
+            self._told(Outcome(message.page_id, None, tries))
+        del self._on_way[message.series]
+        self._news.set()
+
+    def _pause_s(self, tries: int, began_s: float) -> float | None:
+        """Until it is tried again; None: it is not."""
+        if tries > len(self._again_after_s):
+            return None
+        pause_s = self._again_after_s[tries - 1]
+        return pause_s if self._boottime() - began_s + pause_s <= AGAIN_WITHIN_S else None
+
+    async def _hear(self) -> None:
+        """Until something new waits, something has come back, or it is time for another try."""
+        now_s = self._boottime()
+        pauses_s = (one.not_before_s - now_s for one in self._waiting.values() if one.not_before_s > now_s)
+        try:
+            async with asyncio.timeout(min(pauses_s, default=None)):
                 await self._news.wait()
         except TimeoutError:
-            pass  # nothing new
+            pass  # time for another try
 
 
 def _gravity(message: Message) -> tuple[int, str]:

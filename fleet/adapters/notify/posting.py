@@ -1,4 +1,5 @@
-"""One HTTP POST, bounded in every way: no redirects, no proxies, no more of the answer than its status.
+"""One HTTP request, bounded in every way: no redirects, no proxies, and of the answer its status; a JSON that is asked
+for is read up to a megabyte.
 
 Whatever goes wrong is told in words that hold no part of the address: it may be a secret.
 """
@@ -14,6 +15,7 @@ from urllib.parse import unquote, urlsplit
 
 from fleet.adapters.notify.message import NotDelivered
 
+ANSWER_BYTES_MAX = 1_000_000
 AGAIN = frozenset({408, 425, 429})  # of those below 500: later may do
 _WORDS: tuple[tuple[type[BaseException], str], ...] = (
     (TimeoutError, "no answer in time"),
@@ -40,6 +42,34 @@ def post(url: str, body: bytes, within_s: float, headers: Mapping[str, str] | No
     Raises:
         NotDelivered
     """
+    _request("POST", url, body, within_s, headers or {}, answer_bytes_max=0)
+
+
+def delete(url: str, within_s: float) -> None:
+    """Ask for something to be taken away.
+
+    Raises:
+        NotDelivered
+    """
+    _request("DELETE", url, None, within_s, {}, answer_bytes_max=0)
+
+
+def get_json(url: str, within_s: float) -> Any:
+    """What the other side has.
+
+    Raises:
+        NotDelivered
+    """
+    answer = _request("GET", url, None, within_s, {}, answer_bytes_max=ANSWER_BYTES_MAX)
+    try:
+        return json.loads(answer)
+    except ValueError:
+        raise NotDelivered("its answer is no JSON", again=False) from None
+
+
+def _request(
+    verb: str, url: str, body: bytes | None, within_s: float, headers: Mapping[str, str], *, answer_bytes_max: int
+) -> bytes:
     try:
         parts = urlsplit(url)
         https, host, port = parts.scheme == "https", parts.hostname, parts.port
@@ -48,14 +78,15 @@ def post(url: str, body: bytes, within_s: float, headers: Mapping[str, str] | No
     if parts.scheme not in {"http", "https"} or host is None:
         raise NotDelivered("its address is no http or https", again=False)
     connection = (HTTPSConnection if https else HTTPConnection)(host, port, timeout=within_s)
-    said = {"Content-Type": "application/json", "User-Agent": "stimfleet", **(headers or {})}
+    said = {"Content-Type": "application/json", "User-Agent": "stimfleet", **headers}
     if parts.username is not None:
         named = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
         said["Authorization"] = f"Basic {b64encode(named.encode()).decode()}"
     target = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
     try:
-        connection.request("POST", target, body, said)
-        status = connection.getresponse().status
+        connection.request(verb, target, body, said)
+        with connection.getresponse() as answered:
+            status, answer = answered.status, answered.read(answer_bytes_max)
     except (InvalidURL, ValueError):
         raise NotDelivered("its address is none", again=False) from None
     except (OSError, HTTPException) as error:
@@ -64,6 +95,7 @@ def post(url: str, body: bytes, within_s: float, headers: Mapping[str, str] | No
         connection.close()
     if not 200 <= status < 300:
         raise NotDelivered(f"answered {status}", again=status >= 500 or status in AGAIN)
+    return answer
 
 
 def _words(error: BaseException) -> str:

@@ -80,6 +80,10 @@ class PagerSettings(BaseSettings):
     def begun_path(self) -> Path:
         return self.data_dir / "pager.begun"
 
+    @property
+    def kept_rota_path(self) -> Path:
+        return self.data_dir / "pager.rota.json"
+
 
 def load_pager_settings(site_dir: Path, data_dir: Path, **given: object) -> PagerSettings:
     """The settings of a pager; `given` is what the command line names.

@@ -145,12 +145,9 @@ async def test_a_file_that_is_none_is_named(shelf: Shelf) -> None:
         with pytest.raises(HistoryRefuses, match=r"raw-2026-11-25\.db cannot be read: file is not a database"):
             await reader.samples("stim-1", NOON_S, NOON_S + 1.0)
     async with shelf.open() as store:
-        writing = asyncio.create_task(store.write([sample("stim-1", 2, NOON_S)]))
-        await until("it says so", lambda: store.status().refusing is not None)
-        assert store.status().refusing == "the disk refuses: file is not a database (raw-2026-11-25.db)"
-        path.unlink()  # a person moves it away
-        await writing
+        await store.write([sample("stim-1", 2, NOON_S)])  # nobody has to move it away
         assert store.status().refusing is None
+    assert path.with_name("raw-2026-11-25.db.damaged").read_bytes() == b"not a database at all" * 1000
 
 
 async def test_a_reader_sees_each_batch_whole_while_it_is_written(shelf: Shelf) -> None:
@@ -181,3 +178,57 @@ async def test_devices_that_invent_sessions_do_not_fill_the_memory(
         trace = await reader.trace("stim-1", f"{3:032x}")
     assert list(found.samples()) == invented
     assert trace.columns["seq"] == (3, 28)
+
+
+def damage(shelf: Shelf, time_s: float) -> str:
+    """What a disk may have made of the file of that day; its name."""
+    path = RAW.path(shelf.folder, round(time_s * 1000))
+    path.write_bytes(b"\xde\xad\xbe\xef" * 4096)
+    return path.name
+
+
+async def test_a_damaged_day_is_set_aside_and_today_is_recorded(shelf: Shelf, caplog: pytest.LogCaptureFixture) -> None:
+    yesterday_s = NOON_S - DAY_S
+    async with shelf.open() as store:
+        await store.write([sample("stim-1", 1, yesterday_s)])
+    name = damage(shelf, yesterday_s)
+    before = (shelf.folder / name).read_bytes()
+    store, reader = shelf.store(), shelf.reader()
+    async with asyncio.timeout(10.0):
+        await store.write([late(sample("stim-1", 2, NOON_S - 30.0), 20.0)])  # its double would be looked for there
+        await store.write([late(sample("stim-1", 3, yesterday_s), DAY_S - 600.0), sample("stim-1", 4, NOON_S)])
+        assert store.status().refusing is None
+        assert list((await reader.samples("stim-1", NOON_S - 60.0, NOON_S + 1.0)).columns["seq"]) == [2, 4]
+        assert list((await reader.samples("stim-1", yesterday_s - 1.0, yesterday_s + 1.0)).columns["seq"]) == [3]
+        assert await reader.rollups("stim-1", yesterday_s, NOON_S, Resolution.HOUR)
+        await store.close()
+    assert (shelf.folder / f"{name}.damaged").read_bytes() == before, "it is kept for people to look at"
+    assert f"{name} is damaged" in caplog.text
+    assert "raw-2026-11-25" not in caplog.text, "today's is healthy"
+
+
+async def test_a_file_that_is_damaged_while_it_is_summed_up_or_again_is_set_aside(shelf: Shelf) -> None:
+    store = shelf.store()
+    await store.write([sample("stim-1", 1, NOON_S)])
+    await store.close()
+    for count in (1, 2):
+        name, store = damage(shelf, NOON_S), shelf.store()
+        await store.upkeep()
+        assert store.status().refusing.startswith("it is damaged: ")
+        assert name in store.status().refusing
+        await store.write([sample("stim-1", count, NOON_S)])
+        assert store.status().refusing is None
+        await store.close()
+    assert [path.name for path in sorted(shelf.folder.glob("*damaged*"))] == [f"{name}.damaged", f"{name}.damaged-2"]
+
+
+async def test_a_damaged_month_has_no_day_set_aside(shelf: Shelf) -> None:
+    store = shelf.store()
+    await store.write([sample("stim-1", 1, NOON_S)])
+    ROLLUP.path(shelf.folder, round(NOON_S * 1000)).write_bytes(b"\xde\xad\xbe\xef" * 4096)
+    shelf.now_s += 120.0
+    await store.upkeep()
+    assert "rollup-2026-11.db" in store.status().refusing
+    await store.write([sample("stim-1", 2, NOON_S + 1.0)])
+    await store.close()
+    assert names(shelf) == ["raw-2026-11-25.db", "rollup-2026-11.db"]

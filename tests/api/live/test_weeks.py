@@ -28,6 +28,25 @@ def session(house: House) -> str:
     return session
 
 
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "/devices/stim-01/health?from=9999-12-31&to=9999-12-31",
+        "/devices/stim-01/health?from=0001-01-01&to=0001-01-01",
+        "/devices/stim-01/alarms?from=9999-12-31&to=9999-12-31",
+        "/devices/stim-01/samples?from=9999-12-31T23:00:00%2B00:00&to=9999-12-31T23:59:59%2B00:00",
+        "/usage?to=0001-01-05",
+        "/rota?from=9999-12-31",
+        "/sessions?before=0001-01-01T00:00:00%2B01:00",
+        "/sessions?before=2026-11-25T18:00:00",
+    ],
+)
+def test_a_time_that_cannot_be_meant_is_refused_in_words(house: House, asked: str) -> None:
+    problem = said(house.manager.client.get(asked), 422)
+    assert problem["error"] == "invalid"
+    assert problem["text"].startswith("The request's ")
+
+
 def by_the_command(house: House, by: str) -> dict[str, Any]:
     """What the command line counts from the journal, by itself."""
     command = [str(Path(sys.executable).with_name("stimfleet")), "usage", "--by", by, "--json"]
@@ -46,6 +65,7 @@ def test_usage_agrees_with_the_journal_to_the_second(house: House, session: str,
 
     usage = await_that("all of it is counted", shown, 15.0)
     assert session
+    assert usage["simulated_until"] is None
     assert (usage["by"], usage["time_zone"]) == (by, counted["time_zone"])
     rows = {row[by]: row for row in usage["rows"]}
     assert rows.keys() >= counted["rows"].keys()
@@ -123,6 +143,7 @@ def test_health_has_the_devices_day_with_what_is_due(house: House, session: str)
     assert row["impedance_ohm"] > 100.0
     assert row["impedance_drift_pct"] == pytest.approx(0.0, abs=1e-6), "its first days are what it is compared with"
     assert health["due"] == house.viewer.get("/devices/stim-01")["due"]
+    assert health["simulated_until"] is None
     (line,) = table_of(house, "/devices/stim-01/health.csv")
     assert int(line["sessions"]) == row["sessions"]
 
