@@ -1,11 +1,12 @@
 """A stop says no more than is known: other tabs, sessions that end, answers that do not come, stops upon stops."""
 
 import re
+from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Route, expect
+from playwright.sync_api import Browser, Route, expect
 
 from demo.processes import await_that
 from tests.browser.house import DEVICES, PASSWORD, House
@@ -18,6 +19,13 @@ ZERO = re.compile(r"zero current measured [\d.,]+\s?m?s")
 STOPS = "**/api/v1/stops"
 STOP = "**/api/v1/stops/*"
 NOT_RECORDED = "The stop went to the broker; whether it arrived is not known: use the button on the stimulator."
+
+
+@pytest.fixture
+def second(house: House, browser: Browser) -> Iterator[Visitor]:
+    """Somebody else, at a browser of their own."""
+    with Visitor(browser, house, (1440, 900)) as visitor:
+        yield visitor
 
 
 def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(
@@ -148,3 +156,30 @@ def test_no_alarm_sounds_once_nobody_is_signed_in(house: House, visitor: Visitor
 
 def sounding(visitor: Visitor) -> bool:
     return bool(visitor.page.evaluate("import('/parts/sound.js').then(({ sound }) => sound.active())"))
+
+
+def test_a_second_stop_of_the_site_waits_for_what_the_first_one_waits_for(
+    house: House, visitor: Visitor, second: Visitor, pictures: Path
+) -> None:
+    """Pushed by somebody else, at another browser, while one device shows no current at all: that is not zero."""
+    for one, user in ((visitor, "vera"), (second, "anna.k")):
+        one.sign_in(user)
+    house.clinic.suffer("stim-02", kind="sensor_lost")
+    all_but_one = f"Zero current measured on {len(DEVICES) - 1} of {len(DEVICES)} devices."
+    for one in (visitor, second):
+        one.hold("site/north")
+        expect(one.truth()).to_contain_text(all_but_one)
+        assert one.truth().get_by_role("button", name="Close").count() == 0
+    second.picture(pictures, "site-stopped-twice")
+    commands = {stop["command_id"] for stop in second.ask("stops")["stops"] if stop["scope"] == "site"}
+    assert len(commands) >= 2  # the second is a stop of its own
+    house.clinic.heal("stim-02", "sensor_lost")
+    for one in (visitor, second):
+        expect(one.truth()).to_contain_text(f"Zero current measured on {len(DEVICES)} of {len(DEVICES)} devices.")
+        expect(one.truth().get_by_role("button", name="Close")).to_be_visible()
+
+    def released() -> bool:
+        house.clinic.ask(op="release", device="all", issued_by="mira")
+        return not any(house.clinic.device(device)["holds"] for device in DEVICES)
+
+    await_that("the site is released", released, 10.0)
