@@ -5,9 +5,9 @@ This is uvicorn's HTTP protocol with bounds that uvicorn has not got; each is pr
 - there are `connections_max`; one more puts a stranger out: the one that has been here longest, of the address that has
   most. A stranger is a connection on which nobody signed in has asked anything yet. So who is signed in finds a place,
   whatever crowds in;
-- where all are known, one of the user goes who has most: an idle one, or, where they have more than `places_each`, one
-  that is busy. Otherwise any idle one goes; where there is none, the new one. One sign-in or token has `places_each` at
-  most, of which its own longest goes for one more. So no user takes the places of the others;
+- where all are known, one of the user goes who has most: an idle one, or, where they have more than `places_each` or a
+  quarter of all, one that is busy. Otherwise any idle one goes; where there is none, the new one. One sign-in or token
+  has `places_each` at most, of which its own longest goes for one more. So no user takes the places of the others;
 - a stranger has a few seconds for the head of its first request, and anybody for the head of the next; the body's bound
   is `fleet.api.shield`'s; TLS has its handshake bounded, and a handshake takes a place like any connection;
 - who does not read what they asked for is put out;
@@ -34,6 +34,7 @@ from uvicorn.server import ServerState
 log = logging.getLogger(__name__)
 BACKLOG: Final = 512
 HEAD_BYTES_MAX: Final = 16_384
+SHARES: Final = 4  # who has more than that part of all places, or `places_each`, gives one up for another user
 ENDING_S: Final = 2.0  # for answers that are under way when the process ends
 REFUSED_S: Final = 0.2  # until the next try where the system gives no connection
 
@@ -192,7 +193,8 @@ class _Connections:
             return next(place for place in strangers if place.address == most)
         [(user, places)] = Counter(place.user for place in self._places).most_common(1)
         longest = _longest([place for place in self._places if place.user == user])
-        if longest.idle or places > self.bounds.places_each:
+        share = min(self.bounds.places_each, self.bounds.connections_max // SHARES)
+        if longest.idle or places > share:
             return longest
         return next((place for place in self._places if place.idle), None)
 

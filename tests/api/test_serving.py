@@ -223,7 +223,7 @@ async def test_one_user_who_is_signed_in_takes_the_stop_from_nobody(front: Front
     """Every other place is theirs, and busy: they lose one of their own, nobody else does."""
     front.user("anna", Role.THERAPIST)
     front.user("mallory", Role.VIEWER)
-    async with served(front, Bounds(connections_max=16, places_each=8)) as site:
+    async with served(front, Bounds(connections_max=16)) as site:
         anna = await site.signed_in("anna")
         for _ in range(3):  # three sign-ins, so that no bound of one of them comes to the rescue
             await held(site, "mallory", 5)

@@ -644,7 +644,8 @@ export const en = {
     absolute: "Rules it out",
     relative: "Only with the recorded override of a named clinician",
     override: "Overridden by (clinician's id)",
-    override_hint: "Leave it empty where nobody overrides.",
+    override_hint:
+      "Leave it empty where nobody overrides. That they were asked is your word: nothing proves it, your id is noted.",
     screened: "Screened how many hours ago",
     screened_hint: "0: just now. A screening is good for 24 hours.",
     asked_none: "I have asked about every one: none of them was found.",

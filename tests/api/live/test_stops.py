@@ -83,6 +83,34 @@ def test_the_site_is_stopped_with_one_command(house: House) -> None:
     house.await_shown(lambda rows: all(row["phase"] == "idle" and not row["holds"] for row in rows.values()))
 
 
+def test_a_second_push_for_the_site_waits_for_what_the_first_still_waits_for(house: House) -> None:
+    """From another browser, while one device measures nothing: it is not told "confirmed" for the others' zero."""
+    house.clinic.suffer("stim-03", kind="sensor_lost")
+    house.await_shown(lambda rows: rows["stim-03"]["amplitude_ma"] is None)
+    (first,) = house.viewer.stop(scope="site", reason="smoke")
+    house.await_stop(first["command_id"], lambda shown: waits_for(shown) == {"stim-03"})
+    (second,) = house.therapist.stop(scope="site", reason="smoke")
+    assert second["command_id"] != first["command_id"], "the others are at zero: it is a stop of its own"
+    shown = house.await_stop(second["command_id"], lambda shown: waits_for(shown) == {"stim-03"})
+    assert not shown["confirmed"]
+    followed_by = {one["device"]: one["followed_by"] for one in shown["devices"]}
+    assert followed_by == {
+        "stim-01": second["command_id"],
+        "stim-02": second["command_id"],
+        "stim-03": first["command_id"],
+    }
+    house.clinic.heal("stim-03", "sensor_lost")
+    house.await_stop(second["command_id"], lambda shown: shown["confirmed"])
+    said(house.therapist.post("/releases", {"device": "all"}), 200)
+    for device in ("stim-01", "stim-02", "stim-03"):
+        house.ward.reset(device)
+    house.await_shown(lambda rows: all(row["phase"] == "idle" and not row["holds"] for row in rows.values()))
+
+
+def waits_for(stop: dict[str, Any]) -> set[str]:
+    return {one["device"] for one in stop["devices"] if one["standing"] != "zero"}
+
+
 @pytest.mark.parametrize(
     ("body", "status"),
     [
