@@ -94,7 +94,8 @@ function leave() {
 
 /** The server does not know them any more: that is said, for nothing can be stopped from here now. */
 function putOut() {
-  if (state.me) change({ putOut: true });
+  if (!state.me) return;
+  change({ putOut: true });
   leave();
 }
 

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Request, Route, expect
 
+from demo.processes import await_that
 from tests.browser.house import House
 from tests.browser.visitor import Visitor
 
@@ -28,6 +29,21 @@ DRAWN = (
     "Limits in force: limit 37.5\u202fmA, short below 150\u202fΩ, degraded above 960\u202fΩ, stops above 1,280\u202fΩ, "
     "a lease is good for 4.0\u202fs."
 )
+
+
+def test_the_fleet_says_which_limits_are_in_force_and_they_are_drawn(house: House, visitor: Visitor) -> None:
+    """Once its electrodes are measured, ohms go by what they were then."""
+    visitor.sign_in("vera")
+    session = house.treat("stim-02")
+
+    def measured() -> float | None:
+        ohm: float | None = visitor.ask(f"sessions/{session}")["in_force"]["baseline_ohm"]
+        return ohm
+
+    baseline_ohm = await_that("the electrodes are measured", measured, 20.0)
+    visitor.go("session", session)
+    drawn = f"degraded above {round(1.5 * baseline_ohm):,}\u202fΩ, stops above {round(2 * baseline_ohm):,}\u202fΩ"
+    expect(visitor.page.locator(".panels")).to_have_attribute("aria-label", re.compile(re.escape(drawn)))
 
 
 def test_the_limits_that_are_drawn_are_those_in_force(house: House, visitor: Visitor, pictures: Path) -> None:

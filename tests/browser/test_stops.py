@@ -156,3 +156,30 @@ def test_no_alarm_sounds_once_nobody_is_signed_in(house: House, visitor: Visitor
 
 def sounding(visitor: Visitor) -> bool:
     return bool(visitor.page.evaluate("import('/parts/sound.js').then(({ sound }) => sound.active())"))
+
+
+def test_a_second_stop_of_the_site_waits_for_what_the_first_one_waits_for(
+    house: House, visitor: Visitor, second: Visitor, pictures: Path
+) -> None:
+    """Pushed by somebody else, at another browser, while one device shows no current at all: that is not zero."""
+    for one, user in ((visitor, "vera"), (second, "anna.k")):
+        one.sign_in(user)
+    house.clinic.suffer("stim-02", kind="sensor_lost")
+    all_but_one = f"Zero current measured on {len(DEVICES) - 1} of {len(DEVICES)} devices."
+    for one in (visitor, second):
+        one.hold("site/north")
+        expect(one.truth()).to_contain_text(all_but_one)
+        assert one.truth().get_by_role("button", name="Close").count() == 0
+    second.picture(pictures, "site-stopped-twice")
+    commands = {stop["command_id"] for stop in second.ask("stops")["stops"] if stop["scope"] == "site"}
+    assert len(commands) >= 2  # the second is a stop of its own
+    house.clinic.heal("stim-02", "sensor_lost")
+    for one in (visitor, second):
+        expect(one.truth()).to_contain_text(f"Zero current measured on {len(DEVICES)} of {len(DEVICES)} devices.")
+        expect(one.truth().get_by_role("button", name="Close")).to_be_visible()
+
+    def released() -> bool:
+        house.clinic.ask(op="release", device="all", issued_by="mira")
+        return not any(house.clinic.device(device)["holds"] for device in DEVICES)
+
+    await_that("the site is released", released, 10.0)

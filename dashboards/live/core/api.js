@@ -43,9 +43,10 @@ export function url(path, query = {}) {
 }
 
 async function ask(method, path, { query, body, withinMs = 10_000, quiet = false, version } = {}) {
+  const token = csrf;
   const headers = { Accept: "application/json" };
   if (version !== undefined) headers["If-Match"] = `"${version}"`;
-  if (method !== "GET" && csrf) headers["X-CSRF-Token"] = csrf;
+  if (method !== "GET" && token) headers["X-CSRF-Token"] = token;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
   try {
@@ -62,7 +63,7 @@ async function ask(method, path, { query, body, withinMs = 10_000, quiet = false
   }
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
-  if (answer.status === 401 && !quiet) onSignedOut();
+  if (answer.status === 401 && !quiet && csrf === token) onSignedOut(); // not where somebody has signed in meanwhile
   if (said.error === "csrf") await renew();
   throw new ApiError(answer.status, { ...said, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
 }

@@ -22,8 +22,8 @@ const missing = (value) => value === null || value === undefined;
  */
 export function limitsToDraw(inForce, settingMaMax = null) {
   const known = inForce ?? { setting_ma_max: settingMaMax, ...USUAL };
-  const lines = ([name, text, words]) => [known[name], say(`trace.limit.${text}`, { value: words(known[name]) })];
-  return Object.fromEntries(
-    Object.entries(LINES).map(([panel, rows]) => [panel, rows.filter(([name]) => !missing(known[name])).map(lines)]),
-  );
+  const drawn = ([name]) => !missing(known[name]);
+  const line = ([name, text, words]) => [known[name], say(`trace.limit.${text}`, { value: words(known[name]) })];
+  const panels = Object.entries(LINES);
+  return Object.fromEntries(panels.map(([panel, rows]) => [panel, rows.filter(drawn).map(line)]));
 }

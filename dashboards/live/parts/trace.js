@@ -134,7 +134,7 @@ const legend = () =>
     KEYS.map((name) => h("li", { key: name, class: `key-${name}` }, say(`trace.key.${name}`))),
   );
 
-/** `source()` gives {samples, gaps, limits (`limitsToDraw`), and spanS back from now or fromS, toS}: Unix seconds. */
+/** `source()` gives {samples, gaps, limits (`limitsToDraw`), and spanS back from now or fromS and toS}: Unix time. */
 export const trace = (key, source) =>
   h(
     "figure",
