@@ -14,8 +14,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 PURE := interlock session turn hearing hand readings faults presses commands state telemetry changed
 empty :=
 PROVED := broker/contract/*,fleet/core/*$(subst $(empty) $(empty),,$(PURE:%=,agents/%.py))
-# Most of the tests wait for real processes: four at a time on two cores. A file's tests stay together.
-PARALLEL := -n 4 --dist loadfile
+# Most of the tests wait for real processes: three at a time on two cores. A file's tests stay together.
+PARALLEL := -n 3 --dist loadfile
 
 .PHONY: demo seeds test check bench coverage lock
 .DEFAULT_GOAL := test

@@ -274,5 +274,5 @@ def test_the_figures_and_a_devices_history_name_what_was(house: House, duty: Vis
     with duty.page.expect_download() as download:
         duty.page.get_by_role("link", name="Download CSV").click()
     lines = download.value.path().read_text("utf-8-sig").splitlines()
-    assert lines[0].startswith("code,alarms,high,medium")
+    assert lines[0].startswith('"code","alarms","high","medium"')
     assert sum(int(line.split(",")[1]) for line in lines[1:]) == shown["total"]["alarms"]
