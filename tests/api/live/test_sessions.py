@@ -120,9 +120,6 @@ def test_who_may_not_see_clients_sees_none(house: House) -> None:
     assert {one["client"] for one in found} == {client}
 
 
-OVER = {"completed", "aborted", "stopped_latched", "cleared", "expired", "cancelled", "refused"}
-
-
 def test_sessions_are_listed_newest_first_and_page_by_page(house: House) -> None:
     listed = house.therapist.get("/sessions?limit=200")["sessions"]
     times = [one["authorised_at"] for one in listed]
@@ -130,10 +127,8 @@ def test_sessions_are_listed_newest_first_and_page_by_page(house: House) -> None
     first = house.therapist.get("/sessions?limit=2")
     rest = house.therapist.get(f"/sessions?limit=200&before={first['next']}")["sessions"]
     assert [one["session_id"] for one in [*first["sessions"], *rest]] == [one["session_id"] for one in listed]
-    open_now = house.therapist.get("/sessions?open=true")["sessions"]  # what earlier tests of this house left open
-    assert {one["session_id"] for one in open_now} <= {one["session_id"] for one in listed}
-    assert {one["state"] for one in open_now}.isdisjoint(OVER)
-    assert len(open_now) < len(listed)
+    # The web process reads along: what an earlier test has just ended is seen as over a moment later.
+    await_that("none is open", lambda: house.therapist.get("/sessions?open=true")["sessions"] == [], 10.0)
 
 
 @pytest.mark.parametrize(
