@@ -87,7 +87,7 @@ async def test_and_again_while_it_comes_back(tmp_path: Path, share: float) -> No
     async def holds_both(folder: Path, marks: list[str]) -> None:
         await check_and_go_on(folder / "journal.db", max(before, confirmed(marks)))
 
-    assert await look_at_each(record(again, "4"), holds_both, luck=1) > 15
+    assert await look_at_each(record(again, "8"), holds_both, luck=1) > 20
 
 
 @pytest.mark.parametrize("careless", ["synchronous = OFF", "synchronous = NORMAL"])
