@@ -15,7 +15,7 @@ from demo.incidents import CLOSES_S, DEMO_PLAN, TARGET_MA, Incident, Kind
 from demo.people import House, Therapist
 from demo.telling import Narrator, Voice
 from fleet.core.screening import Contraindication
-from fleet.words import milliseconds
+from fleet.words.events import milliseconds
 
 ASKS_S: Final = 0.02
 STAYS_UP_S: Final = 3.0  # what happens in an ON phase needs no more

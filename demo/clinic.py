@@ -29,7 +29,7 @@ from broker.pki.devices import provision_device, provision_operator
 from broker.pki.registry import load_registry
 from broker.pki.site import provision_site
 from demo.day import USUAL
-from demo.past import Folders, Past, make_past
+from demo.past.making import Folders, Past, make_past
 from demo.people import RULE_SET, Pressed
 from demo.processes import DidNotHappen, Process, await_that
 from fleet.adapters.control.client import FleetUnreachable, ask

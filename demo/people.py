@@ -15,7 +15,7 @@ from typing import Any, Final
 
 from demo.asking import Line, Unanswered, ask
 from demo.day import Button, PushedStop, Step, Visit
-from fleet.words import refusal_words
+from fleet.words.events import refusal_words
 
 RULE_SET: Final = "ems-2026-1"
 AGAIN_S: Final = 0.3  # a person who is told "not yet" presses again

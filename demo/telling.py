@@ -8,7 +8,7 @@ from typing import Any, Final
 
 from demo.clinic import Clinic
 from fleet.adapters.journal.reading import JournalReader, Told
-from fleet.words import event_words
+from fleet.words.events import event_words
 
 READS_S: Final = 0.1
 TELLS_S: Final = 5.0

@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet import accounts, keeping, ledger, pushing, rota_command, terminal, usage
+from fleet.commands import accounts, client, journal, rota, stop, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -66,13 +66,13 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _command(commands, "devices", "every device: where, how fresh, what it does", _devices)
     alarms = _command(commands, "alarms", "what is wrong, gravest first, and what to do", _alarms)
     alarms.add_argument("--all", action="store_true", help="also those that are over, newest first")
-    stop = _command(commands, "stop", "emergency stop, followed until zero current is measured", pushing.push)
-    stop.add_argument("device", help="device id, or all")
-    stop.add_argument("--reason", default="pushed", help="a few words, no client data")
-    stop.add_argument(
+    push = _command(commands, "stop", "emergency stop, followed until zero current is measured", stop.push)
+    push.add_argument("device", help="device id, or all")
+    push.add_argument("--reason", default="pushed", help="a few words, no client data")
+    push.add_argument(
         "--within-s",
         type=float,
-        default=pushing.ZERO_S,
+        default=stop.ZERO_S,
         help="how long to wait for measured zero (default: %(default)s)",
     )
     says = "at the device, you have seen that it is off: ends the stop of one whose agent is dead"
@@ -84,10 +84,10 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     _command(commands, "drain", "authorise nothing new; running sessions go on to their end", _drain)
     _command(commands, "undrain", "authorise again", _undrain)
 
-    client = _command(commands, "client", "what a client has had, and when the next session is possible", ledger.show)
-    client.add_argument("client", help="the client's token")
+    dose = _command(commands, "client", "what a client has had, and when the next session is possible", client.show)
+    dose.add_argument("client", help="the client's token")
 
-    rota_command.add_commands(commands, SITE_DIR)
+    rota.add_commands(commands, SITE_DIR)
 
     usage.add_arguments(_command(commands, "usage", "what was done, counted from the journal", usage.count))
 
@@ -97,23 +97,23 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
 
 
 def _add_journal(commands: Any) -> None:
-    journal = commands.add_parser("journal", help="prove the record, read it, export it, back it up, put one back")
-    parts = journal.add_subparsers(required=True, metavar="WHAT")
-    verify = _command(parts, "verify", "check the whole hash chain", keeping.verify)
-    verify.add_argument("--tip", type=keeping.tip_hash, help="the hash of a row, kept elsewhere: must be in the chain")
-    tail = _command(parts, "tail", "what happened, in plain words", keeping.tail)
+    kept = commands.add_parser("journal", help="prove the record, read it, export it, back it up, put one back")
+    parts = kept.add_subparsers(required=True, metavar="WHAT")
+    verify = _command(parts, "verify", "check the whole hash chain", journal.verify)
+    verify.add_argument("--tip", type=journal.tip_hash, help="the hash of a row, kept elsewhere: must be in the chain")
+    tail = _command(parts, "tail", "what happened, in plain words", journal.tail)
     tail.add_argument("--follow", action="store_true", help="go on reading")
-    export = _command(parts, "export", "every row as a line of JSON; what cannot be read as it is", keeping.export)
-    export.add_argument("--from", type=keeping.row_number, default=1, dest="first", metavar="ROW", help="from this row")
-    export.add_argument("--to", type=keeping.row_number, dest="last", metavar="ROW", help="up to this row")
-    export.add_argument("--since", type=keeping.day, metavar="DAY", help="from this day on, in UTC: 2026-11-25")
+    export = _command(parts, "export", "every row as a line of JSON; what cannot be read as it is", journal.export)
+    export.add_argument("--from", type=journal.row_number, default=1, dest="first", metavar="ROW", help="from this row")
+    export.add_argument("--to", type=journal.row_number, dest="last", metavar="ROW", help="up to this row")
+    export.add_argument("--since", type=journal.day, metavar="DAY", help="from this day on, in UTC: 2026-11-25")
     export.add_argument("--out", type=Path, metavar="FILE", help="into a new private file (default: standard output)")
     for part in (verify, tail, export):
         part.add_argument("--file", type=Path, help="a backup, or what was set aside, instead of the fleet's journal")
-    backup = _command(parts, "backup", "a proved copy, also while the fleet runs", keeping.backup)
+    backup = _command(parts, "backup", "a proved copy, also while the fleet runs", journal.backup)
     backup.add_argument("to", type=Path, metavar="TO", help="the new file")
     says = "put a backup in the journal's place, while no fleet runs; the present one is set aside"
-    restore = _command(parts, "restore", says, keeping.restore)
+    restore = _command(parts, "restore", says, journal.restore)
     restore.add_argument("source", type=Path, metavar="FROM", help="the backup")
 
 
@@ -149,7 +149,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 
 def _pager(args: argparse.Namespace) -> int:
     from fleet.adapters.notify.settings import load_pager_settings
-    from fleet.pager import run_pager
+    from fleet.paging.pager import run_pager
     from fleet.settings import SettingsRefused
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
@@ -164,7 +164,7 @@ def _pager(args: argparse.Namespace) -> int:
 def _checked_channels(site_dir: Path) -> int:
     """What stands against each way to each person, as far as it can be seen without telling anybody."""
     from fleet.adapters.notify.message import NotDelivered
-    from fleet.targets import Targets
+    from fleet.paging.targets import Targets
 
     try:
         rows = Targets(site_dir).checked()
@@ -205,9 +205,9 @@ def _web(args: argparse.Namespace) -> int:
 
 
 def _recorder(args: argparse.Namespace) -> int:
-    from fleet import recording
+    from fleet.commands import recorder
 
-    return recording.show(args) if args.status else recording.run(args)
+    return recorder.show(args) if args.status else recorder.run(args)
 
 
 # --- people's requests ----------------------------------------------------------------------------------------------
@@ -260,7 +260,7 @@ def _cancel(args: argparse.Namespace) -> int:
 
 
 def _status(args: argparse.Namespace) -> int:
-    from fleet.words import status_words
+    from fleet.words.events import status_words
 
     for line in status_words(terminal.asked(args, op="status")):
         terminal.say(line)
@@ -268,7 +268,7 @@ def _status(args: argparse.Namespace) -> int:
 
 
 def _devices(args: argparse.Namespace) -> int:
-    from fleet.words import SWITCH_OFF
+    from fleet.words.events import SWITCH_OFF
 
     rows = terminal.asked(args, op="devices")["devices"]
     for row in rows:
@@ -303,13 +303,13 @@ def _settings_of(row: dict[str, Any]) -> str:
 
 def _due_of(row: dict[str, Any]) -> str:
     """What is overdue, or will be within 30 days."""
-    from fleet.due_words import row_words
+    from fleet.words.due import row_words
 
     return "".join(f", {row_words(due)}" for due in row["due"] if due["soon"] and not row["struck_off"])
 
 
 def _alarms(args: argparse.Namespace) -> int:
-    from fleet.alarm_words import alarm_words
+    from fleet.words.alarms import alarm_words
 
     rows = terminal.asked(args, op="alarms", past=args.all)["alarms"]
     for row in rows:

@@ -8,8 +8,8 @@ from broker.pki.registry import FILE_NAME, Registry, load_registry
 from fleet.core.registry import Registry as CoreRegistry
 from fleet.core.rota import Rota
 from fleet.roster import core_registry
-from fleet.rota_file import FILE_NAME as ROTA_FILE_NAME
-from fleet.rota_file import BadRota, core_rota, load_rota
+from fleet.rota.file import FILE_NAME as ROTA_FILE_NAME
+from fleet.rota.file import BadRota, core_rota, load_rota
 from fleet.settings import Settings
 
 

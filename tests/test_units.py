@@ -10,7 +10,9 @@ import pytest
 import stimfleet
 from broker.pki.registry import load_registry
 from broker.pki.site import provision_site, rotate_site_key
-from fleet import pager, recorder, service, web
+from fleet import service, web
+from fleet.paging import pager
+from fleet.recording import recorder
 
 UNITS = Path(__file__).parent.parent / "deploy" / "systemd"
 

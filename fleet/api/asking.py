@@ -10,7 +10,7 @@ from fleet.api.control import Document, FleetAbsent, StopLine, ask
 from fleet.api.reports import Reports
 from fleet.api.settings import WebSettings
 from fleet.api.sight import Sight
-from fleet.words import refusal_words
+from fleet.words.events import refusal_words
 
 USE_THE_BUTTON = "The fleet service cannot be reached: use the button on the stimulator."
 CANNOT = "The fleet service cannot be reached: nothing was changed."

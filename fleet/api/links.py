@@ -2,7 +2,7 @@
 
 The rules of this file:
 - GET shows, and changes nothing: whoever fetches a link for a preview acknowledges nothing. POST does.
-- A link is used once (`fleet.used_links`). What a press does the fleet decides, by its control socket.
+- A link is used once (`fleet.paging.used_links`). What a press does the fleet decides, by its control socket.
 - Pages are plain HTML without a script and without anything from elsewhere; what is not ours is escaped.
 - Asked too often for links that are none, from one address or altogether, it answers 429: nobody guesses a signature
   here. A link of ours is never refused for that: behind a proxy everybody may have one address.
@@ -28,9 +28,9 @@ from starlette.routing import Route
 from fleet.api.control import FleetAbsent, ask
 from fleet.api.rate import Rate
 from fleet.core.state import State
-from fleet.links import PATH, BadLink, Link, LinkEnded, link_key, read_token
-from fleet.page_words import link_line
-from fleet.used_links import UsedLinks
+from fleet.paging.links import PATH, BadLink, Link, LinkEnded, link_key, read_token
+from fleet.paging.used_links import UsedLinks
+from fleet.words.pages import link_line
 
 log = logging.getLogger(__name__)
 FORM_BYTES_MAX: Final = 1_024

@@ -26,8 +26,8 @@ from fleet.api.sign_in import address_of
 from fleet.api.window import wall_words
 from fleet.core.rota import Rota, is_quiet
 from fleet.reports.cover import gaps, turns
-from fleet.rota_file import BadRota, core_rota
-from fleet.rota_store import ChangedMeanwhile, Stored, replace_rota, stored
+from fleet.rota.file import BadRota, core_rota
+from fleet.rota.store import ChangedMeanwhile, Stored, replace_rota, stored
 
 router = APIRouter()
 DAYS: Final = 14
@@ -36,7 +36,7 @@ GAPS_AHEAD_S: Final = 14 * 86_400.0
 SeesRota = Annotated[SignedIn, require(Permission.SEE_ROTA)]
 EditsRota = Annotated[SignedIn, require(Permission.EDIT_ROTA)]
 Drills = Annotated[SignedIn, require(Permission.DRILL)]
-# What a sentence of `fleet.rota_whole` or `fleet.rota_file` begins with, and the place that it is about.
+# What a sentence of `fleet.rota.whole` or `fleet.rota.file` begins with, and the place that it is about.
 _PLACES: Final = (
     (re.compile(r"^The (?:method|person) (\S+?)(?: |$)"), "people/{0}"),
     (re.compile(r"^The rotation (\S+) "), "rotations/{0}"),

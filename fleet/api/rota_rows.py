@@ -10,8 +10,8 @@ from fleet.core.alarm_events import Priority
 from fleet.core.rota import Rota, Rungs, people_of
 from fleet.core.state import State
 from fleet.reports.cover import Gap, Turn, next_change_s
-from fleet.rota_entries import RotaFile
-from fleet.rota_store import told_of
+from fleet.rota.entries import RotaFile
+from fleet.rota.store import told_of
 from fleet.views import people_rows
 
 DAY_S = 86_400.0

@@ -10,7 +10,7 @@ from fleet.core.events import ConfirmedBy
 from fleet.core.presence import LOST_AFTER_S, Liveness
 from fleet.core.state import LIVE_STATES, Session, State
 from fleet.views import alarm_rows, device_rows
-from fleet.words import SWITCH_OFF, milliseconds
+from fleet.words.events import SWITCH_OFF, milliseconds
 
 Document = dict[str, Any]
 PRIORITIES = ("high", "medium", "low", "info")

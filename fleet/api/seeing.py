@@ -5,7 +5,6 @@ from typing import Annotated, Any
 from fastapi import APIRouter, Path, Query
 
 from broker.contract.topics import ALL
-from fleet.alarm_words import alarm_words
 from fleet.api import models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
@@ -17,6 +16,7 @@ from fleet.api.sight import Sight
 from fleet.api.window import wall_words
 from fleet.core.state import State
 from fleet.views import client_details, session_row
+from fleet.words.alarms import alarm_words
 
 router = APIRouter()
 SESSIONS_OF_A_DEVICE = 10

@@ -29,7 +29,7 @@ from fleet.reports.journal_record import read_record
 from fleet.reports.record import NoSuchSession, SessionRecord, record_sheet
 from fleet.reports.sheets import BOM, said_until
 from fleet.reports.usage import DAYS_MAX, UsageReport, usage_report, usage_sheet
-from fleet.words import event_words
+from fleet.words.events import event_words
 
 router = APIRouter()
 USUAL_DAYS = 30

@@ -149,7 +149,7 @@ def _goes_on_as(durable: Durable, where: str, group_id: str) -> None:
     """Of an alarm of which people were told, and which is a part of another one now: nothing of it is over.
 
     Its messages go on as the group's, and its links mean the group. Only a group that has told somebody already keeps
-    messages of its own: then those of the part are ended, with words that say that it goes on (`page_words`).
+    messages of its own: then those of the part are ended, with words that say that it goes on (`words.pages`).
     """
     into = next(into for into, group in durable.attention.items() if group.alarm_id == group_id)
     one, group = durable.attention[where], durable.attention[into]

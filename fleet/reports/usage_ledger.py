@@ -22,7 +22,7 @@ from fleet.reports.stock import Stock
 SINGLE_DAYS = 14
 DAY_S = 86_400.0
 COUNTED: frozenset[type[e.Event]] = COUNTED_FOR_USAGE | health.COUNTED
-SIMULATED = "simulated"  # what the host's boot is called in a past that was made up: demo.past
+SIMULATED = "simulated"  # what the host's boot is called in a past that was made up: demo.past.making
 
 
 @dataclass(slots=True, kw_only=True)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from fleet.commandline import add_commands
-from fleet.page_words import ANSWER_CHARS, answer_words
+from fleet.words.pages import ANSWER_CHARS, answer_words
 from tests.adapters.clinic import Clinic, eventually
 from tests.adapters.running import fleet_running
 from tests.adapters.test_service_alarms import IN_USE, rows, writes_rota

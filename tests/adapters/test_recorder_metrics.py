@@ -7,7 +7,7 @@ from dataclasses import asdict
 from prometheus_client.parser import text_string_to_metric_families
 
 from fleet.adapters.history.port import Status
-from fleet.recorder_metrics import COUNTED, serve_metrics
+from fleet.recording.metrics import COUNTED, serve_metrics
 from tests.adapters.test_http import free_port
 
 NOW_S = 1_700_000_000.0

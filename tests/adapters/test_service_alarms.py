@@ -10,7 +10,7 @@ from typing import Any
 
 from tests.adapters.clinic import Clinic, eventually
 from tests.adapters.running import Fleet, fleet_running, live
-from tests.adapters.test_rota_file import ROTA
+from tests.rota.test_file import ROTA
 
 ALWAYS = {**ROTA["rotations"][0], "people": ["anna"], "first_day": "2020-01-06", "last_day": None, "overrides": []}
 IN_USE = {**ROTA, "rotations": [ALWAYS]}

@@ -174,7 +174,8 @@ def ended(command: list[str], **pipes: Any) -> subprocess.CompletedProcess[bytes
 async def test_somebody_at_a_terminal_sees_how_far_it_is(tmp_path: Path) -> None:
     """On stderr, and only there: what is printed is the same."""
     folder = await written(tmp_path, a_week().journal)
-    program = "import fleet.usage, stimfleet, sys; fleet.usage.PROGRESS_EVENTS = 10; sys.exit(stimfleet.main())"
+    patched = "import stimfleet; from fleet.commands import usage; usage.PROGRESS_EVENTS = 10"
+    program = f"{patched}; raise SystemExit(stimfleet.main())"
     command = [sys.executable, "-c", program, "usage", f"--data-dir={folder}"]
     ours, theirs = os.openpty()
     watched = await asyncio.to_thread(ended, command, stdout=subprocess.PIPE, stderr=theirs)

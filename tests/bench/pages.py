@@ -19,7 +19,7 @@ from tests.bench.crowd import Crowd
 from tests.bench.figures import Figure, quantile, spread
 from tests.bench.schedule import build
 from tests.bench.site import UP_WITHIN_S, Site
-from tests.pager.receivers import HttpReceiver
+from tests.paging.receivers import HttpReceiver
 
 TAKEN_P99_MS = 1_000.0
 AFTER_S = 5.0  # how long the last ones may take

@@ -5,8 +5,8 @@ from pathlib import Path
 
 from demo.processes import await_that
 from fleet.core.alarm_events import Priority
-from fleet.rota_entries import DrillEntry, Kind, MethodEntry, PersonEntry, QuietEntry, RotaFile, RotationEntry
-from fleet.rota_file import save_rota
+from fleet.rota.entries import DrillEntry, Kind, MethodEntry, PersonEntry, QuietEntry, RotaFile, RotationEntry
+from fleet.rota.file import save_rota
 from tests.browser.house import House
 from tests.browser.visitor import Visitor
 

@@ -15,10 +15,10 @@ from agents.simulation.bench import MODEL
 from broker.contract.causes import AlarmCode
 from broker.contract.plan import Plan
 from demo.day import USUAL
-from demo.past import Folders, Past, make_past
-from demo.past_clinic import PastClinic
-from demo.past_device import flowed
-from demo.past_weeks import BUSY_BY_WEEKDAY, Fate, PastVisit, past_days, the_past
+from demo.past.clinic import PastClinic
+from demo.past.device import flowed
+from demo.past.making import Folders, Past, make_past
+from demo.past.weeks import BUSY_BY_WEEKDAY, Fate, PastVisit, past_days, the_past
 from fleet.adapters.history.embedded_reading import EmbeddedReader
 from fleet.adapters.journal.restore import verify_journal
 from fleet.core import inputs

@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 
 import stimfleet
-from fleet import terminal
 from fleet.adapters.journal.restore import verify_journal
 from fleet.adapters.lock import Held, not_running, one_instance
+from fleet.commands import terminal
 from tests.journal.golden import LONG_DAY, database_of, rows_of
 
 ROWS = len(rows_of(LONG_DAY))

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from fleet import terminal
 from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable
 from fleet.adapters.journal.restore import verify_journal
 from fleet.adapters.journal.writer import Journal
+from fleet.commands import terminal
 from tests.adapters.test_journal import Disk, Tally
 from tests.journal.tally import FOLD, state_after
 from tests.journal.test_backup import a_journal, restored

@@ -8,8 +8,8 @@ from fleet.core.attention_state import Act
 from fleet.core.events import PageDue
 from fleet.core.fold_alarms import PAST_KEPT
 from fleet.core.registry import RegisteredDevice
-from fleet.links import Link
-from fleet.page_words import Surroundings, link_line, page_message
+from fleet.paging.links import Link
+from fleet.words.pages import Surroundings, link_line, page_message
 from tests.core.clinic import HOUR_S, Stimulator
 from tests.core.crowd import Crowd
 from tests.core.on_call import OnCall

@@ -1,6 +1,6 @@
 """What is said to a person, and what becomes of it. Nothing here says where it goes: that is a secret of the channel's.
 
-No client's token, name or number is in a message: who builds one (`fleet.page_words`) has none.
+No client's token, name or number is in a message: who builds one (`fleet.words.pages`) has none.
 """
 
 from dataclasses import dataclass

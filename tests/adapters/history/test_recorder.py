@@ -23,8 +23,8 @@ from fleet.adapters.history.embedded import EmbeddedHistory, Kept
 from fleet.adapters.history.port import Gap, Resolution
 from fleet.adapters.history.settings import load_recorder_settings, open_history_reader
 from fleet.adapters.history.telling import NoRecorder, ask_status
-from fleet.recorder import Recorder
-from fleet.recording import status_words
+from fleet.commands.recorder import status_words
+from fleet.recording.recorder import Recorder
 from tests.adapters.history.shelf import BERLIN, NOON_S, until
 
 NOW = datetime.now(UTC)

@@ -14,7 +14,7 @@ from fleet.adapters.history.influx_reading import Where
 from fleet.adapters.history.spill import Batch, Spill
 from tests.adapters.history.engines import free_port
 from tests.adapters.history.shelf import NOON_S, sample, until
-from tests.pager.test_begun import no_file_longer_than
+from tests.paging.test_begun import no_file_longer_than
 
 
 def batch(n: int) -> Batch:
