@@ -12,10 +12,9 @@ export PATH := $(PATH):/usr/sbin:/sbin
 
 # What has to be proved to the last branch (docs/hazards.md): the contract, the pure parts of the agent, the core.
 PURE := interlock session turn hearing hand readings faults presses commands state telemetry changed
-empty :=
-PROVED := broker/contract/*,fleet/core/*$(subst $(empty) $(empty),,$(PURE:%=,agents/%.py))
-# Most of the tests wait for real processes: three at a time on two cores. A file's tests stay together.
-PARALLEL := -n 3 --dist loadfile
+PROVED := broker.contract fleet.core $(PURE:%=agents.%)
+# Most of the tests wait for real processes: four at a time on two cores, in the order of tests/order.py.
+PARALLEL := -n 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo seeds test check bench coverage lock
 .DEFAULT_GOAL := test
@@ -31,8 +30,8 @@ seeds: ## the demo with ten seeds, a line each; ARGS="--for 60 --seeds 10"
 test: ## pass the tests; all of them also prove every branch of the proved parts
 	@tools/set-up broker strace engines browser
 ifeq ($(strip $(ARGS)),)
-	@.venv/bin/python -m pytest $(PARALLEL) --cov --cov-report=
-	@.venv/bin/coverage report --include '$(PROVED)' --fail-under 100
+	@.venv/bin/python -m pytest $(PARALLEL) $(PROVED:%=--cov=%) --cov-report=
+	@.venv/bin/coverage report --fail-under 100
 else
 	@exec .venv/bin/python -m pytest $(ARGS)
 endif
@@ -49,8 +48,9 @@ bench: ## measure: JSON on stdout
 	@tools/set-up broker >&2
 	@exec .venv/bin/python -m tests.bench $(or $(strip $(ARGS)),load)
 
-coverage: ## what the last whole run of the tests did not reach
-	@.venv/bin/coverage report
+coverage: ## what the tests reach of everything: as `make test`, but longer
+	@tools/set-up broker strace engines browser
+	@exec .venv/bin/python -m pytest $(PARALLEL) --cov
 
 lock: ## write the lock anew; ARGS=--upgrade moves everything to its newest allowed version
 	@tools/lock $(ARGS)

@@ -4,8 +4,12 @@ import os
 import shutil
 
 import pytest
+from hypothesis import is_hypothesis_test
+from xdist.remote import Producer
+from xdist.scheduler.protocol import Scheduling
 
 from tests.adapters.history.engines import other_influx
+from tests.order import InTurn, in_turn, unit
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
 
@@ -21,12 +25,26 @@ def missing(item: pytest.Item) -> set[str]:
     return {program for program in needed if shutil.which(program) is None}
 
 
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
+    return InTurn(config, log)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Leave out what cannot be run. `tools/set-up engines browser` has installed what there is a package for."""
+    """Leave out what cannot be run. `tools/set-up engines browser` has installed what there is a package for.
+
+    And put the rest in the order in which it is shared out. What is drawn at random proves no branch: a branch has to
+    be reached by a test that reaches it every time.
+    """
     left_out = [item for item in items if missing(item)]
     if left_out:
         items[:] = [item for item in items if item not in left_out]
         config.hook.pytest_deselected(items=left_out)
+    if hasattr(config, "workerinput"):
+        turn = {one: n for n, one in enumerate(in_turn(dict.fromkeys(unit(item.nodeid) for item in items)))}
+        items.sort(key=lambda item: turn[unit(item.nodeid)])
+    for item in items:
+        if is_hypothesis_test(getattr(item, "obj", None)):
+            item.add_marker(pytest.mark.no_cover)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

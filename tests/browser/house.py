@@ -73,15 +73,15 @@ class House:
 
     def insist(self, device: str, button: str, step_ma: float | None = None) -> None:
         """Press at the device's panel until it takes it, as a person does."""
+        await_that(f"{device} takes {button}", partial(self._press, device, button, step_ma), UP_WITHIN_S)
 
-        def press() -> bool:
-            try:
-                self.clinic.press(device, button, step_ma)
-            except Refused:
-                return False
-            return True
-
-        await_that(f"{device} takes {button}", press, UP_WITHIN_S)
+    def _press(self, device: str, button: str, step_ma: float | None = None) -> bool:
+        """Whether the device took it."""
+        try:
+            self.clinic.press(device, button, step_ma)
+        except Refused:
+            return False
+        return True
 
     def treat(self, device: str, to_ma: int = 8) -> str:
         """A session that runs; its id. Asked for at the fleet, where it is not what the test is about."""
@@ -105,20 +105,19 @@ class House:
             self.insist(device, "raise", 2.0)
 
     def tidy(self) -> None:
-        """No session, no hold, no latch."""
+        """No session, no hold, no latch: also where a stop reaches a device only now."""
         for device in DEVICES:
-            row = self.clinic.device(device)
-            if row["phase"] in {"authorised", "armed", "running", "paused"}:
-                self.insist(device, "stop")
-            if row["holds"]:
-                await_that(f"{device} is released", partial(self._released, device), UP_WITHIN_S)
-            if self.clinic.device(device)["latched"]:
-                self.insist(device, "reset")
-        self.clinic.await_devices(DEVICES)
+            await_that(f"{device} is idle, released and reset", partial(self._is_tidy, device), UP_WITHIN_S)
 
-    def _released(self, device: str) -> bool:
-        self.clinic.ask(op="release", device=device, issued_by="mira")
-        return not self.clinic.device(device)["holds"]
+    def _is_tidy(self, device: str) -> bool:
+        row = self.clinic.device(device)
+        if row["phase"] in {"authorised", "armed", "running", "paused"}:
+            self._press(device, "stop")
+        elif row["holds"]:
+            self.clinic.ask(op="release", device=device, issued_by="mira")
+        elif row["latched"]:
+            self._press(device, "reset")
+        return row["presence"] == "fresh" and row["phase"] == "idle" and not row["holds"] and not row["latched"]
 
     def usage(self, by: str) -> dict[str, Any]:
         """What the journal comes to by its keys, counted anew by the command line."""

@@ -1,0 +1,63 @@
+"""How a whole run of the tests is shared out among its workers, so that none waits for the last one.
+
+Two thirds of its time is waiting: for sessions, leases, processes that come back. So what waits goes out first, the
+longest before the others, and what only computes fills the gaps. Tests that share a clinic stay with one worker: it
+takes seconds to open.
+"""
+
+from collections.abc import Iterable
+from itertools import zip_longest
+from typing import Final
+
+from xdist.scheduler.loadfile import LoadFileScheduling
+
+SHARING: Final = ("tests/browser", "tests/api/live", "tests/dashboards")
+"""Folders whose tests share one clinic, whatever their file."""
+
+WAITING: Final = (
+    "tests/browser",
+    "tests/api/live",
+    "tests/faults/test_killed_again_and_again.py",
+    "tests/faults/test_demo.py",
+    "tests/dashboards",
+    "tests/paging/test_pager.py",
+    "tests/demo/test_simulate.py",
+    "tests/faults",
+    "tests/agents_shell/test_agent.py",
+    "tests/bench",
+    "tests/adapters/test_service.py",
+    "tests/adapters",
+    "tests/deploy",
+    "tests/agents_shell",
+    "tests/demo",
+    "tests/paging",
+    "tests/journal",
+    "tests/agents/test_control.py",
+)
+"""What waits for other processes, the longest first: files, and folders with all that is not named before."""
+
+
+def unit(nodeid: str) -> str:
+    """What stays with one worker: a folder that shares a clinic, else the file."""
+    path = nodeid.split("::", 1)[0]
+    return next((folder for folder in SHARING if path.startswith(f"{folder}/")), path)
+
+
+def in_turn(units: Iterable[str]) -> list[str]:
+    """The units as they go out: one that waits, one that computes, and so on."""
+    place = {one: _place(one) for one in units}
+    waiting = sorted((one for one, n in place.items() if n < len(WAITING)), key=place.__getitem__)
+    computing = [one for one, n in place.items() if n == len(WAITING)]
+    return [one for pair in zip_longest(waiting, computing) for one in pair if one is not None]
+
+
+def _place(one: str) -> int:
+    """Where it stands in `WAITING`; behind its end where it only computes."""
+    return next((n for n, named in enumerate(WAITING) if f"{one}/".startswith(f"{named}/")), len(WAITING))
+
+
+class InTurn(LoadFileScheduling):
+    """xdist's own, by our units and in our order."""
+
+    def _split_scope(self, nodeid: str) -> str:
+        return unit(nodeid)
