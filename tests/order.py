@@ -56,7 +56,7 @@ def _place(one: str) -> int:
     return next((n for n, named in enumerate(WAITING) if f"{one}/".startswith(f"{named}/")), len(WAITING))
 
 
-class InTurn(LoadFileScheduling):
+class InTurn(LoadFileScheduling):  # type: ignore[misc] # xdist ships no types
     """xdist's own, by our units and in our order."""
 
     def _split_scope(self, nodeid: str) -> str:
