@@ -8,6 +8,8 @@ import ctypes
 import os
 import signal
 import sys
+from contextlib import suppress
+from pathlib import Path
 
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
@@ -20,7 +22,19 @@ def main() -> int:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:  # it has just died
         return 1
+    _be_nice_to_other_sessions()
     return stimfleet()
+
+
+def _be_nice_to_other_sessions() -> None:
+    """Linux shares the processor out among sessions first (sched(7), autogroup): niceness counts inside one only.
+
+    The child begins a session of its own. So what it was given as niceness is said for its session too; systemd, which
+    has no sessions, says it by CPUWeight.
+    """
+    if (nice := os.nice(0)) > 0:
+        with suppress(OSError):  # a kernel without autogroups
+            Path("/proc/self/autogroup").write_text(str(nice))
 
 
 if __name__ == "__main__":
