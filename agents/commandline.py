@@ -132,7 +132,7 @@ def _run_agent(arguments: argparse.Namespace) -> int:
     from agents.agent import AgentRefused, run_agent
     from agents.clocks import Clocks
     from agents.settings import SettingsRefused, load_settings
-    from broker.scheduling import ask_for_short_turns
+    from broker.scheduling import ask_for_turns
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -145,7 +145,7 @@ def _run_agent(arguments: argparse.Namespace) -> int:
             counters=arguments.counters,
         )
         clocks = Clocks(_boottime_s, time.time)
-        ask_for_short_turns()
+        ask_for_turns()
         asyncio.run(run_agent(settings, clocks, on_ready=lambda: _say("agent ready")))
     except (AgentRefused, SettingsRefused) as refused:
         return _fail(str(refused))

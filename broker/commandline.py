@@ -327,10 +327,10 @@ def _broker(args: argparse.Namespace) -> int:
 
 def _become(command: list[str], lock: int) -> NoReturn:
     from broker.mosquitto.running import note_pid
-    from broker.scheduling import ask_for_short_turns
+    from broker.scheduling import ask_for_turns
 
     sys.stdout.flush()
-    ask_for_short_turns()
+    ask_for_turns()
     os.set_inheritable(lock, True)  # the lock is Mosquitto's from here on, and ends with it
     note_pid(lock, os.getpid())
     os.execv(command[0], command)  # noqa: S606 - an argument list of our own

@@ -11,6 +11,8 @@ import sys
 from contextlib import suppress
 from pathlib import Path
 
+from broker.scheduling import ORDINARY_NS, ask_for_turns
+
 _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 
@@ -33,6 +35,7 @@ def _be_nice_to_other_sessions() -> None:
     has no sessions, says it by CPUWeight.
     """
     if (nice := os.nice(0)) > 0:
+        ask_for_turns(ORDINARY_NS)
         with suppress(OSError):  # a kernel without autogroups
             Path("/proc/self/autogroup").write_text(str(nice))
 

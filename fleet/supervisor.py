@@ -19,7 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
-from broker.scheduling import ask_for_short_turns
+from broker.scheduling import ask_for_turns
 from fleet import service
 from fleet.adapters.systemd import notify
 from fleet.service import Life
@@ -188,7 +188,7 @@ def _be_worker(run: Run, pipe: int, supervisor: int) -> None:
         _die_with(supervisor)
         gc.set_threshold(*COLLECT_AFTER)
         sys.setswitchinterval(SWITCH_S)
-        ask_for_short_turns()
+        ask_for_turns()
         status = run(lambda life: _show_life(pipe, life))
     except BaseException:  # the last frame of this process: say what happened, then end it
         log.exception("the fleet service failed")

@@ -25,7 +25,7 @@ from broker.mosquitto.configuration import LOG, broker_folder, write_configurati
 from broker.mosquitto.running import BrokerFailed, lone_broker, note_pid, reload_broker
 from broker.pki.registry import load_registry
 from broker.pki.site import SERVICES_FOLDER
-from broker.scheduling import ask_for_short_turns
+from broker.scheduling import ask_for_turns
 
 HOST = "127.0.0.1"
 START_S_MAX = 10.0
@@ -150,7 +150,7 @@ class LocalMosquitto:
                 start_new_session=True,  # a Ctrl-C at the terminal is the demo's to pass on, in its order
             )
             note_pid(lock, self._process.pid)
-            ask_for_short_turns(self._process.pid)
+            ask_for_turns(pid=self._process.pid)
         give_up = self._clock() + START_S_MAX
         while self._clock() < give_up and self._process.poll() is None:
             if self._says_running(said_before) and self._accepts():

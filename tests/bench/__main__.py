@@ -15,6 +15,7 @@ from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
+from broker.scheduling import ORDINARY_NS, ask_for_turns
 from tests.bench import browsers, history, idle, load, machine, pages, soak, stages
 
 Measure = Callable[[Path, Any, Callable[[str], None]], dict[str, Any]]
@@ -56,9 +57,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     _, options, measure = KINDS[kind]
     asked = options(**arguments)
     before = signal.signal(signal.SIGTERM, signal.default_int_handler)  # broker and fleet end with us, however asked
+    ask_for_turns()  # it stands for devices, which are other machines
     try:
         found = _found(kind, asked, measure, folder)
     finally:
+        ask_for_turns(ORDINARY_NS)
         signal.signal(signal.SIGTERM, before)
     text = json.dumps(found, indent=2) + "\n"
     if report is None:

@@ -15,6 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
 
+from broker.scheduling import ORDINARY_NS, ask_for_turns
+
 ASKED_EVERY_S = 5.0
 NICE = 15  # of all processes of the bench it is the last that may keep a stop waiting
 
@@ -134,5 +136,6 @@ async def _watch(url: str, tokens: Sequence[str], devices: Sequence[str]) -> Non
 
 if __name__ == "__main__":
     os.nice(NICE)
+    ask_for_turns(ORDINARY_NS)
     said = json.load(sys.stdin)
     asyncio.run(_watch(sys.argv[1], said["tokens"], said["devices"]))

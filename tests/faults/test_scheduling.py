@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from broker import scheduling
-from broker.scheduling import TURN_NS, ask_for_short_turns
+from broker.scheduling import ORDINARY_NS, SHORT_NS, ask_for_turns
 from tests.faults.conftest import Ward
 
 SCHED_GETATTR = {"x86_64": 315, "aarch64": 275}
@@ -43,23 +43,30 @@ def granted() -> bool:
 
 
 def test_the_turn_becomes_short_and_nothing_else(sleeper: int) -> None:
-    assert ask_for_short_turns(sleeper)
+    assert ask_for_turns(pid=sleeper)
     policy, nice, turn_ns = shown(sleeper)
     assert (policy, nice) == (os.SCHED_OTHER, 5)
-    assert turn_ns == TURN_NS or not granted()
+    assert turn_ns == SHORT_NS or not granted()
+
+
+def test_whoever_only_reads_along_gets_the_ordinary_turn_back(sleeper: int) -> None:
+    before = shown(sleeper)
+    assert ask_for_turns(pid=sleeper)
+    assert ask_for_turns(ORDINARY_NS, sleeper)
+    assert shown(sleeper) == before
 
 
 def test_a_policy_that_somebody_chose_is_left_alone(sleeper: int) -> None:
     os.sched_setscheduler(sleeper, os.SCHED_BATCH, os.sched_param(0))
     before = shown(sleeper)
-    assert not ask_for_short_turns(sleeper)
+    assert not ask_for_turns(pid=sleeper)
     assert shown(sleeper) == before
 
 
 def test_on_a_machine_that_nobody_tried_nothing_is_asked(sleeper: int, monkeypatch: pytest.MonkeyPatch) -> None:
     before = shown(sleeper)
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")
-    assert not ask_for_short_turns(sleeper)
+    assert not ask_for_turns(pid=sleeper)
     monkeypatch.undo()
     assert shown(sleeper) == before
 
@@ -68,4 +75,4 @@ def test_broker_fleet_and_agents_have_it(ward: Ward) -> None:
     fleet = ward.clinic.fleet.pid
     (worker,) = Path(f"/proc/{fleet}/task/{fleet}/children").read_text().split()
     for pid in (ward.clinic.broker.pid, int(worker), ward.clinic.agents["stim-01"].pid):
-        assert shown(pid)[2] == TURN_NS or not granted()
+        assert shown(pid)[2] == SHORT_NS or not granted()
