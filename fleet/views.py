@@ -69,43 +69,43 @@ def session_details(state: State, session: Session) -> dict[str, Any]:
 
 
 def device_rows(state: State, now_s: float, wall_s: float = 0.0) -> list[dict[str, Any]]:
-    """Every registered device, by id, as of `now_s` (boot time) and `wall_s`, which is never before the newest event's.
-    Its holds include those of the whole site.
-    """
-    rows = []
-    for name, registered in sorted(state.durable.registry.devices.items()):
-        device, seen = state.device(name), state.newest(name)
-        rows.append(
-            {
-                "device": name,
-                "room": registered.room,
-                "model": registered.model,
-                "struck_off": registered.struck_off,
-                "presence": liveness(state, name, now_s).value,
-                "silent_s": None if seen is None else round(now_s - seen.received_s, 1),
-                "silent": seen is not None and now_s - seen.received_s > _silent_after_s(seen.sample.phase),
-                "boot_n": device.boot_n,
-                "phase": None if seen is None else seen.sample.phase.value,
-                "has_its_settings": seen is not None
-                and device.settings is not None
-                and seen.sample.settings_version == device.settings.version,
-                "settings_version": None if device.settings is None else device.settings.version,
-                "names_version": None if seen is None else seen.sample.settings_version,
-                "service_hold": registered.service_hold,
-                "held_for_service": device.birth is not None and device.birth.holds.service,
-                "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,
-                "latched": device.birth.latched if device.birth else None,
-                "holds": sorted(
-                    {hold.hold_id or "" for where in (name, ALL) for hold in state.durable.holds.get(where, ())}
-                ),
-                "session_id": device.session_id,
-                "stop_unconfirmed": any(
-                    name in stop.pursuits and stop.pursuits[name].unconfirmed for stop in state.durable.stops.values()
-                ),
-                "due": due_rows(state, registered, wall_s),
-            }
-        )
-    return rows
+    """Every registered device, by id, as of `now_s` (boot time) and of `wall_s` or, if later, the newest event."""
+    return [
+        device_row(state, registered, now_s, due_rows(state, registered, wall_s))
+        for _, registered in sorted(state.durable.registry.devices.items())
+    ]
+
+
+def device_row(state: State, registered: RegisteredDevice, now_s: float, due: list[dict[str, Any]]) -> dict[str, Any]:
+    """One device with what is `due` on it. Its holds include those of the whole site."""
+    name = registered.device
+    device, seen = state.device(name), state.newest(name)
+    return {
+        "device": name,
+        "room": registered.room,
+        "model": registered.model,
+        "struck_off": registered.struck_off,
+        "presence": liveness(state, name, now_s).value,
+        "silent_s": None if seen is None else round(now_s - seen.received_s, 1),
+        "silent": seen is not None and now_s - seen.received_s > _silent_after_s(seen.sample.phase),
+        "boot_n": device.boot_n,
+        "phase": None if seen is None else seen.sample.phase.value,
+        "has_its_settings": seen is not None
+        and device.settings is not None
+        and seen.sample.settings_version == device.settings.version,
+        "settings_version": None if device.settings is None else device.settings.version,
+        "names_version": None if seen is None else seen.sample.settings_version,
+        "service_hold": registered.service_hold,
+        "held_for_service": device.birth is not None and device.birth.holds.service,
+        "amplitude_ma": None if seen is None else seen.sample.amplitude_ma,
+        "latched": device.birth.latched if device.birth else None,
+        "holds": sorted({hold.hold_id or "" for where in (name, ALL) for hold in state.durable.holds.get(where, ())}),
+        "session_id": device.session_id,
+        "stop_unconfirmed": any(
+            name in stop.pursuits and stop.pursuits[name].unconfirmed for stop in state.durable.stops.values()
+        ),
+        "due": due,
+    }
 
 
 def due_rows(state: State, registered: RegisteredDevice, wall_s: float) -> list[dict[str, Any]]:

@@ -32,9 +32,11 @@ class Pulse:
     _rows: dict[str, dict[str, Any]] = field(default_factory=dict)
     _rest: dict[str, Any] = field(default_factory=dict)
     _deltas: deque[tuple[int, bytes]] = field(default_factory=lambda: deque(maxlen=KEPT))
+    _snapshot: bytes | None = None  # of this beat: after a restart every browser comes at once
 
     def beat(self) -> bytes | None:
         """The next delta; None where nothing is new."""
+        self._snapshot = None
         rows = {row["device"]: row for row in rows_of_devices(self.sight)}
         changed = [news for name, row in rows.items() if (news := _news(row, self._rows.get(name)))]
         gone = [name for name in self._rows if name not in rows]
@@ -55,7 +57,9 @@ class Pulse:
         oldest = self._deltas[0][0] if self._deltas else self.n + 1
         if seen is not None and oldest - 1 <= seen <= self.n:
             return [frame for n, frame in self._deltas if n > seen]
-        return [self._frame("snapshot", overview(self.sight))]
+        if self._snapshot is None:
+            self._snapshot = self._frame("snapshot", overview(self.sight))
+        return [self._snapshot]
 
     def _number(self, event_id: str | None) -> int | None:
         life, _, number = (event_id or "").partition("-")

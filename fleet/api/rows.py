@@ -9,7 +9,7 @@ from fleet.core.alarm_state import Alarm
 from fleet.core.events import ConfirmedBy
 from fleet.core.presence import LOST_AFTER_S, Liveness
 from fleet.core.state import LIVE_STATES, Session, State
-from fleet.views import alarm_rows, device_rows
+from fleet.views import alarm_rows, device_row
 from fleet.words.events import SWITCH_OFF, milliseconds
 
 Document = dict[str, Any]
@@ -34,22 +34,25 @@ def fleet_row(sight: Sight) -> Document:
     }
 
 
-def rows_of_devices(sight: Sight) -> list[Document]:
-    """Every device, by id."""
+def rows_of_devices(sight: Sight, only: str | None = None) -> list[Document]:
+    """Every device, by id; or one of them, if it is there."""
     state, now_s, wall_s = sight.state, sight.boottime(), sight.walltime()
     alarms: dict[str, list[Document]] = {}
     for alarm in state.durable.alarms.values():
         for name in _concerned(alarm):
             mark = {"alarm_id": alarm.alarm_id, "code": alarm.code.value, "priority": alarm.priority.value}
             alarms.setdefault(name, []).append(mark)
-    rows = device_rows(state, now_s, wall_s)
-    for row in rows:
-        name = row["device"]
+    rows = []
+    for name, registered in sorted(state.durable.registry.devices.items()):
+        if only not in (None, name):
+            continue
+        row = device_row(state, registered, now_s, sight.dues.of(state, registered, wall_s))
         row["presence"] = _presence(sight, name, row["presence"], now_s)
         heard_wall_s = sight.heard_wall_s.get(name)
         row["heard_at"] = None if heard_wall_s is None else wall_words(heard_wall_s)
         row["alarms"] = alarms.get(name, [])
         row["session"] = _open_session(state, name)
+        rows.append(row)
     return rows
 
 

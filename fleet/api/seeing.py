@@ -67,9 +67,8 @@ def row_of(sight: Sight, device: str) -> dict[str, Any]:
     Raises:
         Declined: 404, there is none.
     """
-    for row in rows_of_devices(sight):
-        if row["device"] == device:
-            return row
+    for row in rows_of_devices(sight, only=device):
+        return row
     raise Declined(404, "unknown_device", f"There is no device {device}.")
 
 

@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from broker.contract.messages import Telemetry
+from fleet.api.dues_shown import DuesShown
 from fleet.api.stop_book import StopBook
 from fleet.api.window import Point, Window
 from fleet.core.state import State
@@ -34,6 +35,7 @@ class Sight:
     walltime: Callable[[], float]
     window: Window
     book: StopBook = field(default_factory=StopBook)
+    dues: DuesShown = field(default_factory=DuesShown)
     replica: Replica | None = None
     status: dict[str, Any] | None = None
     reached_s: float | None = None
