@@ -7,6 +7,8 @@ SHELL := /bin/bash
 PYTHON ?=
 ARGS ?=
 export PYTHON
+# Compiled once, not by each of the hundreds of processes that demo and tests start.
+unexport PYTHONDONTWRITEBYTECODE
 # Mosquitto is in a folder that is not on the PATH of an ordinary account.
 export PATH := $(PATH):/usr/sbin:/sbin
 
