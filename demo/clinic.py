@@ -34,6 +34,7 @@ from demo.people import RULE_SET, Pressed
 from demo.processes import DidNotHappen, Process, await_that
 from fleet.adapters.control.client import FleetUnreachable, ask
 from fleet.roster import core_registry
+from fleet.rota.file import core_rota, load_rota
 
 SITE = "north"
 OPERATOR = "anna.k"
@@ -129,7 +130,16 @@ class Clinic:
         folders = Folders(
             journal=self.fleet_dir / "journal.db", history=self.fleet_dir / "history", agents=self.folder / "agents"
         )
-        past = make_past(registry, folders, operator=OPERATOR, weeks=weeks, seed=seed, now_wall_s=time.time())
+        on_call = load_rota(self.site_dir)
+        past = make_past(
+            registry,
+            folders,
+            operator=OPERATOR,
+            weeks=weeks,
+            seed=seed,
+            now_wall_s=time.time(),
+            rota=None if on_call is None else core_rota(on_call, registry.clinic.time_zone),
+        )
         self.past_rows = past.rows
         return past
 

@@ -47,7 +47,7 @@ def session_row(session: Session) -> dict[str, Any]:
         "withheld": None if session.withheld is None else session.withheld.value,
         "cause": None if session.cause is None else session.cause.value,
         "authorised_at": authorisation.issued_at,
-        "elapsed_s": session.elapsed_s,
+        "elapsed_s": session.elapsed_s if session.ended is None else session.ended.elapsed_s,
     }
 
 

@@ -20,9 +20,11 @@ from broker.wire.codec import encode
 from demo.past.device import LIVE_PERIOD_S, PastDevice, wall_time
 from demo.past.rollups import PastRollups, Span
 from fleet.core import effects, inputs
+from fleet.core.alarm_inputs import PagerAlive, RotaChanged
 from fleet.core.decide import decide
 from fleet.core.events import Event
 from fleet.core.registry import Registry
+from fleet.core.rota import Rota
 from fleet.core.state import State
 from fleet.reports.usage_ledger import SIMULATED
 
@@ -100,6 +102,13 @@ class PastClinic:
     def adopts(self, registry: Registry) -> None:
         self.registry = registry
         self.hears(inputs.RegistryChanged(registry, self.now_s, self.wall_s))
+
+    def puts_on_call(self, rota: Rota | None) -> None:
+        """From now on, and somebody who tells them."""
+        self.hears(RotaChanged(rota, self.now_s, self.wall_s))
+        self.asks(
+            lambda request_id: PagerAlive(request_id=request_id, now_s=self.now_s, wall_s=self.wall_s, heartbeat=None)
+        )
 
     def hears(self, heard: inputs.Input) -> None:
         """One input, decided, journaled, performed."""

@@ -26,6 +26,7 @@ from fleet.adapters.history.months import Months
 from fleet.adapters.journal.writer import Journal
 from fleet.core.events import Event
 from fleet.core.registry import Registry
+from fleet.core.rota import Rota
 from fleet.core.state import snapshot
 from fleet.stored import FOLD, FleetJournal
 
@@ -59,19 +60,31 @@ class Folders:
     agents: Path
 
 
-def make_past(registry: Registry, folders: Folders, *, operator: str, weeks: int, seed: int, now_wall_s: float) -> Past:
-    """Write journal and rollups where there are none. Some ten seconds for twelve devices and eight weeks."""
+def make_past(
+    registry: Registry,
+    folders: Folders,
+    *,
+    operator: str,
+    weeks: int,
+    seed: int,
+    now_wall_s: float,
+    rota: Rota | None = None,
+) -> Past:
+    """Write journal and rollups where there are none. Some ten seconds for twelve devices and eight weeks.
+
+    `rota` is adopted on the last evening: who was called before that nobody made up.
+    """
     zone = ZoneInfo(registry.clinic.time_zone)
     days = past_days(datetime.fromtimestamp(now_wall_s, zone).date(), weeks)
     past = Past(first=days[0], last=days[-1], visits=the_past(tuple(registry.devices), days, seed), told=Told())
     folders.history.mkdir(mode=0o700, parents=True, exist_ok=True)
-    devices, rows = asyncio.run(_lived(registry, folders, past, operator, seed, zone))
+    devices, rows = asyncio.run(_lived(registry, rota, folders, past, operator, seed, zone))
     _leave_folders(devices, folders.agents)
     return replace(past, rows=rows)
 
 
 async def _lived(
-    registry: Registry, folders: Folders, past: Past, operator: str, seed: int, zone: ZoneInfo
+    registry: Registry, rota: Rota | None, folders: Folders, past: Past, operator: str, seed: int, zone: ZoneInfo
 ) -> tuple[Mapping[str, PastDevice], int]:
     days = [past.first + timedelta(days=n) for n in range((past.last - past.first).days + 1)]
     months = Months(folders.history)
@@ -92,6 +105,7 @@ async def _lived(
             clinic.at(_wall_s(day, 240, zone), _night(clinic, (day - days[0]).days))
             look_min = LOOK_MIN if BUSY_BY_WEEKDAY[day.weekday()] else CLOSED_LOOK_MIN
             clinic.at(_wall_s(day, DAY_BEGINS_MIN, zone), _day(clinic, look_min))
+        clinic.at(_wall_s(days[-1], DAY_ENDS_MIN, zone), _last_evening(clinic, rota))
         for visit in past.visits:
             clinic.at(_wall_s(visit.day, visit.minute, zone), treat(clinic, visit, operator, past.told))
         written = 0
@@ -136,6 +150,13 @@ def _day(clinic: PastClinic, look_min: int) -> Course:
     for _ in range(DAY_BEGINS_MIN, DAY_ENDS_MIN, look_min):
         clinic.looks_around()
         yield 60.0 * look_min
+
+
+def _last_evening(clinic: PastClinic, rota: Rota | None) -> Course:
+    """Somebody is on call from now on; that nobody was is over within a minute."""
+    clinic.puts_on_call(rota)
+    yield 60.0
+    clinic.looks_around()
 
 
 def _wall_s(day: date, minute: int, zone: ZoneInfo) -> float:

@@ -24,7 +24,7 @@ from fleet.core.alarm_inputs import (
     Reported,
     RotaChanged,
 )
-from fleet.core.alarm_state import Alarm
+from fleet.core.alarm_state import SITE, Alarm, key
 from fleet.core.attention_events import DigestLine
 from fleet.core.attention_state import DIGEST_DELIVERY_S, TIMES, Act
 from fleet.core.effects import Answer, Ordered, Refused
@@ -49,6 +49,9 @@ DIGEST_LINES = 20
 def rota_changed(turn: Turn, heard: RotaChanged) -> None:
     """Adopt it; what sounds is told by it from the next tick on."""
     if heard.rota != turn.state.durable.rota:
+        if turn.state.durable.rota is None:
+            # That nobody was on call is over at once: whoever is, now, need not be called for it.
+            turn.state.fleeting.gone_s[key(AlarmCode.A12, SITE)] = float("-inf")
         turn.happened(RotaAdopted(**turn.at_clock, rota=heard.rota))
         turn.state.fleeting.calendar_s = float("-inf")
 

@@ -22,9 +22,12 @@ from demo.past.weeks import BUSY_BY_WEEKDAY, Fate, PastVisit, past_days, the_pas
 from fleet.adapters.history.embedded_reading import EmbeddedReader
 from fleet.adapters.journal.restore import verify_journal
 from fleet.core import inputs
+from fleet.core.alarm_events import AlarmCleared
+from fleet.core.attention_events import PageDue, RotaAdopted
 from fleet.core.decide import decide
 from fleet.core.events import DeviceBooted, FleetTookOver, SecurityNoticed
 from fleet.core.registry import Clinic, Operator, RegisteredDevice, Registry
+from fleet.core.rota import Rota
 from fleet.core.tallies import By, add_up
 from fleet.core.usage import Usage, fold
 from fleet.replica import Replica
@@ -33,6 +36,7 @@ from fleet.reports.health import HealthRow
 from fleet.reports.journal_ledger import JournalLedger
 from fleet.stored import FORMS
 from tests.adapters.test_usage_command import run
+from tests.core.on_call import ROTA
 
 VIENNA = "Europe/Vienna"
 DEVICES = ("stim-01", "stim-02", "stim-03", "stim-04", "stim-05")
@@ -61,7 +65,7 @@ CAUSE = {
 }
 
 
-def made(folder: Path, seed: int = 3, weeks: int = 4) -> Past:
+def made(folder: Path, seed: int = 3, weeks: int = 4, rota: Rota | None = None) -> Past:
     folder.mkdir()
     return make_past(
         REGISTRY,
@@ -70,6 +74,7 @@ def made(folder: Path, seed: int = 3, weeks: int = 4) -> Past:
         weeks=weeks,
         seed=seed,
         now_wall_s=TUESDAY_NOON_S,
+        rota=rota,
     )
 
 
@@ -216,6 +221,16 @@ def test_it_leaves_a_house_at_rest_and_a_snapshot(folder: Path, past: Past) -> N
     assert (durable.stops, durable.holds, durable.pursued) == ({}, {}, {})
     assert {alarm.code for alarm in durable.alarms.values()} <= {AlarmCode.A12}, "nobody is on call in the past"
     assert all(not device.lost for device in durable.devices.values())
+
+
+def test_whoever_is_on_call_from_the_last_evening_on_is_called_for_nothing_that_was(tmp_path: Path) -> None:
+    past = made(tmp_path / "made", weeks=1, rota=replace(ROTA, rungs=dict.fromkeys(ROTA.rungs, (("anna",),))))
+    assert past.rows > 0
+    found = events_of(tmp_path / "made")
+    assert not any(isinstance(event, PageDue) for event in found)
+    adopted = next(n for n, event in enumerate(found) if isinstance(event, RotaAdopted))
+    over = [event.code for event in found[adopted:] if isinstance(event, AlarmCleared)]
+    assert AlarmCode.A12 in over, "that nobody was is over"
 
 
 async def health(past: Past, folder: Path) -> dict[str, list[HealthRow]]:

@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from broker.contract.causes import Cause
 from fleet.core import alarm_inputs as asks
+from fleet.core.alarm_events import SignalState
 from fleet.core.attention_state import DRILL_ANSWER_S
 from fleet.core.events import DigestDue, DrillOrdered, PageDue
 from fleet.core.rota import Override, Quiet
@@ -78,13 +79,25 @@ def test_a12_without_a_rota_alarms_are_raised_and_nobody_is_told() -> None:
     # With a rota, whatever still sounds is told, and A12 is over.
     assert clinic.hears(asks.RotaChanged(ROTA, clinic.now_s, clinic.wall_s)) == ["RotaAdopted"]
     clinic.pager = True
-    assert of([(0.0, line) for line in clinic.after(1.0)], "tell") == [(0.0, "tell anna/phone A02")]
-    assert of(clinic.during(12.0), "A12") == [(10.0, "AlarmCleared A12 medium site off")]
+    first = [(0.0, line) for line in clinic.after(1.0)]
+    assert of(first, "tell") == [(0.0, "tell anna/phone A02")]
+    assert of(first, "A12") == [(0.0, "AlarmCleared A12 medium site off")]
     # The same rota again is nothing new; none any more is.
     assert clinic.hears(asks.RotaChanged(ROTA, clinic.now_s, clinic.wall_s)) == []
     assert clinic.hears(asks.RotaChanged(None, clinic.now_s, clinic.wall_s)) == ["RotaAdopted"]
     clinic.after(899.0)
     assert of([(0.0, line) for line in clinic.after(1.0)], "A12") == [(0.0, "AlarmRaised A12 medium site on")]
+
+
+def test_whoever_is_the_first_on_call_is_not_called_for_that_nobody_was() -> None:
+    clinic = OnCall(rota=None)
+    clinic.ready()
+    clinic.pager = True
+    clinic.after(3600.0)
+    assert clinic.state.durable.alarms["A12/all"].signal.state is SignalState.ON
+    clinic.hears(asks.RotaChanged(ROTA, clinic.now_s, clinic.wall_s))
+    assert of(clinic.during(600.0), "A12") == [(1.0, "AlarmCleared A12 medium site off")]
+    assert clinic.triggers() == []
 
 
 def test_what_is_silenced_without_a_rota_still_runs_out() -> None:

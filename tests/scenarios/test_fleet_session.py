@@ -7,6 +7,7 @@ from broker.contract.messages import AckStatus, CommandRefusal, Phase
 from fleet.core import inputs
 from fleet.core.effects import Answer, Granted, SendAuthorisation, SendLease
 from fleet.core.events import SessionState
+from fleet.views import session_row
 from tests.core.clinic import PLAN, WALL, Clinic
 
 
@@ -84,6 +85,7 @@ def test_a_session_from_the_request_to_its_completion() -> None:
     assert (over.state, over.cause) == (SessionState.COMPLETED, Cause.COMPLETED)
     assert over.ended is not None
     assert over.ended.peak_ma == 31.0
+    assert session_row(over)["elapsed_s"] == 600.0, "how long it lasted is the device's word, not the last sample's"
 
 
 def test_a_lease_names_the_sample_the_boot_and_the_session() -> None:

@@ -88,6 +88,8 @@ def test_a_trace_is_what_the_device_sent_with_its_limits(house: House) -> None:
     assert "client" not in row["session"]
     house.ward.end("stim-01")
     house.ward.await_record(session, ("aborted", "therapist_stop"))
+    ended = await_that("the page has its end", lambda: house.viewer.get(f"/sessions/{session}")["ended"], 5.0)
+    assert house.viewer.get(f"/sessions/{session}")["elapsed_s"] == ended["elapsed_s"] > 1.0
 
 
 @pytest.mark.parametrize(
