@@ -26,6 +26,7 @@ from fleet.adapters.notify.message import Message
 from fleet.adapters.notify.settings import PagerSettings
 from fleet.adapters.systemd import notify
 from fleet.core.attention_events import PageDue
+from fleet.core.conditions import delivery_fails
 from fleet.paging.begun import Begun
 from fleet.paging.courier import Courier
 from fleet.paging.heartbeat import Heartbeat
@@ -99,9 +100,11 @@ class _Pager:
             settings.control_path,
             site,
             None if secret is None else partial(self._targets.secret, secret),
+            self._reaches_people,
             send_s=settings.send_s,
             period_s=settings.heartbeat_period_s,
         )
+        self._replica: Replica | None = None
         self._end = asyncio.Event()
 
     async def run(self) -> int:
@@ -131,7 +134,7 @@ class _Pager:
         return status
 
     async def _follow(self) -> None:
-        replica = await self._opened()
+        self._replica = replica = await self._opened()
         with closing(replica):
             orders = overdue(self._settings.journal_path, replica.state, replica.tip.position, walltime_s())
             self._courier.begin(orders, replica.state)
@@ -151,6 +154,11 @@ class _Pager:
             while replica.look():
                 pass
             return replica
+
+    def _reaches_people(self) -> bool:
+        """Whether the journal is read, and the last messages were not delivered to nobody."""
+        read = self._replica
+        return read is not None and read.failing is None and not delivery_fails(read.state.durable)
 
     async def _keep_rota(self) -> NoReturn:
         while True:
