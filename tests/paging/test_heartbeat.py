@@ -17,7 +17,7 @@ WELL = {"ok": True, "connected": True, "journal_refusing": False}
 
 
 @asynccontextmanager
-async def beating(heartbeat: Heartbeat, does: Callable[[], Any]) -> AsyncIterator[None]:
+async def beating(_of: object, does: Callable[[], Any]) -> AsyncIterator[None]:
     running = asyncio.create_task(does())
     try:
         yield
