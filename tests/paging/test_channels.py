@@ -158,6 +158,7 @@ def test_an_alertmanager_has_one_alert_a_series_a_silence_and_its_end(tmp_path: 
         assert alert["labels"] == {
             "alertname": "StimFleetAlarm",
             "series": "b2" * 16,
+            "sounding": page.at,
             "code": "A01",
             "severity": "high",
             "site": "north",
