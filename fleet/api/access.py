@@ -40,6 +40,7 @@ class Permission(StrEnum):
     SEE_ROTA = "see_rota"  # who is on call, and how to reach them
     EDIT_ROTA = "edit_rota"
     DRILL = "drill"
+    ANSWER_DRILL = "answer_drill"  # say that a test alarm has arrived
     DRAIN = "drain"
     SEE_STAFF_USAGE = "see_staff_usage"  # usage by operator
     USERS = "users"
@@ -51,7 +52,7 @@ _P = Permission
 _VIEWER: Final = frozenset({_P.OWN_ACCOUNT, _P.OWN_SESSION, _P.SEE, _P.SEE_USAGE, _P.STOP})
 # What a therapist may with a client's sessions, but ask for one.
 _SESSIONS: Final = frozenset({_P.SEE_CLIENTS, _P.SEE_RECORDS, _P.EXPLAIN, _P.CANCEL, _P.RELEASE, _P.CONFIRM_OFF})
-_CALLED: Final = frozenset({_P.ALARM_RESPOND, _P.SEE_ROTA})
+_CALLED: Final = frozenset({_P.ALARM_RESPOND, _P.SEE_ROTA, _P.ANSWER_DRILL})
 _MANAGES: Final = frozenset({_P.EDIT_ROTA, _P.DRILL, _P.DRAIN, _P.SEE_STAFF_USAGE})
 
 # Anybody who is signed in may stop: whoever sees something wrong must be able to. An admin does not treat.
@@ -66,7 +67,9 @@ PERMISSIONS: Final[Mapping[Role, frozenset[Permission]]] = MappingProxyType(
 )
 
 # What only a person does: they have seen something, or answer for it. A token of whatever role may not.
-PEOPLE_ONLY: Final = frozenset({_P.OWN_SESSION, _P.REQUEST, _P.RELEASE, _P.CONFIRM_OFF, _P.USERS, _P.TOKENS, _P.AUDIT})
+PEOPLE_ONLY: Final = frozenset(
+    {_P.OWN_SESSION, _P.REQUEST, _P.RELEASE, _P.CONFIRM_OFF, _P.ANSWER_DRILL, _P.USERS, _P.TOKENS, _P.AUDIT}
+)
 
 # What a token may be: who looks after users and tokens is a person.
 TOKEN_ROLES: Final = tuple(role for role in Role if role is not Role.ADMIN)

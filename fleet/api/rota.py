@@ -36,6 +36,8 @@ GAPS_AHEAD_S: Final = 14 * 86_400.0
 SeesRota = Annotated[SignedIn, require(Permission.SEE_ROTA)]
 EditsRota = Annotated[SignedIn, require(Permission.EDIT_ROTA)]
 Drills = Annotated[SignedIn, require(Permission.DRILL)]
+AnswersDrill = Annotated[SignedIn, require(Permission.ANSWER_DRILL)]
+NO_SUCH_TEST: Final = "No open test alarm has this code: it was answered already, or its 10 min have passed."
 # What a sentence of `fleet.rota.whole` or `fleet.rota.file` begins with, and the place that it is about.
 _PLACES: Final = (
     (re.compile(r"^The (?:method|person) (\S+?)(?: |$)"), "people/{0}"),
@@ -210,3 +212,21 @@ async def order_drill(body: models.DrillBody, settings: Settings, who: Drills) -
     person = {} if body.person is None else {"person": body.person}
     answer = await ask_fleet(settings, op="drill", issued_by=who.user, **person)
     return {"drill_id": answer["command_id"]}
+
+
+@router.post(
+    "/drills/answers", tags=["on call"], response_model=models.DrillAnswered, responses=problems(404, 409, 413, 503)
+)
+async def answer_drill(body: models.DrillAnswer, sight: Seeing, settings: Settings, who: AnswersDrill) -> Any:
+    """A test alarm has arrived. The code that stands in it proves the way by which it came: whoever has not got the
+    message cannot say that it works.
+    """
+    drills = sight.state.durable.drills
+    found = [page_id for page_id in drills if page_id.startswith(body.code)]
+    if not found:
+        raise Declined(404, "no_such_test", NO_SUCH_TEST)
+    if len(found) > 1:
+        raise Declined(409, "ambiguous", "Two test alarms begin with this code: answer by the link of the message.")
+    drill = drills[found[0]]
+    await ask_fleet(settings, op="drill_answered", page_id=found[0], issued_by=who.user)
+    return {"person": drill.person, "method": drill.method}

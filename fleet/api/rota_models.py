@@ -229,3 +229,18 @@ class DrillOrdered(BaseModel):
     """It is on its way; `/people` says what came of it."""
 
     drill_id: str
+
+
+class DrillAnswer(BaseModel):
+    """What stands in the message of a test alarm."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, json_schema_extra={"examples": [{"code": "5f0c4a1b"}]})
+
+    code: Annotated[str, Field(pattern="^[0-9a-f]{8,32}$", description="8 or more of 0-9 and a-f, out of the message")]
+
+
+class DrillAnswered(BaseModel):
+    """That way to that person is proven."""
+
+    person: str
+    method: str

@@ -24,7 +24,7 @@ BODY_BYTES_MAX: Final = 65_536
 BODY_S_MAX: Final = 10.0
 HELD_S: Final = 1.0  # how long who asks for too much waits before anything else is done
 SUBJECT_CHARS_MAX: Final = 200
-SUBJECT_FIELDS: Final = ("scope", "name", "room", "device")
+SUBJECT_FIELDS: Final = ("scope", "name", "room", "device", "code")
 
 Scope = MutableMapping[str, Any]
 Message = MutableMapping[str, Any]

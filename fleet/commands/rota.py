@@ -69,7 +69,9 @@ def drill(args: argparse.Namespace) -> int:
     answer = terminal.ask(args, op="drill", issued_by=terminal.me(), **person)
     if not answer["ok"]:
         return terminal.refused(answer)
-    return terminal.say("Ordered. Whoever gets it has 10 min to answer: by its link, or `stimfleet rota answer CODE`.")
+    return terminal.say(
+        "Ordered. Whoever gets it has 10 min to answer: by its link, in the page, or `stimfleet rota answer CODE`."
+    )
 
 
 def answer(args: argparse.Namespace) -> int:

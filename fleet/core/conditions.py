@@ -262,13 +262,18 @@ def path_unproven(look: Look, place: str, alarm: Alarm | None) -> Present | None
         return Present(Why(quantity="no_rota")) if known else None
     if look.now_s - max(fleeting.pager_s, durable.took_over_s) >= PAGER_SILENT_S:
         return Present(Why(quantity="pager_silent"))
-    if durable.missed_n >= DELIVERY_FAILED_N:
+    if delivery_fails(durable):
         return Present(Why(quantity="delivery_failed", value=float(durable.missed_n)))
     if fleeting.heartbeat is False:
         return Present(Why(quantity="heartbeat_missing"))
     if fleeting.gap_wall_s is not None:
         return Present(Why(quantity="cover_gap_in_s", value=max(0.0, fleeting.gap_wall_s - look.clock_s)))
     return _ways_in_doubt(look, durable.rota.proven_within_days)
+
+
+def delivery_fails(durable: Durable) -> bool:
+    """Whether the last calls and tests were delivered to nobody. One that arrives ends it."""
+    return durable.missed_n >= DELIVERY_FAILED_N
 
 
 def _ways_in_doubt(look: Look, days: int) -> Present | None:

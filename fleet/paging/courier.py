@@ -4,6 +4,7 @@ The rules of this file:
 - An order is carried out once its row is committed: this reads the journal, nothing else.
 - It is carried out once. Whoever is killed between sending and telling sends once more, and not again (`begun`).
 - What the fleet has heard of is forgotten here.
+- What the pager says by itself (`unwritten`) goes by the same lanes. It is no order: the fleet hears nothing of it.
 """
 
 import asyncio
@@ -50,6 +51,7 @@ class Courier:
         self._lanes: dict[str, Lane] = {}
         self._new_lanes: asyncio.Queue[Lane] = asyncio.Queue()
         self._in_hand: set[str] = set()
+        self._unordered: dict[str, Callable[[bool], None]] = {}  # by page id: who hears whether it was taken
         self.idle = asyncio.Event()  # nothing waits, and nothing is on its way
         self.idle.set()
 
@@ -68,6 +70,18 @@ class Courier:
         elif isinstance(event, e.PageArrived | e.PageMissed):
             self._begun.forget(self._is_waited_for)
 
+    def tell(self, person: str, method: str, message: Message, came: Callable[[bool], None]) -> None:
+        """Say something that nobody has ordered; `came` hears whether the other side took it."""
+        lane = self._lane(person, method)
+        if lane is None:
+            log.error(
+                "channel %s: message %s NOT delivered: too many channels", channel(person, method), message.page_id
+            )
+            came(False)
+            return
+        self._unordered[message.page_id] = came
+        self._put(lane, message)
+
     async def run(self) -> None:
         """Keep the lanes going, for ever."""
         async with asyncio.TaskGroup() as group:
@@ -82,9 +96,12 @@ class Courier:
         if lane is None:
             self._reports.failed(order.page_id, "there are too many channels")
             return
-        self._in_hand.add(order.page_id)
+        self._put(lane, self._said(order, state))
+
+    def _put(self, lane: Lane, message: Message) -> None:
+        self._in_hand.add(message.page_id)
         self.idle.clear()
-        lane.put(self._said(order, state))
+        lane.put(message)
 
     def _said(self, order: Order, state: State) -> Message:
         """An order in words. A fault in them must not keep anybody from being told: then it is told plainly."""
@@ -115,16 +132,22 @@ class Courier:
         return self._lanes.get(name)
 
     def _begins(self, message: Message) -> None:
-        self._begun.note(message.page_id)
+        if message.page_id not in self._unordered:  # else nobody asks for it after a crash
+            self._begun.note(message.page_id)
 
     def _came_of(self, name: str, outcome: Outcome) -> None:
         self._in_hand.discard(outcome.page_id)
         if not self._in_hand:
             self.idle.set()
+        came = self._unordered.pop(outcome.page_id, None)
+        if came is not None:
+            came(outcome.why is None)
         if outcome.why is None:
-            self._reports.delivered(outcome.page_id)
+            if came is None:
+                self._reports.delivered(outcome.page_id)
             log.info("channel %s: message %s delivered", name, outcome.page_id)
             return
         why = outcome.why if outcome.tries <= 1 else f"{outcome.why}, {outcome.tries} tries"
-        self._reports.failed(outcome.page_id, why)
+        if came is None:
+            self._reports.failed(outcome.page_id, why)
         log.warning("channel %s: message %s NOT delivered: %s", name, outcome.page_id, why)

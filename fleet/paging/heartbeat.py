@@ -1,7 +1,8 @@
 """A sign of life to a dead-man's switch outside the house, and to the fleet.
 
-It goes out only while the fleet answers, has its broker, and can write its journal: if it stops, somebody outside
-notices that nobody here would be told. Whether it was taken the fleet hears once a minute, with the pager's own life.
+It goes out only while the fleet answers, has its broker, and can write its journal, and while messages reach people: if
+it stops, somebody outside notices that nobody here would be told. Whether it was taken the fleet hears twice a minute,
+with the pager's own life.
 """
 
 import asyncio
@@ -18,16 +19,18 @@ from fleet.paging.outcomes import FleetAway, ask
 log = logging.getLogger(__name__)
 ALIVE_PERIOD_S = 30.0  # the fleet misses a pager after three minutes
 STATUS_S_MAX = 3.0
+AGAIN_AFTER_S = 2.0  # what is not well may be well soon: whoever waits outside is not to wait for a whole period more
 
 
 class Heartbeat:
-    """`address` says where to; None: nowhere."""
+    """`address` says where to; None: nowhere. `reaches`: whether messages reach people, as far as is known here."""
 
     def __init__(
         self,
         control_path: Path,
         site: str,
         address: Callable[[], str] | None,
+        reaches: Callable[[], bool],
         *,
         send_s: float,
         period_s: float,
@@ -35,16 +38,17 @@ class Heartbeat:
         self._path = control_path
         self._site = site
         self._address = address
+        self._reaches = reaches
         self._send_s = send_s
         self._period_s = period_s
         self._threads = Threads("heartbeat")
         self.taken: bool | None = None  # None: none is set, or there was none to send
 
     async def beat(self) -> None:
-        """Once a period, for ever."""
+        """Once a period, for ever; while all is not well it is looked every two seconds whether it is."""
         while True:
             await self._beat_once()
-            await asyncio.sleep(self._period_s)
+            await asyncio.sleep(self._period_s if self.taken is not None else min(self._period_s, AGAIN_AFTER_S))
 
     async def _beat_once(self) -> None:
         if self._address is None or not await self._is_well():
@@ -64,6 +68,8 @@ class Heartbeat:
 
     async def _is_well(self) -> bool:
         """Whether whoever needs help would be heard."""
+        if not self._reaches():
+            return False
         try:
             status = await ask(self._path, {"op": "status"}, STATUS_S_MAX)
         except FleetAway:

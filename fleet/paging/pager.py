@@ -4,7 +4,8 @@
                               \\-> reports -> control socket -> the fleet decides what is next
 
 It is a process beside the fleet and may be killed at any time: what is due stands in the journal. Without a fleet there
-is nothing new to tell, and what came of the last is kept until it is back.
+is nothing new to tell, and what came of the last is kept until it is back. One thing it says by itself: that the
+fleet cannot write what it would be told by (`unwritten`).
 """
 
 import asyncio
@@ -25,7 +26,9 @@ from fleet.adapters.notify.lane import Deliver
 from fleet.adapters.notify.message import Message
 from fleet.adapters.notify.settings import PagerSettings
 from fleet.adapters.systemd import notify
+from fleet.core.alarm_events import Priority
 from fleet.core.attention_events import PageDue
+from fleet.core.conditions import delivery_fails
 from fleet.paging.begun import Begun
 from fleet.paging.courier import Courier
 from fleet.paging.heartbeat import Heartbeat
@@ -33,6 +36,7 @@ from fleet.paging.links import PATH, Link, link_key, link_token
 from fleet.paging.outcomes import Reports
 from fleet.paging.overdue import overdue
 from fleet.paging.targets import Targets
+from fleet.paging.unwritten import Unwritten
 from fleet.replica import JournalReplaced, Replica
 from fleet.stored import FOLD
 from fleet.words.pages import LinkFor, Surroundings, runbook_anchors
@@ -99,9 +103,19 @@ class _Pager:
             settings.control_path,
             site,
             None if secret is None else partial(self._targets.secret, secret),
+            self._reaches_people,
             send_s=settings.send_s,
             period_s=settings.heartbeat_period_s,
         )
+        self._unwritten = Unwritten(
+            settings.control_path,
+            around,
+            partial(self._targets.ways, Priority.HIGH),
+            self._courier.tell,
+            boottime=boottime_s,
+            walltime=walltime_s,
+        )
+        self._replica: Replica | None = None
         self._end = asyncio.Event()
 
     async def run(self) -> int:
@@ -117,6 +131,7 @@ class _Pager:
                 group.create_task(self._reports.run(), name="reports")
                 group.create_task(self._heartbeat.beat(), name="heartbeat")
                 group.create_task(self._heartbeat.tell_the_fleet(), name="alive")
+                group.create_task(self._unwritten.watch(), name="unwritten")
                 group.create_task(self._keep_rota(), name="rota")
                 group.create_task(_show_life(), name="life")
                 group.create_task(self._wait_for_the_end(), name="end")
@@ -131,7 +146,7 @@ class _Pager:
         return status
 
     async def _follow(self) -> None:
-        replica = await self._opened()
+        self._replica = replica = await self._opened()
         with closing(replica):
             orders = overdue(self._settings.journal_path, replica.state, replica.tip.position, walltime_s())
             self._courier.begin(orders, replica.state)
@@ -151,6 +166,11 @@ class _Pager:
             while replica.look():
                 pass
             return replica
+
+    def _reaches_people(self) -> bool:
+        """Whether the journal is read, and the last messages were not delivered to nobody."""
+        read = self._replica
+        return read is not None and read.failing is None and not delivery_fails(read.state.durable)
 
     async def _keep_rota(self) -> NoReturn:
         while True:

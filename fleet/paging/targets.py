@@ -19,6 +19,7 @@ from fleet.adapters.notify.alertmanager import send_alert
 from fleet.adapters.notify.apprise_url import send_by_apprise
 from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.webhook import send_webhook
+from fleet.core.alarm_events import Priority
 from fleet.core.attention_state import channel
 from fleet.rota.entries import KEY_CHARS_MIN, Kind, MethodEntry, RotaFile
 from fleet.rota.file import FILE_NAME, SECRETS_FOLDER, BadRota, destination, load_rota, rota_bytes
@@ -71,6 +72,15 @@ class Targets:
                 if (known.id, entry.id) == (person, method):
                     return self._target(entry)
         raise NotDelivered("the rota has no such method any more", again=False)
+
+    def ways(self, priority: Priority) -> list[tuple[str, str]]:
+        """Everybody's ways for what is of this priority: person and method.
+
+        Raises:
+            NotDelivered: there is no rota.
+        """
+        people = self._current().people
+        return [(one.id, way.id) for one in people for way in one.methods if priority in way.priorities]
 
     def keep(self) -> None:
         """Keep the rota as it is now for whoever comes after. Not at a message: none waits for the disk."""

@@ -98,7 +98,8 @@ def alarm_of(page: PageDue, state: State) -> dict[str, Any]:
 
 def answer_words(page_id: str) -> str:
     """How a test alarm is answered where no link leads to the clinic, or the way of the message shows none."""
-    return f"At the fleet's host: stimfleet rota answer {page_id[:ANSWER_CHARS]}"
+    code = page_id[:ANSWER_CHARS]
+    return f"In the page's phone view type {code}, or at the fleet's host: stimfleet rota answer {code}"
 
 
 def _line(page: PageDue, alarm: dict[str, Any], state: State) -> str:

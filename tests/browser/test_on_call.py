@@ -240,6 +240,45 @@ def test_on_the_phone_it_is_taken_with_one_thumb(phone: Visitor, stopped: str) -
     expect(card).to_contain_text("otto has it")
 
 
+def test_on_the_phone_a_test_alarm_is_answered_by_the_code_of_its_message(
+    house: House, duty: Visitor, phone: Visitor
+) -> None:
+    """By keyboard alone; a wrong code proves nothing. While no test is under way there is nothing of it."""
+    phone.go("rota")
+    expect(phone.page.locator("[data-rung='high/1']")).to_contain_text("Oskar")
+    phone.go("call")
+    expect(phone.page.locator(".call-rota")).to_contain_text("Oskar")
+    test = phone.page.locator(".call-test")
+    expect(test).to_have_count(0)
+    assert house.clinic.ask(op="drill", person="quinn", issued_by="mira")["ok"]
+
+    def code() -> str | None:
+        drills = [one for one in journaled(house, "PageDue") if one["drill"] and one["person"] == "quinn"]
+        open_ones = [one for one in drills if not proven(one["page_id"])]
+        return str(open_ones[-1]["page_id"])[:8] if open_ones else None
+
+    def proven(page_id: str) -> bool:
+        return any(one["page_id"] == page_id for one in journaled(house, "ChannelProven"))
+
+    right = await_that("the test alarm is due", code, 10.0)
+    phone.go("rota")
+    phone.go("call")
+    expect(test).to_contain_text("A test alarm is under way")
+    keyboard = Keyboard(phone.page)
+    keyboard.to("Code in the message")
+    keyboard.type("00000000")
+    keyboard.press("Enter")
+    expect(test.locator(".wrong")).to_contain_text("No open test alarm has this code")
+    assert code() == right, "it is not answered"
+    keyboard.press("Control+a")  # the focus is where it was
+    keyboard.type(right.upper())
+    keyboard.enter("I have got it")
+    expect(test.locator(".done")).to_have_text("Proven: mail reaches quinn.")
+    assert code() is None
+    phone.broken.clear()  # the browser complains of the answer 404
+    assert not serious(phone)
+
+
 def test_the_phone_says_loudly_when_it_hears_nothing(phone: Visitor) -> None:
     phone.go("call")
     expect(phone.page.get_by_text("As of ", exact=False).first).to_be_visible()

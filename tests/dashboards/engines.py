@@ -184,6 +184,11 @@ class Alertmanager(Engine):
         ]
         super().__init__("alertmanager", command, f"{self.url}/-/ready", folder)
 
+    def alerts(self) -> list[dict[str, Any]]:
+        """What is there and not over, silenced or not."""
+        found: list[dict[str, Any]] = get_json(f"{self.url}/api/v2/alerts?silenced=true&inhibited=true")
+        return found
+
     def post(self, *alerts: Mapping[str, Any]) -> None:
         request = urllib.request.Request(  # noqa: S310 # loopback
             f"{self.url}/api/v2/alerts", json.dumps(alerts).encode(), {"Content-Type": "application/json"}

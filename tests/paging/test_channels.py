@@ -158,6 +158,7 @@ def test_an_alertmanager_has_one_alert_a_series_a_silence_and_its_end(tmp_path: 
         assert alert["labels"] == {
             "alertname": "StimFleetAlarm",
             "series": "b2" * 16,
+            "sounding": page.at,
             "code": "A01",
             "severity": "high",
             "site": "north",
@@ -229,6 +230,7 @@ def test_an_alertmanager_that_is_none_is_no_way_to_anybody() -> None:
     with HttpReceiver() as receiver:
         said, _ = why(lambda: send_alert(receiver.url, PAGE, 2.0, lambda: NOW_S))
         assert said == "answered 501", "it takes what is posted and knows nothing of it"
+        assert [post.path for post in receiver.posted] == ["/api/v2/alerts"], "what it takes it has been given"
 
 
 # --- Apprise ----------------------------------------------------------------------------------------------------------

@@ -4,7 +4,7 @@ import asyncio
 import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +21,7 @@ from fleet.words import pages as page_words
 from fleet.words.pages import Surroundings
 from tests.core.on_call import OnCall
 from tests.paging.test_begun import no_file_longer_than
+from tests.paging.test_lane import message
 from tests.paging.test_outcomes import Fleet
 
 
@@ -121,6 +122,27 @@ async def test_a_disk_that_refuses_keeps_nobody_from_being_told(tmp_path: Path) 
     assert [name for name, _ in round_.given] == ["anna/phone"]
 
 
+async def test_what_nobody_ordered_goes_the_same_way_and_the_fleet_hears_nothing_of_it(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    def refuses_ben(person: str, message: Message) -> None:
+        if person == "ben":
+            raise NotDelivered("answered 410", again=False)
+
+    round_, came = Round(tmp_path, refuses_ben), list[bool]()
+    async with round_.going() as (courier, fleet):
+        said = message("a1" * 16, "b2" * 16)
+        courier.tell("anna", "phone", said, came.append)
+        await courier.idle.wait()
+        courier.tell("ben", "phone", replace(said, page_id="a2" * 16), came.append)
+        await courier.idle.wait()
+    assert came == [True, False]
+    assert [name for name, _ in round_.given] == ["anna/phone", "ben/phone"]
+    assert fleet.heard == []
+    assert (tmp_path / "pager.begun").read_bytes() == b"", "after a crash nobody asks whether it had begun"
+    assert f"channel ben/phone: message {'a2' * 16} NOT delivered: answered 410" in caplog.text
+
+
 async def test_words_that_fail_keep_nobody_from_being_told(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -144,4 +166,7 @@ async def test_there_are_not_more_channels_than_there_may_be(tmp_path: Path, mon
     async with Round(tmp_path).going() as (courier, fleet):
         courier.begin(pages(clinic), clinic.state)
         (said,) = await fleet.hears(1)
+        came: list[bool] = []
+        courier.tell("ben", "phone", message("a1" * 16, "b2" * 16), came.append)
     assert said["why"] == "there are too many channels"
+    assert came == [False]

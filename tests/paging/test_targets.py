@@ -9,6 +9,7 @@ import pytest
 
 import stimfleet
 from fleet.adapters.notify.message import NotDelivered
+from fleet.core.alarm_events import Priority
 from fleet.paging.targets import Targets
 from fleet.rota.entries import Kind
 from tests.paging.house import KEY, rota, webhook
@@ -49,6 +50,19 @@ def test_a_method_is_found_with_its_address_and_shows_neither(site: Path) -> Non
     assert KEY not in repr(target)
     assert targets.of("ben", "pager").address == "http://am:9093"
     assert why(targets, "cleo") == why(targets, "anna", "pager") == "the rota has no such method any more"
+
+
+def test_everybodys_ways_by_what_they_are_for(site: Path) -> None:
+    quiet = {**webhook("ben"), "priorities": ["medium"]}
+    mail = {**webhook("anna"), "id": "mail", "priorities": ["high", "low"]}
+    people = rota(anna=webhook("anna"), ben=quiet, cleo=webhook("cleo"))
+    people["people"][0]["methods"].append(mail)
+    people["rungs"] = {"high": [["anna"]], "medium": [["ben"]]}
+    written(site, people)
+    assert Targets(site).ways(Priority.HIGH) == [("anna", "phone"), ("anna", "mail"), ("cleo", "phone")]
+    (site / "rota.json").unlink()
+    with pytest.raises(NotDelivered, match="the rota cannot be read"):
+        Targets(site).ways(Priority.HIGH)
 
 
 def test_another_rota_counts_from_the_next_message_on_and_a_broken_one_does_not(site: Path) -> None:

@@ -83,7 +83,10 @@ def test_a_test_alarm_says_so_first(clinic: OnCall) -> None:
     clinic.drills("anna")
     said = page_message(newest(clinic), clinic.state, AROUND)
     assert said.line == "TEST, nothing is wrong. Answer it, so that the clinic knows that you are reached."
-    assert said.details == (f"At the fleet's host: stimfleet rota answer {said.page_id[:8]}",)
+    code = said.page_id[:8]
+    assert said.details == (
+        f"In the page's phone view type {code}, or at the fleet's host: stimfleet rota answer {code}",
+    )
     assert said.link is not None
 
 

@@ -439,6 +439,12 @@ export const en = {
     on_call: "Told first now: {names}",
     why_not: "Why can you not? The next one is told at once.",
     reason: { busy: "With a patient", away: "Not in the house", cannot_help: "Not mine to solve" },
+    test: {
+      title: "A test alarm is under way",
+      code: "Code in the message that you have got",
+      go: "I have got it",
+      done: "Proven: {method} reaches {person}.",
+    },
   },
   rota: {
     lead: "Who is told of alarms: now, next, and by which ways.",

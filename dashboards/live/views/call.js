@@ -14,6 +14,7 @@ import { PRIORITY } from "../core/status.js";
 import { known, say } from "../core/words.js";
 import { alert, announce } from "../parts/announce.js";
 import { audio } from "../parts/alarm-strip.js";
+import { drillAnswer } from "../parts/drill-answer.js";
 import { icon } from "../parts/icons.js";
 import { reading, repeatedly, wordsOf } from "../parts/pieces.js";
 
@@ -55,7 +56,9 @@ export function call() {
   let wrong = null; // {alarm, error}
   let busy = null;
   const rota = reading(() => api.get("rota", { days: 1 }));
-  const stop = may("see_rota") ? repeatedly(rota.read, READ_EVERY_MS) : () => {};
+  const people = reading(() => api.get("people"));
+  const test = drillAnswer(people.read);
+  const stops = may("see_rota") ? [rota, people].map((one) => repeatedly(one.read, READ_EVERY_MS)) : [];
 
   async function act(alarm, name, said) {
     busy = alarm.alarm_id;
@@ -164,7 +167,7 @@ export function call() {
 
   return {
     title: () => say("call.title"),
-    leave: stop,
+    leave: () => stops.forEach((stop) => stop()),
     render() {
       const open = [...state.alarms].sort(
         (a, b) => RANK[a.priority] - RANK[b.priority] || isTaken(a) - isTaken(b) || (a.since < b.since ? -1 : 1),
@@ -186,6 +189,7 @@ export function call() {
             h("summary", null, say("call.later", { n: later.length })),
             h("ul", { class: "call-cards" }, later.map(card)),
           ),
+        test(people.value),
         onCall(),
       );
     },

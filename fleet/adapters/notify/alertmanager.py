@@ -1,8 +1,9 @@
-"""Alertmanager's v2 API. One alert a series; an acknowledgement is a silence of it, and an end an alert that ends.
+"""Alertmanager's v2 API. One alert a sounding; an acknowledgement is a silence of its series, and an end ends them all.
 
-Its labels are what an alert is. The priority is one, so that it can be routed by and a rise is told as something new:
-whatever else of the series is there ends with it. What sounds again (a rise, a relapse, a rejection) ends the silence
-that an acknowledgement began.
+Its labels are what an alert is, and an Alertmanager tells what is new, not what is annotated anew. So `sounding` is a
+label: when the call was ordered, the same for everybody who is told by it. Each call is then an alert of its own, told
+at once by a route that groups by `series` and `sounding`; whatever else of the series is there ends with it, and says
+that it goes on. What sounds again ends the silence that an acknowledgement began, before it is told.
 
 An alert that nobody sends again would resolve by itself: it is posted with an end far enough away that a pager which is
 started again comes before it, and again with everything that is said of its series.
@@ -13,7 +14,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 from urllib.parse import urlencode
 
-from fleet.adapters.notify.message import Message
+from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.posting import delete, get_json, post_json
 from fleet.core.attention_state import ACKNOWLEDGED_S, Act
 
@@ -34,23 +35,36 @@ def send_alert(url: str, message: Message, within_s: float, walltime: Callable[[
     if message.act is Act.ACKNOWLEDGE:
         post_json(f"{root}/api/v2/silences", _silence(message, now), within_s)
         return
-    alert = _alert(message, now)
-    post_json(f"{root}/api/v2/alerts", [alert], within_s)  # first: whoever answers nothing else has this
-    ended = [{**one, "endsAt": _moment(now)} for one in _others(root, alert, within_s)]
+    if message.act is Act.RESOLVE:
+        _end_alerts(root, message, message.line, now, within_s)
+        return
+    failed: NotDelivered | None = None
+    try:
+        _end_silences(root, message.series, within_s)  # what is told at once would be silenced at once
+    except NotDelivered as refused:
+        failed = refused
+    post_json(f"{root}/api/v2/alerts", [_alert(message, now)], within_s)  # whoever answers nothing else has this
+    if failed is not None:
+        raise failed
+    _end_alerts(root, message, f"GOES ON in another message: {message.line}", now, within_s)
+
+
+def _end_alerts(root: str, message: Message, says: str, now: datetime, within_s: float) -> None:
+    """All of the series but the one that this message is."""
+    own = None if message.act is Act.RESOLVE else _labels(message)
+    asked = {"filter": f'series="{message.series}"', "silenced": "true", "inhibited": "true"}
+    ended = [
+        {
+            "labels": one["labels"],
+            "annotations": {**one["annotations"], "summary": says},
+            "startsAt": one["startsAt"],
+            "endsAt": _moment(now),
+        }
+        for one in get_json(f"{root}/api/v2/alerts?{urlencode(asked)}", within_s)
+        if one["labels"] != own
+    ]
     if ended:
         post_json(f"{root}/api/v2/alerts", ended, within_s)
-    if message.act is Act.TRIGGER:
-        _end_silences(root, message.series, within_s)
-
-
-def _others(root: str, alert: dict[str, Any], within_s: float) -> list[dict[str, Any]]:
-    """Alerts of the same series, with other labels: of the priority that it had before."""
-    asked = {"filter": f'series="{alert["labels"]["series"]}"', "silenced": "true", "inhibited": "true"}
-    return [
-        {name: one[name] for name in ("labels", "annotations", "startsAt")}
-        for one in get_json(f"{root}/api/v2/alerts?{urlencode(asked)}", within_s)
-        if one["labels"] != alert["labels"]
-    ]
 
 
 def _end_silences(root: str, series: str, within_s: float) -> None:
@@ -62,24 +76,28 @@ def _end_silences(root: str, series: str, within_s: float) -> None:
             delete(f"{root}/api/v2/silence/{one['id']}", within_s)
 
 
-def _alert(message: Message, now: datetime) -> dict[str, Any]:
+def _labels(message: Message) -> dict[str, str]:
     labels = {
         "alertname": DRILL_NAME if message.drill else NAME,
         "series": message.series,
+        "sounding": message.at,
         "code": message.code,
         "severity": message.priority.value,
         "site": message.site,
         "room": message.room,
         "device": message.device,
     }
+    return {name: value for name, value in labels.items() if value}
+
+
+def _alert(message: Message, now: datetime) -> dict[str, Any]:
     annotations = {"summary": message.line, "description": "\n".join(message.details), "runbook_url": message.runbook}
     lasts_s = DIGEST_LASTS_S if message.code == DIGEST else LASTS_S
-    ends = now if message.act is Act.RESOLVE else now + timedelta(seconds=lasts_s)
     return {
-        "labels": {name: value for name, value in labels.items() if value},
+        "labels": _labels(message),
         "annotations": {name: value for name, value in annotations.items() if value},
         "startsAt": message.at,
-        "endsAt": _moment(ends),
+        "endsAt": _moment(now + timedelta(seconds=lasts_s)),
     }
 
 

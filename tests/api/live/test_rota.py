@@ -194,6 +194,57 @@ def test_a_drill_goes_out_by_every_way_and_an_answer_proves_it(house: House, man
     assert ways()["phone"]["proven_until"] > proven
     assert ways()["phone"]["drill"] is None
     assert ways()["desk"]["last_proven_at"] is None
+    assert (
+        said(manager.post("/drills/answers", {"code": pages["phone"]["page_id"][:8]}), 404)["error"] == "no_such_test"
+    )
     refused = said(manager.post("/drills", {"person": "nobody"}), 409)
     assert refused["refusals"][0]["rule"] == "person_unknown"
     assert said(house.browser(Role.ON_CALL).post("/drills", {}), 403)["error"] == "forbidden"
+
+
+def test_a_drill_is_answered_by_the_code_of_its_message(house: House, manager: Browser, version: str) -> None:
+    """By a person who is called, and by nobody who has no code; the audit names who said so."""
+    await_that("taken up", lambda: manager.get("/rota")["in_use"], 10.0)
+    drill = said(manager.post("/drills", {"person": "anna"}), 202)["drill_id"]
+
+    def ordered() -> dict[str, str]:
+        due = [body for name, body in house.journal() if name == "PageDue" and body["series"] == drill]
+        return {str(body["method"]): str(body["page_id"]) for body in due}
+
+    pages = await_that("both ways are due", lambda: ordered() if len(ordered()) == 2 else None, 5.0)
+    code, called = pages["desk"][:8], house.browser(Role.ON_CALL)
+    for wrong in ({}, {"code": code[:7]}, {"code": code.upper() + "G"}, {"code": 12345678}, {"page_id": pages["desk"]}):
+        assert said(called.post("/drills/answers", wrong), 422)["error"] == "invalid"
+    assert said(called.post("/drills/answers", {"code": "0" * 31 + "f"}), 404)["error"] == "no_such_test"
+    for role in (Role.VIEWER, Role.THERAPIST, Role.ADMIN):
+        assert said(house.browser(role).post("/drills/answers", {"code": code}), 403)["error"] == "forbidden"
+    machine = httpx.post(
+        f"{house.url}/api/v1/drills/answers",
+        json={"code": code},
+        headers={"Authorization": f"Bearer {house.token(Role.ON_CALL)}"},
+    )
+    assert (machine.status_code, machine.json()["error"]) == (403, "forbidden"), "a machine has not got a message"
+    assert not [body for name, body in house.journal() if name == "ChannelProven" and body["page_id"] in pages.values()]
+
+    def answered() -> httpx.Response | None:
+        answer = called.post("/drills/answers", {"code": code})
+        return answer if answer.status_code != 404 else None  # the page's process reads along
+
+    answer = await_that("it is answered", answered, 5.0)
+    assert said(answer, 200) == {"person": "anna", "method": "desk"}
+    proven = [body for name, body in house.journal() if name == "ChannelProven" and body["page_id"] in pages.values()]
+    assert [(one["page_id"], one["person"], one["method"]) for one in proven] == [(pages["desk"], "anna", "desk")]
+
+    def is_proven() -> bool:
+        (anna,) = [person for person in manager.get("/people")["people"] if person["person"] == "anna"]
+        return any(way["method"] == "desk" and way["last_proven_at"] for way in anna["methods"])
+
+    await_that("the page says so", is_proven, 5.0)
+    assert said(called.post("/drills/answers", {"code": code}), 404)["error"] == "no_such_test"
+
+    def audited() -> bool:
+        rows = house.browser(Role.ADMIN).get("/audit?limit=50")["rows"]
+        told = [(row["who"], row["outcome"], row["subject"]) for row in rows if row["what"].endswith("/drills/answers")]
+        return ("on-call.one", "done", code) in told
+
+    await_that("it is in the audit", audited, 5.0)
