@@ -34,14 +34,9 @@ class Watch:
 
     def _judged(self, now_s: float, refusing: bool, writing_since_s: float | None) -> StoreTrouble | None:
         if refusing and writing_since_s is not None:
-            if now_s - writing_since_s >= REFUSES_AFTER_S:
-                return StoreTrouble.REFUSES
-            if self._found is None:
-                return None  # it may come back in a moment, or not at all: then it is known which of the two it is
+            if now_s - writing_since_s < REFUSES_AFTER_S:
+                return self._found  # it may come back in a moment, or not at all: the next look knows
+            return StoreTrouble.REFUSES
         if self._dropped_s is not None and now_s - self._dropped_s < DROPPED_S:
             return StoreTrouble.DROPS
-        if not refusing:
-            return None
-        # A write that has just begun says nothing new: the next look will.
-        begun = writing_since_s is not None and self._found is StoreTrouble.REFUSES
-        return StoreTrouble.REFUSES if begun else StoreTrouble.WAITS
+        return StoreTrouble.WAITS if refusing else None

@@ -24,11 +24,19 @@ class Word:
     """`trouble` says what is wrong now, None where nothing is."""
 
     def __init__(
-        self, control_path: Path, trouble: Callable[[], StoreTrouble | None], boottime: Callable[[], float]
+        self,
+        control_path: Path,
+        trouble: Callable[[], StoreTrouble | None],
+        boottime: Callable[[], float],
+        *,
+        apart_s: float = APART_S,
+        look_s: float = LOOK_S,
     ) -> None:
         self._path = control_path
         self._trouble = trouble
         self._boottime = boottime
+        self._apart_s = apart_s
+        self._look_s = look_s
         self._heard: tuple[StoreTrouble | None, float] | None = None  # what the fleet has, and since when
 
     async def keep_told(self) -> None:
@@ -38,8 +46,8 @@ class Word:
             if self._is_due(trouble, now_s):
                 is_heard = await self._told({"op": "recorder_says", "trouble": trouble})
                 self._heard = (trouble, self._boottime()) if is_heard else None
-                await asyncio.sleep(APART_S)
-            await asyncio.sleep(LOOK_S)
+                await asyncio.sleep(self._apart_s)
+            await asyncio.sleep(self._look_s)
 
     def _is_due(self, trouble: StoreTrouble | None, now_s: float) -> bool:
         return self._heard is None or self._heard[0] is not trouble or now_s - self._heard[1] >= EVERY_S
@@ -53,6 +61,8 @@ class Word:
             answer = await ask(self._path, word, **how)
         except FleetAway:
             return False
-        if not answer.get("ok") and answer.get("error") not in LATER:
+        if answer.get("error") in LATER:
+            return False
+        if not answer.get("ok"):  # a fleet of another version: once a minute is often enough
             log.error("the fleet does not understand what the recorder says: %s", answer.get("text"))
-        return bool(answer.get("ok"))
+        return True

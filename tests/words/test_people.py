@@ -97,13 +97,20 @@ def test_a12_says_what_is_unproven_and_what_to_do(quantity: str, value: float | 
         ("store_waits", "Site: the store of the samples is away, they wait on the recorder's disk. See what"),
         (
             "recorder_silent",
-            "Site: the recorder is gone, samples are not kept. Start `stimfleet recorder`; see its log.",
+            "Site: the recorder is gone, samples are not kept. Start `stimfleet recorder`; see",
         ),
     ],
 )
 def test_a13_says_what_is_not_kept_and_what_to_do(quantity: str, said: str) -> None:
     why = {"cause": None, "quantity": quantity, "value": None, "limit": None}
-    alarm = {"code": "A13", "priority": "medium", "device": None, "room": None, "members": [], "why": why}
+    alarm: dict[str, Any] = {
+        "code": "A13",
+        "priority": "medium",
+        "device": None,
+        "room": None,
+        "members": [],
+        "why": why,
+    }
     assert alarm_words(alarm).startswith(f"MEDIUM {said}")
 
 
