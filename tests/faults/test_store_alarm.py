@@ -81,7 +81,7 @@ def _looked(ward: Ward, session: str) -> dict[str, Any] | None:
 
 
 def copy_of(disk: Path, recorder: Process, place: Path) -> Path:
-    """What a reader would find. SQLite follows links, and would look for the recorder's disk where it is not mounted."""
+    """What a reader would find. SQLite follows links, and would look for the disk where it is not mounted."""
     recorder.send(signal.SIGSTOP)
     shutil.copytree(disk, place, ignore=shutil.ignore_patterns("*-shm"))
     recorder.send(signal.SIGCONT)
