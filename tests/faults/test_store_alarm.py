@@ -12,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from broker.contract.messages import Phase
 from demo.processes import Process, await_that
 from fleet.adapters.history.embedded_reading import EmbeddedReader
 from fleet.adapters.history.influx_reading import InfluxReader
@@ -122,6 +123,8 @@ def test_the_disk_of_the_history_is_full_the_session_goes_on_the_alarm_is_on_and
         copied = copy_of(disk, recorder, tmp_path / "history")
         trace = asyncio.run(read(EmbeddedReader(copied, ZoneInfo("UTC")), session))
     assert trace.gaps == (), "what came while the disk was full is there as well"
+    margins = [one.lease_margin_s for one in trace.samples() if one.phase is Phase.RUNNING and one.elapsed_s > 1.0]
+    assert min(margin or 0.0 for margin in margins) > 2.0, "no lease waited for the history"
     assert trace.columns["elapsed_s"][-1] > OPEN_S
 
 
