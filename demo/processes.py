@@ -40,16 +40,24 @@ class Process:
 
     A command that is only known when it starts (a port that another process has chosen) is given as a callable.
 
+    `within` is a command that it is started by, one that ends in running what stands behind it.
+
     `nice` gives it so much less of the processor than the others get.
 
     It gets SIGTERM when the process that started it dies, whatever that died of: a demo leaves nothing behind.
     """
 
     def __init__(
-        self, name: str, command: Sequence[str] | Callable[[], Sequence[str]], log: Path, nice: int = 0
+        self,
+        name: str,
+        command: Sequence[str] | Callable[[], Sequence[str]],
+        log: Path,
+        nice: int = 0,
+        within: Sequence[str] = (),
     ) -> None:
         self.name = name
         self._nice = nice
+        self._within = within
         self.log = log
         self._command = command if callable(command) else lambda: command
         self._running: subprocess.Popen[bytes] | None = None
@@ -73,7 +81,7 @@ class Process:
             raise AssertionError(f"{self.name} is running")
         with self.log.open("ab") as log:
             self._running = subprocess.Popen(
-                ["nice", f"-n{self._nice}", sys.executable, "-m", "demo.child", *self._command()],
+                ["nice", f"-n{self._nice}", *self._within, sys.executable, "-m", "demo.child", *self._command()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,

@@ -62,3 +62,15 @@ def of_pager(request_id: str, asked: asks.OfPager, now_s: float, wall_s: float) 
             return inputs.AnswerDrill(**at, page_id=page_id, issued_by=issued_by)
         case _:
             assert_never(asked)
+
+
+def of_recorder(request_id: str, asked: asks.OfRecorder, now_s: float, wall_s: float) -> inputs.Recorded:
+    """Whoever records, about its store."""
+    at: _At = {"request_id": request_id, "now_s": now_s, "wall_s": wall_s}
+    match asked:
+        case asks.AskRecorderSays(trouble=trouble):
+            return inputs.RecorderSays(**at, trouble=trouble)
+        case asks.AskRecorderEnds():
+            return inputs.RecorderEnds(**at)
+        case _:
+            assert_never(asked)

@@ -177,10 +177,15 @@ class Desk:
 
 
 def _about_alarms(
-    request_id: str, request: alarm_requests.OfAlarm | alarm_requests.OfPager, now_s: float, wall_s: float
+    request_id: str,
+    request: alarm_requests.OfAlarm | alarm_requests.OfPager | alarm_requests.OfRecorder,
+    now_s: float,
+    wall_s: float,
 ) -> inputs.Input:
     if isinstance(request, alarm_requests.AskOfAlarm):
         return alarm_desk.of_alarm(request_id, request, now_s, wall_s)
+    if isinstance(request, alarm_requests.OfRecorder):
+        return alarm_desk.of_recorder(request_id, request, now_s, wall_s)
     return alarm_desk.of_pager(request_id, request, now_s, wall_s)
 
 

@@ -17,6 +17,7 @@ SHARING: Final = ("tests/browser", "tests/api/live", "tests/dashboards")
 WAITING: Final = (
     "tests/browser",
     "tests/api/live",
+    "tests/faults/test_store_alarm.py",
     "tests/faults/test_killed_again_and_again.py",
     "tests/faults/test_demo.py",
     "tests/dashboards",

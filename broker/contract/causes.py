@@ -64,6 +64,7 @@ class AlarmCode(StrEnum):
     A10 = "A10"
     A11 = "A11"
     A12 = "A12"
+    A13 = "A13"
 
 
 SOFT_RAMP_S = 1.0  # an abrupt stop hurts (H18): soft causes may take this long to reach zero

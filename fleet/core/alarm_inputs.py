@@ -1,8 +1,9 @@
-"""What people ask of an alarm, and what whoever delivers messages reports. Part of `inputs.Input`."""
+"""What people ask of an alarm, and what pager and recorder report. Part of `inputs.Input`."""
 
 from dataclasses import dataclass
 
 from fleet.core.rota import Rota
+from fleet.core.store_events import StoreTrouble
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -101,6 +102,28 @@ class AnswerDrill(OfPager):
     issued_by: str
 
 
+# --- whoever records --------------------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OfRecorder:
+    request_id: str
+    now_s: float
+    wall_s: float
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderSays(OfRecorder):
+    """At once when it changes, and once a minute: what is wrong with the store, None where it takes what comes."""
+
+    trouble: StoreTrouble | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderEnds(OfRecorder):
+    """In order, because somebody wants it to."""
+
+
 # --- the house --------------------------------------------------------------------------------------------------------
 
 
@@ -115,3 +138,4 @@ class RotaChanged:
 
 Asked = AcknowledgeAlarm | AcceptAlarm | RejectAlarm | ShelveAlarm | UnshelveAlarm | CommentAlarm
 Reported = PageDelivered | PageFailed | PagerAlive | OrderDrill | AnswerDrill
+Recorded = RecorderSays | RecorderEnds

@@ -18,6 +18,8 @@ from fleet.core.fold_doses import local_day
 OFF_DELAY_S = 10.0
 HELD_BACK_S = 60.0  # an electrode fault that is handled at the device by then goes to the digest
 OFFLINE_S = 300.0
+STORE_FAILS_S = 60.0  # a store that blinks calls nobody
+STORE_TAKES_S = 30.0  # and one that takes a batch in between is not well
 DUES_A_LOOK = 100  # devices: at midnight nobody waits until all of them have been looked through
 
 
@@ -186,6 +188,18 @@ ROWS: dict[AlarmCode, Row] = {
             responsible=_R.ENGINEERS,
             looked_at=_site,
             lowers=True,  # to a line of the digest, where only one way of several is in doubt
+            restates=True,
+        ),
+        Row(
+            code=_A.A13,
+            # A disk that takes nothing: in minutes samples are lost, and mostly it is the journal's disk as well.
+            priority=Priority.MEDIUM,
+            present=conditions.samples_not_kept,
+            responsible=_R.ENGINEERS,
+            looked_at=_site,
+            on_delay_s=STORE_FAILS_S,
+            off_delay_s=STORE_TAKES_S,
+            lowers=True,  # to a line of the digest: a gap in charts gets nobody out of bed
             restates=True,
         ),
         Row(

@@ -91,7 +91,8 @@ def _settle(turn: Turn, row: Row, places: Places) -> None:
         alarm_groups.bring(turn, row, found, grouped)
     else:
         for place, present in found.items():
-            alarm_steps.raise_at(turn, row, place, present)
+            if alarm_steps.is_due(turn, row, present):
+                alarm_steps.raise_at(turn, row, place, present)
 
 
 def _is_over(turn: Turn, row: Row, own: str) -> bool:

@@ -20,6 +20,7 @@ from fleet.core.registry import RegisteredDevice
 from fleet.core.rota import DAY_S
 from fleet.core.session_events import SessionState
 from fleet.core.state import Durable, Session, State
+from fleet.core.store_events import StoreTrouble
 
 _lost_after_s = CHANNELS[Channel.TELEMETRY].lost_after_s
 assert _lost_after_s is not None
@@ -31,6 +32,7 @@ BATTERY_RECOVERED_PCT = 2.0  # above the bound: a reading at it is one occurrenc
 UNPAGED_S = 900.0  # a clinic that is being set up is not told at once that it has no rota
 DELIVERY_FAILED_N = 3  # messages in a row, to whomever: then it is the delivery that fails, and not one telephone
 PAGER_SILENT_S = 180.0  # whoever delivers speaks once a minute
+RECORDER_SILENT_S = 300.0  # so does whoever records; its supervisor has started it again long before
 
 # What latched it says which alarm. Output that was stuck has an A01 of its own until zero is measured, and then stays
 # what it was: output without permission, for an engineer.
@@ -289,3 +291,21 @@ def _ways_in_doubt(look: Look, days: int) -> Present | None:
     failed = len(tested) < len(proofs)
     why = Why(quantity="drill_failed") if failed else Why(quantity="not_proven_for_days", value=float(days))
     return Present(why, Priority.LOW if good_n else None)
+
+
+# --- A13: whether samples are kept ------------------------------------------------------------------------------------
+
+
+def samples_not_kept(look: Look, place: str, alarm: Alarm | None) -> Present | None:
+    """A13: the store does not keep what its recorder is given, or a recorder is gone that was not asked to end. Without
+    one nothing is missed: a clinic need not have it. Of one that has gone its last word counts.
+    """
+    recorder = look.durable.recorder
+    if place != SITE or recorder is None:
+        return None
+    if recorder.trouble is not None:
+        priority = None if recorder.trouble is StoreTrouble.REFUSES else Priority.LOW
+        return Present(Why(quantity=recorder.trouble.value), priority, since_s=recorder.since_s)
+    if look.now_s - max(look.state.fleeting.recorder_s, look.durable.took_over_s) >= RECORDER_SILENT_S:
+        return Present(Why(quantity="recorder_silent"), Priority.LOW)
+    return None

@@ -27,9 +27,10 @@ from fleet.core import (
     requests,
     sessions,
     stops,
+    store,
     withdrawals,
 )
-from fleet.core.alarm_inputs import Asked, OfAlarm, OfPager, Reported, RotaChanged
+from fleet.core.alarm_inputs import Asked, OfAlarm, OfPager, OfRecorder, Recorded, Reported, RotaChanged
 from fleet.core.evolve import evolve
 from fleet.core.inputs import (
     CancelSession,
@@ -80,7 +81,7 @@ def decide(state: State, heard: Input) -> Decision:
         case StopSent() | StopCleared():
             turn = Turn(state, heard.sent_s, heard.wall_s)
             _told_by_the_edge(turn, heard)
-        case OfAlarm() | OfPager() | RotaChanged():
+        case OfAlarm() | OfPager() | OfRecorder() | RotaChanged():
             turn = Turn(state, heard.now_s, heard.wall_s)
             _about_alarms(turn, heard)
         case RegistryChanged():
@@ -102,12 +103,14 @@ def decide(state: State, heard: Input) -> Decision:
     return turn.decision()
 
 
-def _about_alarms(turn: Turn, heard: Asked | Reported | RotaChanged) -> None:
+def _about_alarms(turn: Turn, heard: Asked | Reported | Recorded | RotaChanged) -> None:
     match heard:
         case OfAlarm():
             attention.asked(turn, heard)
         case OfPager():
             proof.reported(turn, heard)
+        case OfRecorder():
+            store.told(turn, heard)
         case RotaChanged():
             proof.rota_changed(turn, heard)
         case _:

@@ -76,6 +76,7 @@ from fleet.core.stop_events import (
     StopTarget,
     StopUnconfirmed,
 )
+from fleet.core.store_events import RecorderEnded, StoreFailed, StoreTook
 
 __all__ = [
     "AlarmAccepted",
@@ -117,6 +118,7 @@ __all__ = [
     "PageArrived",
     "PageDue",
     "PageMissed",
+    "RecorderEnded",
     "RegistryAdopted",
     "RotaAdopted",
     "RungReached",
@@ -143,6 +145,8 @@ __all__ = [
     "StopReceived",
     "StopTarget",
     "StopUnconfirmed",
+    "StoreFailed",
+    "StoreTook",
     "WithheldFor",
     "ZeroConfirmed",
 ]
@@ -210,4 +214,7 @@ Event = (
     | DrillOrdered
     | ChannelProven
     | DrillUnanswered
+    | StoreFailed
+    | StoreTook
+    | RecorderEnded
 )

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleet.core import events as e
-from fleet.core import fold_alarms, fold_attention, fold_devices, fold_sessions, fold_stops
+from fleet.core import fold_alarms, fold_attention, fold_devices, fold_sessions, fold_stops, fold_store
 from fleet.core.events import Event
 from fleet.core.fold_doses import DOSE_FOLDS
 from fleet.core.fold_use import USE_FOLDS
@@ -69,6 +69,7 @@ FOLDS: dict[type[Event], Fold] = {
     e.AlarmCleared: fold_alarms.cleared,
     e.ZeroConfirmed: fold_alarms.confirmed,
     **fold_attention.FOLDS,
+    **fold_store.FOLDS,
 }
 
 

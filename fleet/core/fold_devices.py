@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.contract import messages
 from fleet.core import events as e
-from fleet.core import fold_alarms, fold_attention, fold_doses, fold_use
+from fleet.core import fold_alarms, fold_attention, fold_doses, fold_store, fold_use
 from fleet.core.state import NO_BOOT, NO_SEQ, Device, Durable, Spool
 
 SETTINGS_KEPT = 4  # older versions by which a sample may still be judged
@@ -48,6 +48,7 @@ def _rebase(durable: Durable, now_s: float) -> None:
         durable.stops[name] = replace(stop, ordered_s=now_s, sent_s=None, pursuits=pursuits)
     fold_alarms.rebase(durable, now_s)
     fold_attention.rebase(durable, now_s)
+    fold_store.rebase(durable, now_s)
 
 
 def number_raised(durable: Durable, event: e.FleetNumberRaised) -> None:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from broker.contract.messages import Scope, Uplink
 from broker.contract.plan import Plan
 from broker.contract.topics import Channel
-from fleet.core.alarm_inputs import Asked, Reported, RotaChanged
+from fleet.core.alarm_inputs import Asked, Recorded, Reported, RotaChanged
 from fleet.core.registry import Registry
 from fleet.core.screening import Screening
 
@@ -213,6 +213,7 @@ class Tick:
 Input = (
     Asked
     | Reported
+    | Recorded
     | RotaChanged
     | Received
     | Rejected

@@ -29,6 +29,7 @@ from fleet.core.meter import Meter
 from fleet.core.registry import RegisteredDevice, Registry
 from fleet.core.rota import Rota
 from fleet.core.screening import Screened
+from fleet.core.store_events import Recorder
 
 NO_BOOT = 0  # no boot heard yet: boot numbers start at 1
 NO_SEQ = -1
@@ -195,6 +196,7 @@ class Durable(Strict):
     dosed: dict[str, str] = field(default_factory=dict)  # by session id: the client in whose ledger it is
     doses_day: date | None = None  # the day on which they were last gone through
     meters: dict[str, Meter] = field(default_factory=dict)  # by device: what it has run
+    recorder: Recorder | None = None  # None: none has spoken, or it has ended in order
 
 
 # --- fleeting -------------------------------------------------------------------------------------------------------
@@ -264,6 +266,7 @@ class Fleeting:
     alarms_looked_s: float = float("-inf")  # when alarms were
     pager_s: float = float("-inf")  # when whoever delivers was last heard
     heartbeat: bool | None = None  # whether the switch outside takes its heartbeat
+    recorder_s: float = float("-inf")  # when the recorder was last heard
     calendar_s: float = float("-inf")  # when cover, drills and digests were last looked at
     gap_wall_s: float | None = None  # from when on nobody is on call, as of then
     gone_s: dict[str, float] = field(default_factory=dict)  # by an open alarm's key: since when its condition is gone

@@ -11,10 +11,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
+from fleet.adapters.control.asking import FleetAway, ask
 from fleet.adapters.notify.message import NotDelivered
 from fleet.adapters.notify.posting import post_json
 from fleet.adapters.notify.threads import Threads
-from fleet.paging.outcomes import FleetAway, ask
 
 log = logging.getLogger(__name__)
 ALIVE_PERIOD_S = 30.0  # the fleet misses a pager after three minutes

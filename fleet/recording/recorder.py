@@ -1,7 +1,7 @@
 """The recorder of one site: a process beside the fleet, which keeps every sample that the fleet hands on.
 
     feed.sock -> decoded -> waiting (bounded) -> batches -> history store
-                                                  status -> recorder.sock
+                                                  status -> recorder.sock; in a word -> control.sock
 
 It may be killed at any time: what the store has confirmed is kept, and the fleet does not notice. Where the fleet goes,
 it waits for it. What finds no room while the store takes nothing is lost, counted and shown; as a gap, like every
@@ -32,7 +32,10 @@ from fleet.adapters.history.settings import RecorderSettings, open_history
 from fleet.adapters.history.telling import tell_status
 from fleet.adapters.lock import Held, not_running
 from fleet.adapters.systemd import notify
+from fleet.core.store_events import StoreTrouble
 from fleet.recording.metrics import serve_metrics
+from fleet.recording.trouble import Watch
+from fleet.recording.word import Word
 from fleet.settings import SettingsRefused
 
 log = logging.getLogger(__name__)
@@ -53,6 +56,8 @@ class Recorder:
         self._store = store
         self._waiting: deque[frames.Sample] = deque()
         self._writing: Sequence[Sample] = ()
+        self._writing_s: float | None = None  # since when
+        self._watch = Watch()
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
@@ -69,6 +74,10 @@ class Recorder:
             "waiting": waiting,
             **said,
         }
+
+    def trouble(self) -> StoreTrouble | None:
+        """What is wrong with the store, in a word for the fleet; asked once a second."""
+        return self._watch.look(boottime_s(), self.status(), self._writing_s)
 
     async def hear(self, feed: AsyncIterator[frames.Frame | FeedLost]) -> None:
         """Take what comes, for ever."""
@@ -102,8 +111,9 @@ class Recorder:
             batch_max = min(len(self._waiting), self._settings.batch_samples_max)
             self._writing = self._decoded([self._waiting.popleft() for _ in range(batch_max)])
             if self._writing:
+                self._writing_s = boottime_s()
                 await self._store.write(self._writing)
-            self._writing = ()
+            self._writing, self._writing_s = (), None
             if not self._waiting:
                 self._some.clear()
                 self._none.set()
@@ -156,6 +166,7 @@ def run_recorder(settings: RecorderSettings) -> int:
 async def _record(settings: RecorderSettings, zone: ZoneInfo) -> int:
     store = open_history(settings, zone, walltime_s)
     recorder = Recorder(settings, store)
+    word = Word(settings.control_path, recorder.trouble, boottime_s)
     asked_to_end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, asked_to_end.set)
@@ -166,6 +177,7 @@ async def _record(settings: RecorderSettings, zone: ZoneInfo) -> int:
                 group.create_task(recorder.write(), name="batches"),
                 group.create_task(store.run(), name="store"),
                 group.create_task(_show_life(), name="signs of life"),
+                group.create_task(word.keep_told(), name="word to the fleet"),
                 group.create_task(
                     serve_metrics(settings.http_host, settings.http_port, recorder.status, walltime_s), name="metrics"
                 ),
@@ -179,6 +191,7 @@ async def _record(settings: RecorderSettings, zone: ZoneInfo) -> int:
                     await recorder.written()
             for task in others:
                 task.cancel()
+        await word.goodbye()
     finally:
         await store.close()
     left = recorder.status()["waiting"]

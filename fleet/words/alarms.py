@@ -27,6 +27,7 @@ _WORDS: dict[str, tuple[str, str]] = {
     "A08": ("battery low", "Charge it after this session."),
     "A09": ("messages that are not this site's, or a clock that stepped", "Call an engineer."),
     "A10": ("nobody has accepted the page in its time", "See to the alarm that it is about: the next rung is told."),
+    "A13": ("samples are not kept", "See what `stimfleet recorder --status` says; nobody is treated otherwise for it."),
     "A12": ("the way from an alarm to a person is unproven", "Call an engineer: somebody may not be told."),
 }
 # Where the quantity that is to blame says something else than its code, and nothing more is known.
@@ -52,6 +53,25 @@ _A12: dict[str, tuple[str, str]] = {
     "not_proven_for_days": ("a way to a person is untested", "Run a drill, and have it answered."),
 }
 _WORDS_OF.update({("A12", quantity): words for quantity, words in _A12.items()})
+_A13: dict[str, tuple[str, str]] = {
+    "store_refuses": (
+        "samples are not kept, their disk or store takes nothing",
+        "Make room for the history: `stimfleet recorder --status` says what refuses. Sessions and the journal go on.",
+    ),
+    "samples_dropped": (
+        "samples were dropped for good",
+        "See what `stimfleet recorder --status` says; they are gaps in charts, and the journal has every event.",
+    ),
+    "store_waits": (
+        "the store of the samples is away, they wait on the recorder's disk",
+        "See what `stimfleet recorder --status` says, and start InfluxDB; nothing is lost while the disk has room.",
+    ),
+    "recorder_silent": (
+        "the recorder is gone, samples are not kept",
+        "Start `stimfleet recorder`; see its log.",
+    ),
+}
+_WORDS_OF.update({("A13", quantity): words for quantity, words in _A13.items()})
 # Whoever reads A01 is to go, not to read; for A07 nothing more is known; A11 has said it already.
 _WITHOUT_WHY = frozenset({"A01", "A07", "A11"})
 _WITH_NUMBER = frozenset({("A12", "cover_gap_in_s"), ("A12", "not_proven_for_days")})
@@ -197,5 +217,8 @@ EVENT_WORDS: dict[str, Callable[[Body], str]] = {
         f"test alarm to {body['person'] or 'everybody'}, by {body['issued_by'] or 'the calendar'}"
     ),
     "ChannelProven": lambda body: f"test alarm: {body['person']} has answered, {body['method']} is proven",
+    "StoreFailed": lambda body: f"recorder: {_A13[body['trouble']][0]}",
+    "StoreTook": lambda body: "recorder: the store takes what it is given",
+    "RecorderEnded": lambda body: "recorder: ended in order, nothing more is kept",
     "DrillUnanswered": lambda body: f"test alarm: {body['person']} has NOT answered by {body['method']}",
 }

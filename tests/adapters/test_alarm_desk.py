@@ -9,6 +9,7 @@ from fleet import alarm_desk
 from fleet.adapters.control import alarm_requests
 from fleet.adapters.control.requests import BadRequest, parse
 from fleet.core import alarm_inputs as inputs
+from fleet.core.store_events import StoreTrouble
 
 ID = "0123456789abcdef0123456789abcdef"
 OF = {"alarm_id": ID, "issued_by": "anna"}
@@ -38,6 +39,12 @@ PAGES: list[tuple[dict[str, Any], Any]] = [
     ),
 ]
 
+RECORDER: list[tuple[dict[str, Any], Any]] = [
+    ({"op": "recorder_says", "trouble": None}, inputs.RecorderSays(**HEARD, trouble=None)),
+    ({"op": "recorder_says", "trouble": "store_waits"}, inputs.RecorderSays(**HEARD, trouble=StoreTrouble.WAITS)),
+    ({"op": "recorder_ends"}, inputs.RecorderEnds(**HEARD)),
+]
+
 
 def line(request: Any) -> bytes:
     return json.dumps(request).encode() + b"\n"
@@ -54,6 +61,13 @@ def test_a_persons_word_is_heard_as_it_was_meant(sent: dict[str, Any], heard: in
 def test_what_became_of_a_message_is_heard_as_it_was_meant(sent: dict[str, Any], heard: inputs.Reported) -> None:
     asked = parse(line(sent))
     assert alarm_desk.of_pager("r", asked, 5.0, 1e9) == heard  # type: ignore[arg-type] # one of the union
+
+
+@pytest.mark.parametrize(("sent", "heard"), RECORDER)
+def test_a_recorders_word_is_heard_as_it_was_meant(sent: dict[str, Any], heard: inputs.Recorded) -> None:
+    asked = parse(line(sent))
+    assert isinstance(asked, alarm_requests.OfRecorder)
+    assert alarm_desk.of_recorder("r", asked, 5.0, 1e9) == heard
 
 
 @pytest.mark.parametrize(
@@ -74,6 +88,11 @@ def test_what_became_of_a_message_is_heard_as_it_was_meant(sent: dict[str, Any],
         ({"op": "page_failed", "page_id": ID}, "why"),
         ({"op": "pager_alive", "heartbeat": "yes"}, "heartbeat"),
         ({"op": "drill", "issued_by": "ada", "person": 3}, "person"),
+        ({"op": "recorder_says"}, "trouble"),
+        ({"op": "recorder_says", "trouble": "the disk of c-4711 is full"}, "trouble"),
+        ({"op": "recorder_says", "trouble": False}, "trouble"),
+        ({"op": "recorder_says", "trouble": "store_waits", "why": "no such host"}, "why"),
+        ({"op": "recorder_ends", "trouble": None}, "trouble"),
     ],
 )
 def test_bad_requests_get_one_sentence_that_names_the_field(sent: dict[str, Any], named: str) -> None:
@@ -86,5 +105,5 @@ def test_bad_requests_get_one_sentence_that_names_the_field(sent: dict[str, Any]
 def test_every_op_is_named_where_none_is() -> None:
     with pytest.raises(BadRequest) as bad:
         parse(b"{}\n")
-    for sent, _ in [*ALARMS, *PAGES]:
+    for sent, _ in [*ALARMS, *PAGES, *RECORDER]:
         assert sent["op"] in str(bad.value)

@@ -1,4 +1,4 @@
-"""What the core says of people and messages, as lines that a person can read."""
+"""What the core says of people and messages, and of the store of the samples, as lines that a person can read."""
 
 from collections.abc import Callable
 from typing import Any
@@ -37,6 +37,9 @@ _LINES: dict[type[Any], Callable[[Any], str]] = {
     events.DrillOrdered: lambda event: "DrillOrdered",
     events.ChannelProven: lambda event: f"{event.person}/{event.method} proven",
     events.DrillUnanswered: lambda event: f"{event.person}/{event.method} unanswered",
+    events.StoreFailed: lambda event: f"StoreFailed {event.trouble}",
+    events.StoreTook: lambda event: "StoreTook",
+    events.RecorderEnded: lambda event: "RecorderEnded",
 }
 ABOUT_PEOPLE = tuple(_LINES)
 

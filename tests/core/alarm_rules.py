@@ -23,6 +23,7 @@ class AlarmRules:
     """Keeps its own record of what each device last said that it is latched for."""
 
     latched: dict[str, Cause | None] = field(default_factory=dict)
+    failing_s: float | None = None  # since when the store of the samples has been in trouble
 
     def check(self, state: State, decision: Decision) -> None:
         """After a decision."""
@@ -34,6 +35,12 @@ class AlarmRules:
                     self.latched[device] = None
                 case events.DeviceReported(device=device, event=said) if said.kind is EventKind.LATCH_RESET:
                     self.latched[device] = None
+                case events.StoreFailed(now_s=now_s):
+                    self.failing_s = now_s if self.failing_s is None else self.failing_s
+                case events.StoreTook() | events.RecorderEnded():
+                    self.failing_s = None
+                case events.FleetTookOver(now_s=now_s):
+                    self.failing_s = None if self.failing_s is None else now_s  # it may be another boot of the host
                 case _:
                     pass
         found = open_alarms(state)
@@ -65,6 +72,9 @@ class AlarmRules:
                 code = CONSEQUENCES[cause].alarm
                 assert code is not None
                 must.add(("A02" if code == "A01" else code, name))
+        # A minute, and the second within which alarms are looked at.
+        if self.failing_s is not None and state.fleeting.alarms_looked_s - self.failing_s >= 61.0:
+            must.add(("A13", ALL))
         return must
 
 

@@ -6,6 +6,7 @@ from broker.contract.causes import Cause
 from broker.contract.messages import Ack as AckMessage
 from broker.contract.messages import AckStatus, CommandRefusal, EventKind, HoldChanged, Holds, Phase, Scope
 from fleet.core import inputs
+from fleet.core.store_events import StoreTrouble
 from tests.core.clinic import WALL, Clinic
 from tests.core.long_night import a_long_night
 from tests.core.on_call import OnCall
@@ -14,6 +15,9 @@ from tests.core.on_call import OnCall
 def a_long_day() -> Clinic:
     """A clinic in which every kind of event has happened."""
     clinic = OnCall(rota=None)
+    clinic.store_says(StoreTrouble.WAITS)
+    clinic.store_says(None)
+    clinic.recorder_ends()
     stim = clinic.stims["stim-12"]
     clinic.asks()  # refused
     clinic.running()

@@ -8,7 +8,9 @@ from hypothesis import strategies as st
 from broker.contract import messages
 from broker.contract.messages import AckStatus, Phase
 from fleet.core import inputs
+from fleet.core.alarm_inputs import RecorderEnds, RecorderSays
 from fleet.core.state import State
+from fleet.core.store_events import StoreTrouble
 from tests.core.adversary import NAMES, World
 
 
@@ -123,6 +125,15 @@ class Moves:
     @staticmethod
     def time(world: World, seconds: float) -> None:
         world.passes(seconds)
+
+    @staticmethod
+    def store(world: World, trouble: StoreTrouble | None) -> None:
+        at = {"now_s": world.clinic.now_s, "wall_s": world.clinic.wall_s}
+        world.heard(RecorderSays(request_id="word", trouble=trouble, **at))
+
+    @staticmethod
+    def recorder_ends(world: World) -> None:
+        world.heard(RecorderEnds(request_id="word", now_s=world.clinic.now_s, wall_s=world.clinic.wall_s))
 
     @staticmethod
     def restart(world: World) -> None:

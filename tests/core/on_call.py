@@ -9,6 +9,7 @@ from fleet.core.alarm_events import Priority
 from fleet.core.attention_state import Act, Attention
 from fleet.core.events import PageDue
 from fleet.core.rota import Method, Person, Rota, Rotation
+from fleet.core.store_events import StoreTrouble
 from tests.core.clinic import Clinic
 
 HIGH, MEDIUM, LOW, INFO = Priority
@@ -53,6 +54,13 @@ class OnCall(Clinic):
 
     def alive(self, heartbeat: bool | None = None) -> list[str]:
         return self.hears(asks.PagerAlive(**self._at(), heartbeat=heartbeat))
+
+    def store_says(self, trouble: StoreTrouble | None) -> list[str]:
+        """The recorder has a word about its store."""
+        return self.hears(asks.RecorderSays(**self._at(), trouble=trouble))
+
+    def recorder_ends(self) -> list[str]:
+        return self.hears(asks.RecorderEnds(**self._at()))
 
     def after(self, seconds: float) -> list[str]:
         """Time passes; the pager has said meanwhile that it is there."""

@@ -17,6 +17,7 @@ from fleet.core.evolve import evolve
 from fleet.core.fold_alarms import PAST_KEPT
 from fleet.core.inputs import Rejected
 from fleet.core.state import State
+from fleet.core.store_events import StoreTrouble
 from tests.core.adversary import NAMES, World
 from tests.core.crowd import Crowd
 from tests.core.moves import Moves, moves, perform
@@ -80,6 +81,8 @@ says = st.one_of(
     st.tuples(st.just(Says.event), st.sampled_from(NAMES), st.sampled_from(FAULTS), st.sampled_from(AT)),
     st.tuples(st.just(Says.battery), st.sampled_from(NAMES), st.sampled_from((4.0, 9.0, 15.0, 90.0))),
     st.tuples(st.just(Says.rejected), st.sampled_from((*NAMES, None, "nobody"))),
+    st.tuples(st.just(Moves.store), st.sampled_from((*StoreTrouble, None))),
+    st.tuples(st.just(Moves.recorder_ends)),
     st.tuples(st.just(Moves.time), st.sampled_from((0.3, 1.0, 11.0, 31.0, 320.0))),
 )
 
@@ -125,6 +128,9 @@ FLAPS: dict[str, tuple[Face, Face]] = {
     "battery around its bound": ((Says.battery, "stim-12", 19.9), (Says.battery, "stim-12", 22.5)),
     "battery around ten percent": ((Says.battery, "stim-12", 9.9), (Says.battery, "stim-12", 10.1)),
     "forged": ((Says.rejected, "stim-12"), (Says.rejected, "nobody")),
+    "a store that blinks": ((Moves.store, StoreTrouble.REFUSES), (Moves.store, None)),
+    "a store that fails and a recorder that ends": ((Moves.store, StoreTrouble.WAITS), (Moves.recorder_ends,)),
+    "a disk around its last byte": ((Moves.store, StoreTrouble.WAITS), (Moves.store, StoreTrouble.REFUSES)),
     "stopped and released": ((Moves.stop_and_release, "stim-12"), (Moves.sample, "stim-12")),
 }
 
@@ -173,6 +179,26 @@ def test_a_fast_flap_is_one_alarm_that_stays() -> None:
         world.passes(0.05)
     rows = [event for event in world.clinic.journal if isinstance(event, AlarmEvent)]
     assert [(type(row).__name__, row.code) for row in rows] == [("AlarmRaised", "A04")]
+
+
+def test_a_store_that_blinks_fast_is_no_alarm_and_one_that_lasts_is_not_cleared_by_a_blink() -> None:
+    world = World()
+    for _ in range(2_000):
+        Moves.store(world, StoreTrouble.REFUSES)
+        world.passes(0.05)
+        Moves.store(world, None)
+        world.passes(0.05)
+    assert [row for row in world.clinic.journal if isinstance(row, AlarmEvent) and row.code == "A13"] == []
+    Moves.store(world, StoreTrouble.REFUSES)
+    for _ in range(70):
+        world.passes(1.0)
+    for _ in range(500):
+        Moves.store(world, None)
+        world.passes(1.0)
+        Moves.store(world, StoreTrouble.REFUSES)
+        world.passes(1.0)
+    rows = [event for event in world.clinic.journal if isinstance(event, AlarmEvent) and event.code == "A13"]
+    assert [type(row).__name__ for row in rows] == ["AlarmRaised"]
 
 
 # --- a storm --------------------------------------------------------------------------------------------------------

@@ -9,8 +9,9 @@ from typing import Any
 
 import pytest
 
+from fleet.adapters.control.asking import FleetAway, ask
 from fleet.paging import outcomes
-from fleet.paging.outcomes import FleetAway, Reports, ask
+from fleet.paging.outcomes import Reports
 
 Answer = Callable[[dict[str, Any]], dict[str, Any] | bytes]
 

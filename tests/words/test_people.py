@@ -89,6 +89,31 @@ def test_a12_says_what_is_unproven_and_what_to_do(quantity: str, value: float | 
     assert alarm_words(alarm).startswith(f"MEDIUM {said}")
 
 
+@pytest.mark.parametrize(
+    ("quantity", "said"),
+    [
+        ("store_refuses", "Site: samples are not kept, their disk or store takes nothing. Make room for the history:"),
+        ("samples_dropped", "Site: samples were dropped for good. See what `stimfleet recorder --status` says;"),
+        ("store_waits", "Site: the store of the samples is away, they wait on the recorder's disk. See what"),
+        (
+            "recorder_silent",
+            "Site: the recorder is gone, samples are not kept. Start `stimfleet recorder`; see",
+        ),
+    ],
+)
+def test_a13_says_what_is_not_kept_and_what_to_do(quantity: str, said: str) -> None:
+    why = {"cause": None, "quantity": quantity, "value": None, "limit": None}
+    alarm: dict[str, Any] = {
+        "code": "A13",
+        "priority": "medium",
+        "device": None,
+        "room": None,
+        "members": [],
+        "why": why,
+    }
+    assert alarm_words(alarm).startswith(f"MEDIUM {said}")
+
+
 def test_a10_says_what_it_is_about_and_which_rung_was_told() -> None:
     clinic = OnCall()
     clinic.ready()
@@ -125,6 +150,9 @@ def test_the_journal_tells_the_night_in_words() -> None:
         ),
         ("AlarmSounded", {**place, "reason": "joined"}, "alarm A02 Room room-4, stim-12: sounds again, another device"),
         ("RotaAdopted", {"rota": None}, "there is NO rota: nobody is told"),
+        ("StoreFailed", {"trouble": "samples_dropped"}, "recorder: samples were dropped for good"),
+        ("StoreTook", {}, "recorder: the store takes what it is given"),
+        ("RecorderEnded", {}, "recorder: ended in order, nothing more is kept"),
     ]
     for name, body, said in told:
         assert str(event_words(name, body)).startswith(said)

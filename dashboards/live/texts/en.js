@@ -317,11 +317,28 @@ export const en = {
     A10: { what: "A page was not accepted in its time", do: "See to the alarm that it was about." },
     A11: { what: "Due soon", do: "Plan it: overdue, no session is started there." },
     A12: { what: "The alarm path itself is unproven", do: "Repeat the drill; check rota and ways of delivery." },
+    A13: { what: "Samples are not kept", do: "See what the recorder says. Sessions and the journal go on." },
   },
   alarm_of: {
     A09_session_overran: {
       what: "By its device's record, a session lasted longer than authorised while nobody heard it",
       do: "See to the patient; call an engineer.",
+    },
+    A13_store_refuses: {
+      what: "Samples are not kept: their disk or store takes nothing",
+      do: "Make room for the history; the recorder says what refuses. Sessions and the journal go on.",
+    },
+    A13_samples_dropped: {
+      what: "Samples were dropped for good",
+      do: "See what the recorder says; they are gaps in charts, and the journal has every event.",
+    },
+    A13_store_waits: {
+      what: "The store of the samples is away: they wait on the recorder's disk",
+      do: "See what the recorder says, and start InfluxDB; nothing is lost while the disk has room.",
+    },
+    A13_recorder_silent: {
+      what: "The recorder is gone: samples are not kept",
+      do: "Start it, and see what its log says.",
     },
   },
   alarms: {

@@ -1,7 +1,8 @@
-"""What may be asked about alarms, and reported about messages, at the control socket.
+"""What may be asked about alarms, and reported about messages and the history's store, at the control socket.
 
 {"op": "alarm_shelve", "alarm_id": "...", "issued_by": "anna", "reason": "no client", "until": "2026-11-25T16:00:00Z"}
 {"op": "page_failed", "page_id": "...", "why": "refused"}
+{"op": "recorder_says", "trouble": "store_refuses"}
 
 Reasons and comments are free text, kept in the journal for good. No rule can find a client's name in them: whoever
 writes them is told so, and they are short.
@@ -13,6 +14,7 @@ from typing import Annotated, Literal
 from pydantic import AwareDatetime
 
 from broker.contract.shapes import HexId, Label, Strict, Text
+from fleet.core.store_events import StoreTrouble
 
 Comment = Annotated[str, Text(280)]
 Why = Annotated[str, Text(200)]  # what a channel said, without anything secret: whoever reports sees to that
@@ -111,9 +113,27 @@ class AskDrillAnswered(Strict):
     issued_by: Label
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskRecorderSays(Strict):
+    """At once when it changes, and once a minute. `trouble` None: the store takes what it is given. Its own words are
+    not taken: they may hold anything, and the journal would keep them.
+    """
+
+    op: Literal["recorder_says"]
+    trouble: StoreTrouble | None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskRecorderEnds(Strict):
+    """Somebody has asked the recorder to end: it is not missed."""
+
+    op: Literal["recorder_ends"]
+
+
 OfAlarm = AskAcknowledge | AskAccept | AskReject | AskShelve | AskUnshelve | AskComment
 OfPager = AskPageDelivered | AskPageFailed | AskPagerAlive | AskDrill | AskDrillAnswered
+OfRecorder = AskRecorderSays | AskRecorderEnds
 OPS = (
     "alarm_acknowledge, alarm_accept, alarm_reject, alarm_shelve, alarm_unshelve, alarm_comment, page_delivered, "
-    "page_failed, pager_alive, drill, drill_answered"
+    "page_failed, pager_alive, drill, drill_answered, recorder_says, recorder_ends"
 )

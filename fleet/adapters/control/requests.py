@@ -152,6 +152,7 @@ Decided = (
     | AskUndrain
     | alarm_requests.OfAlarm
     | alarm_requests.OfPager
+    | alarm_requests.OfRecorder
 )
 Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus
 OPS = (

@@ -81,6 +81,10 @@ class RecorderSettings(BaseSettings):
         return self.data_dir / "feed.sock"
 
     @property
+    def control_path(self) -> Path:
+        return self.data_dir / "control.sock"
+
+    @property
     def status_path(self) -> Path:
         return self.data_dir / "recorder.sock"
 
