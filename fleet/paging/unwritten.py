@@ -19,10 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
 
+from fleet.adapters.control.asking import FleetAway, ask
 from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.core.attention_state import Act
 from fleet.core.turn import wall_time
-from fleet.paging.outcomes import FleetAway, ask
 from fleet.words.pages import Surroundings
 from fleet.words.unwritten import unwritten_message
 
