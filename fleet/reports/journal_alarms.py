@@ -7,9 +7,9 @@ from typing import get_args
 import sqlalchemy as sa
 
 from fleet.adapters.journal.checkpoint import Checkpoint
+from fleet.adapters.journal.errors import JournalReplaced
 from fleet.adapters.journal.rows import Tip, checked, open_database, rows_after
 from fleet.core.events import Event
-from fleet.replica import JournalReplaced
 from fleet.reports.alarm_ledger import COUNTED, AlarmLedger, StoredAlarms, restored, stored
 from fleet.stored import FORMS
 

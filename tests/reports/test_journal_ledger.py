@@ -8,11 +8,10 @@ from typing import Any
 
 import pytest
 
-from fleet.adapters.journal.errors import JournalCorrupt
+from fleet.adapters.journal.errors import JournalCorrupt, JournalReplaced
 from fleet.adapters.journal.writer import Journal
 from fleet.core.events import Event
 from fleet.core.tallies import By
-from fleet.replica import JournalReplaced
 from fleet.reports.journal_ledger import JournalLedger
 from fleet.stored import FOLD
 from tests.adapters.test_usage_command import run, written
