@@ -109,7 +109,7 @@ class Reports:
                 await asyncio.sleep(LOOK_PERIOD_S)
         finally:
             for end in (self._close, *self.at_end):
-                self._thread.submit(end).result()
+                await asyncio.get_running_loop().run_in_executor(self._thread, end)
             self._thread.shutdown()
 
     async def _count(self) -> None:
