@@ -43,7 +43,7 @@ class Aside:
                 continue
             try:
                 result = call()
-            except BaseException as error:  # noqa: BLE001 - raised where it is waited for
+            except BaseException as error:  # noqa: BLE001 # raised where it is waited for
                 future.set_exception(error)
             else:
                 future.set_result(result)
