@@ -10,11 +10,12 @@ from fleet.adapters.journal.errors import JournalError
 from fleet.api.answers import Declined
 from fleet.api.reports import Reports
 from fleet.reports.alarm_ledger import AlarmLedger
-from fleet.reports.journal_alarms import JournalAlarms
+from fleet.reports.journal_ledger import JournalLedger, open_alarms
 
 log = logging.getLogger(__name__)
 T = TypeVar("T")
 CHECKPOINT = "alarms.json"  # beside the usage ledger's
+SAVED_EVERY = 20_000  # rows: what a restart has to count again at most
 COUNTING_S_MAX = 4.0  # a long journal, counted for the first time, is not waited for
 
 
@@ -23,7 +24,7 @@ class AlarmReports:
     """`reports` has the thread, and knows where the journal is."""
 
     reports: Reports
-    _ledger: JournalAlarms | None = field(default=None)
+    _ledger: JournalLedger[AlarmLedger] | None = field(default=None)
 
     async def of_ledger(self, make: Callable[[AlarmLedger], T]) -> T:
         """What `make` says of every alarm so far. Rows are counted 500 at a time: other reports have their turn.
@@ -44,13 +45,20 @@ class AlarmReports:
 
     def _look(self) -> int:
         if self._ledger is None:
-            self._ledger = JournalAlarms.opened(self.reports.journal, self.reports.checkpoint.with_name(CHECKPOINT))
+            self._ledger = open_alarms(self.reports.journal, self.reports.checkpoint.with_name(CHECKPOINT))
         try:
-            return self._ledger.look()
+            rows = self._ledger.look()
         except (JournalError, OSError):
             self._ledger.close()
             self._ledger = None  # opened anew by whoever asks next
             raise
+        if self._ledger.tip.position - self._ledger.saved.position >= SAVED_EVERY:
+            self._save(self._ledger)
+        return rows
+
+    def _save(self, ledger: JournalLedger[AlarmLedger]) -> None:
+        with suppress(OSError):  # nothing is lost but time
+            ledger.save()
 
     def _counted(self) -> AlarmLedger:
         return AlarmLedger() if self._ledger is None else self._ledger.counted
@@ -58,7 +66,6 @@ class AlarmReports:
     def close(self) -> None:
         """Keep what was counted."""
         if self._ledger is not None:
-            with suppress(OSError):  # nothing is lost but time
-                self._ledger.save()
+            self._save(self._ledger)
             self._ledger.close()
             self._ledger = None

@@ -18,7 +18,7 @@ from broker.pki.opening import OpeningHours
 from fleet.adapters.history.port import HistoryReader
 from fleet.adapters.journal.errors import JournalError
 from fleet.api.answers import Declined
-from fleet.reports.journal_ledger import JournalLedger
+from fleet.reports.journal_ledger import JournalLedger, open_usage
 from fleet.reports.usage_ledger import UsageLedger
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Reports:
     walltime: Callable[[], float]
     counted_up: bool = False
     at_end: list[Callable[[], None]] = field(default_factory=list)  # done in the thread, before it ends
-    _ledger: JournalLedger | None = None
+    _ledger: JournalLedger[UsageLedger] | None = None
     _waiting: int = 0
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "reports"))
@@ -116,7 +116,7 @@ class Reports:
         loop = asyncio.get_running_loop()
         self.counted_up = False  # of another journal nothing is told until all of it is counted
         await loop.run_in_executor(self._thread, self._close)
-        self._ledger = await loop.run_in_executor(self._thread, JournalLedger.opened, self.journal, self.checkpoint)
+        self._ledger = await loop.run_in_executor(self._thread, open_usage, self.journal, self.checkpoint)
         looks = 0
         while True:
             rows = await loop.run_in_executor(self._thread, self._ledger.look)

@@ -113,7 +113,3 @@ class AskDrillAnswered(Strict):
 
 OfAlarm = AskAcknowledge | AskAccept | AskReject | AskShelve | AskUnshelve | AskComment
 OfPager = AskPageDelivered | AskPageFailed | AskPagerAlive | AskDrill | AskDrillAnswered
-OPS = (
-    "alarm_acknowledge, alarm_accept, alarm_reject, alarm_shelve, alarm_unshelve, alarm_comment, page_delivered, "
-    "page_failed, pager_alive, drill, drill_answered"
-)

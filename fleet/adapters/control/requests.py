@@ -9,7 +9,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import AfterValidator, Discriminator, TypeAdapter, ValidationError
 
@@ -154,10 +154,7 @@ Decided = (
     | alarm_requests.OfPager
 )
 Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus
-OPS = (
-    "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, undrain, devices, "
-    f"alarms, client_show, status, {alarm_requests.OPS}"
-)
+OPS = ", ".join(get_args(get_type_hints(ask)["op"])[0] for ask in get_args(Request))
 
 
 class BadRequest(ValueError):
