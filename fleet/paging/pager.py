@@ -17,7 +17,8 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from broker.pki.registry import BadRegistry, load_registry
+from broker.pki.registry import BadRegistry
+from broker.pki.registry_file import load_registry
 from fleet.adapters.journal.errors import JournalError, JournalReplaced, JournalUnwritable
 from fleet.adapters.lock import one_instance
 from fleet.adapters.notify import apprise_url
