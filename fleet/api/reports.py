@@ -11,7 +11,7 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from broker.pki.opening import OpeningHours
@@ -42,6 +42,7 @@ class Reports:
     walltime: Callable[[], float]
     counted_up: bool = False
     at_end: list[Callable[[], None]] = field(default_factory=list)  # done in the thread, before it ends
+    asked: dict[object, Any] = field(default_factory=dict)  # ledgers that are counted when somebody asks
     _ledger: JournalLedger[UsageLedger] | None = None
     _waiting: int = 0
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))

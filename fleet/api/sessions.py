@@ -8,16 +8,19 @@ from fastapi import APIRouter, Path, Query
 from fleet.api import models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
+from fleet.api.asked_ledger import Listing
 from fleet.api.asking import Seeing, Settings, ask_fleet, with_words
 from fleet.api.bodies import SessionBody
 from fleet.api.guard import require
 from fleet.api.in_force import in_force
 from fleet.api.moments import moment_s
+from fleet.api.session_pages import Wanted, of_ledger, of_state
+from fleet.api.window import wall_words
 from fleet.core import eligibility
 from fleet.core.inputs import RequestSession
 from fleet.core.state import Session
 from fleet.core.turn import Turn
-from fleet.views import refusal_row, session_details, session_row
+from fleet.views import refusal_row, session_details
 
 router = APIRouter(tags=["sessions"])
 LISTED_MAX = 200
@@ -32,9 +35,10 @@ def shown_to(who: SignedIn, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "client": None, "operator": None}
 
 
-@router.get("/sessions", response_model=models.Sessions, responses=problems())
+@router.get("/sessions", response_model=models.Sessions, responses=problems(503))
 async def list_sessions(
     sight: Seeing,
+    listing: Listing,
     who: Annotated[SignedIn, require(Permission.SEE)],
     open_only: Annotated[bool, Query(alias="open", description="leave out those that are over")] = False,
     device: Annotated[str | None, Query(pattern="^[a-z0-9][a-z0-9-]{0,31}$")] = None,
@@ -42,27 +46,17 @@ async def list_sessions(
     limit: Annotated[int, Query(ge=1, le=LISTED_MAX)] = 50,
     before: Annotated[datetime | None, Query(description="authorised before this time; `next` of the answer")] = None,
 ) -> Any:
-    """Sessions, newest first: all that are open, and the newest that are over. By client only for who may see those."""
+    """Sessions, newest first: all that are open, and the newest that are over; with `before` those from before that,
+    back to the oldest of 50,000. By client only for who may see those.
+    """
     if client is not None and Permission.SEE_RECORDS not in who.may:
         raise Declined(403, "forbidden", f"As {who.role} you may not look for a client.")
-    end_s = None if before is None else moment_s("before", before)
-    found = sorted(
-        (
-            session
-            for session in sight.state.durable.sessions.values()
-            if (session.open or not open_only)
-            and (device is None or session.device == device)
-            and (client is None or session.client == client)
-            and (end_s is None or session.authorised_wall_s < end_s)
-        ),
-        key=lambda session: session.authorised_wall_s,
-        reverse=True,
-    )
-    rows = [session_row(session) for session in found[:limit]]
-    return {
-        "sessions": [shown_to(who, row) for row in rows],
-        "next": rows[-1]["authorised_at"] if len(found) > limit else None,
-    }
+    at = None if before is None else wall_words(moment_s("before", before))
+    wanted = Wanted(at, device, client, limit, open_only=open_only)
+    page = of_state(sight.state.durable.sessions.values(), wanted)
+    if page is None:
+        page = await listing.of_ledger(lambda ledger: of_ledger(ledger, wanted))
+    return {"sessions": [shown_to(who, row) for row in page.rows], "next": page.next}
 
 
 @router.get("/sessions/{session_id}", response_model=models.SessionDetails, responses=problems(404))

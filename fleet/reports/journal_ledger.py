@@ -17,8 +17,9 @@ from fleet.adapters.journal.errors import JournalReplaced
 from fleet.adapters.journal.rows import Tip
 from fleet.adapters.journal.tail import Tail
 from fleet.core.events import Event
-from fleet.reports import alarm_ledger, stored_ledger, usage_ledger
+from fleet.reports import alarm_ledger, session_ledger, stored_ledger, usage_ledger
 from fleet.reports.alarm_ledger import AlarmLedger
+from fleet.reports.session_ledger import SessionLedger
 from fleet.reports.usage_ledger import UsageLedger
 from fleet.stored import FORMS
 
@@ -56,6 +57,9 @@ _USAGE = _Kind(
 )
 _ALARMS = _Kind(
     AlarmLedger, alarm_ledger.COUNTED, alarm_ledger.StoredAlarms, alarm_ledger.stored, alarm_ledger.restored
+)
+_SESSIONS = _Kind(
+    SessionLedger, session_ledger.COUNTED, session_ledger.StoredSessions, session_ledger.stored, session_ledger.restored
 )
 
 
@@ -130,3 +134,8 @@ def open_usage(path: Path, checkpoint: Path) -> JournalLedger[UsageLedger]:
 def open_alarms(path: Path, checkpoint: Path) -> JournalLedger[AlarmLedger]:
     """Every alarm. As `JournalLedger.opened`."""
     return JournalLedger.opened(_ALARMS, path, checkpoint)
+
+
+def open_sessions(path: Path, checkpoint: Path) -> JournalLedger[SessionLedger]:
+    """Every session. As `JournalLedger.opened`."""
+    return JournalLedger.opened(_SESSIONS, path, checkpoint)
