@@ -5,7 +5,7 @@ those is known to the ledger only.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import Any
 
 from fleet.core.fold_sessions import SESSIONS_KEPT
@@ -59,9 +59,14 @@ def of_state(sessions: Collection[Session], wanted: Wanted) -> Page | None:
     return Page(page.rows, whole_from) if wanted.before is None else None
 
 
+def has_all(sessions: Collection[Session]) -> bool:
+    """Whether the state has forgotten none."""
+    return len(sessions) < SESSIONS_KEPT
+
+
 def _whole_from(sessions: Collection[Session]) -> str:
     """The time from which on the state has every session: "" where it has forgotten none."""
-    if len(sessions) < SESSIONS_KEPT:
+    if has_all(sessions):
         return ""
     return min((str(session.authorisation.issued_at) for session in sessions if not session.open), default="")
 
@@ -70,7 +75,7 @@ def of_ledger(ledger: SessionLedger, wanted: Wanted) -> Page:
     """What the ledger says."""
     assert wanted.before is not None
     found = ledger.before(wanted.before, wanted.device, wanted.client)
-    return _page([asdict(row) for row in found], wanted.limit)
+    return _page([row.row() for row in found], wanted.limit)
 
 
 def _page(found: Sequence[Row], limit: int) -> Page:

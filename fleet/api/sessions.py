@@ -5,6 +5,7 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
+from fleet.adapters.journal.errors import JournalError
 from fleet.api import models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
@@ -14,12 +15,15 @@ from fleet.api.bodies import SessionBody
 from fleet.api.guard import require
 from fleet.api.in_force import in_force
 from fleet.api.moments import moment_s
-from fleet.api.session_pages import Wanted, of_ledger, of_state
+from fleet.api.session_pages import Wanted, has_all, of_ledger, of_state
+from fleet.api.sight import Sight
 from fleet.api.window import wall_words
 from fleet.core import eligibility
 from fleet.core.inputs import RequestSession
 from fleet.core.state import Session
 from fleet.core.turn import Turn
+from fleet.reports.journal_record import read_session
+from fleet.reports.record import NoSuchSession
 from fleet.views import refusal_row, session_details
 
 router = APIRouter(tags=["sessions"])
@@ -59,20 +63,35 @@ async def list_sessions(
     return {"sessions": [shown_to(who, row) for row in page.rows], "next": page.next}
 
 
-@router.get("/sessions/{session_id}", response_model=models.SessionDetails, responses=problems(404))
-async def show_session(session_id: SessionId, sight: Seeing, who: Annotated[SignedIn, require(Permission.SEE)]) -> Any:
-    """One session with its plan, its limits and its numbers."""
-    session = session_of(sight.state.durable.sessions, session_id)
+@router.get("/sessions/{session_id}", response_model=models.SessionDetails, responses=problems(404, 503))
+async def show_session(
+    session_id: SessionId, sight: Seeing, listing: Listing, who: Annotated[SignedIn, require(Permission.SEE)]
+) -> Any:
+    """One session with its plan, its limits and its numbers; one that is long over comes from the journal."""
+    session = await session_of(sight, listing, session_id)
     details, force = session_details(sight.state, session), in_force(sight.state, session)
     return shown_to(who, {**details, "limits": session.authorisation.limits, "in_force": force})
 
 
-def session_of(sessions: dict[str, Session], session_id: str) -> Session:
-    """Raises: Declined: 404."""
-    session = sessions.get(session_id)
-    if session is None:
-        raise Declined(404, "unknown_session", f"There is no session {session_id}, or it is not among the newest.")
-    return session
+async def session_of(sight: Sight, listing: Listing, session_id: str) -> Session:
+    """Of the state; or, where it has forgotten some, of the journal.
+
+    Raises:
+        Declined: 404, there is none; 503, the journal cannot be read, or not yet.
+    """
+    known = sight.state.durable.sessions
+    if session_id in known:
+        return known[session_id]
+    unknown = Declined(404, "unknown_session", f"There is no session {session_id}, or not yet.")
+    if has_all(known.values()):
+        raise unknown
+    listed = await listing.of_ledger(lambda ledger: ledger.sessions.get(session_id))
+    if listed is None:
+        raise unknown
+    try:
+        return await listing.reports.apart(lambda: read_session(listing.reports.journal, listed))
+    except (JournalError, NoSuchSession, FileNotFoundError) as error:  # it was there a moment ago
+        raise Declined(503, "journal", f"The journal cannot be read: {error}.") from error
 
 
 @router.post("/sessions/explain", response_model=models.Explained, responses=problems(409, 413))

@@ -7,7 +7,7 @@ The rules of this file:
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, get_args
 
 from broker.contract.causes import Cause
@@ -20,7 +20,10 @@ KEPT_MAX = 50_000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ListedSession(Strict):
-    """One session, with the names of `views.session_row`. `authorised_at` in UTC to the millisecond."""
+    """One session, with the names of `views.session_row`. `authorised_at` in UTC to the millisecond.
+
+    `has_numbers`: the device has reported what it did. The row changes with everything that a session shows.
+    """
 
     session_id: str
     device: str
@@ -33,6 +36,13 @@ class ListedSession(Strict):
     cause: Cause | None = None
     authorised_at: str
     elapsed_s: float = 0.0
+    has_numbers: bool = False
+
+    def row(self) -> dict[str, Any]:
+        """As `views.session_row`."""
+        said = asdict(self)
+        del said["has_numbers"]
+        return said
 
 
 _Changes = Callable[[ListedSession, Any], dict[str, Any]]
@@ -53,7 +63,7 @@ _CHANGES: Mapping[type[Any], _Changes] = {
         "elapsed_s": max(row.elapsed_s, event.elapsed_s),
     },
     e.SessionWithheld: lambda _, event: {"withheld": event.reason},
-    e.SessionEnded: lambda _, event: {"state": event.to, "cause": event.cause},
+    e.SessionEnded: lambda _, event: {"state": event.to, "cause": event.cause, "has_numbers": event.ended is not None},
     e.SessionLost: _into(SessionState.LOST),
     e.SessionCleared: _into(SessionState.CLEARED),
 }

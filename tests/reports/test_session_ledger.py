@@ -1,7 +1,7 @@
 """Every session that there was: what a list shows of it is what the fold says, and no page leaves one out."""
 
 from collections.abc import Iterable
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 
 import pydantic
@@ -54,7 +54,7 @@ def test_a_row_says_what_the_state_says() -> None:
     sessions = clinic.state.durable.sessions
     assert len(sessions) < SESSIONS_KEPT, "the state has them all"
     ledger = ledger_of(clinic.journal)
-    assert {one: asdict(row) for one, row in ledger.sessions.items()} == {
+    assert {one: row.row() for one, row in ledger.sessions.items()} == {
         one: session_row(session) for one, session in sessions.items()
     }
     states = {row.state.value for row in ledger.sessions.values()}
