@@ -139,6 +139,7 @@ async def request_session(
         device=body.device,
         room=body.room,
         operator=_operator(who),
+        issued_by=who.user,
         plan={name: getattr(body.plan, name) for name in body.plan.__slots__},
         screening={
             "rule_set": screening.rule_set,

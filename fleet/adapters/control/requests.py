@@ -38,7 +38,9 @@ DeviceOrAll = Annotated[DeviceId, AfterValidator(_device_or_all)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskSession(Strict):
-    """The same `request_id` again is the same request and gets the same answer; None: a new one."""
+    """The same `request_id` again is the same request and gets the same answer; None: a new one. `issued_by`: the user
+    who asks, where somebody is signed in.
+    """
 
     op: Literal["session_request"]
     request_id: HexId | None = None
@@ -48,6 +50,7 @@ class AskSession(Strict):
     plan: Plan
     screening: Screening
     operator: OperatorId
+    issued_by: Label | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
