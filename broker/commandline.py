@@ -144,7 +144,8 @@ def _add_broker(parser: argparse.ArgumentParser) -> None:
 
 def _site(args: argparse.Namespace) -> int:
     from broker.pki.folder import ProvisioningRefused
-    from broker.pki.registry import FILE_NAME, load_registry
+    from broker.pki.registry import FILE_NAME
+    from broker.pki.registry_file import load_registry
     from broker.pki.site import provision_site
 
     if args.unless_there and (args.site_dir / FILE_NAME).exists():
@@ -312,7 +313,7 @@ def _broker(args: argparse.Namespace) -> int:
     from broker.mosquitto.configuration import write_configuration
     from broker.mosquitto.local import mosquitto_path
     from broker.mosquitto.running import lone_broker, refuse_taken_port
-    from broker.pki.registry import load_registry
+    from broker.pki.registry_file import load_registry
 
     registry = load_registry(args.site_dir)
     with lone_broker(args.site_dir) as lock:

@@ -26,7 +26,7 @@ from agents.counters import FILE_NAME as COUNTERS
 from agents.drivers.bench import BenchStimulator
 from agents.simulation.bench import MODEL, socket_of
 from broker.pki.devices import provision_device, provision_operator
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.pki.site import provision_site
 from demo.day import USUAL
 from demo.past.making import Folders, Past, make_past

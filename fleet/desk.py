@@ -139,6 +139,7 @@ class Desk:
                     plan=request.plan,
                     screening=request.screening,
                     operator=request.operator,
+                    issued_by=request.issued_by,
                     now_s=now_s,
                     wall_s=wall_s,
                 )

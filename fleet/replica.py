@@ -2,6 +2,8 @@
 
 The rules of this file:
 - It only reads. The fleet does not know that it is there, and is never held up by it.
+- Whoever follows it has its rows read in a thread (`fleet.aside`) and folded in its loop: a disk that hangs holds up
+  nothing else of that process, and the state has one owner.
 - It is the same fold as the fleet's own (`fleet.stored.FOLD`), so `fleet.views` shows a replica as it shows the state.
 - It is behind by the journal's group commit and by its own look. `fleeting` holds the newest samples and nothing else:
   nothing may be decided on a replica.
@@ -12,44 +14,43 @@ The rules of this file:
 import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-
-import sqlalchemy as sa
 
 from broker.contract.messages import Telemetry
 from fleet.adapters.journal.errors import JournalError, JournalUnwritable
 from fleet.adapters.journal.restore import restore
-from fleet.adapters.journal.rows import Row, Tip, checked, open_database, reading, rows_after
+from fleet.adapters.journal.rows import Tip
+from fleet.adapters.journal.tail import ROWS_A_LOOK, Tail
+from fleet.aside import Aside
 from fleet.core.events import Event
 from fleet.core.presence import SEQ_JUMP_MAX
 from fleet.core.state import Seen, State
 from fleet.stored import FOLD
 
 LOOK_PERIOD_S = 0.05
-ROWS_A_LOOK = 500  # a look that finds more leaves the rest to the next one, so that nobody in this loop waits long
-
-
-class JournalReplaced(JournalError):
-    """There is another journal under the name of the one that was followed."""
-
+HANGS_S = 1.0  # a look that takes so long is told; SQLite itself waits as long for a file that somebody locks
+HANGS = "the disk does not answer"
 
 Heard = Callable[[int, Event, State], None]  # position, the event, the state after it
+
+
+Read = list[tuple[Tip, Event]]
 
 
 @dataclass(slots=True)
 class Replica:
     """`state` and the journal's `tip` that it is of. `heard` is told each event, in order, after it was folded.
 
-    `failing`: why the last look of `follow` read nothing; None: it read all that was there for it.
+    `failing`: why the last look of `follow` read nothing, or the one that is on has not yet; None: it read all that was
+    there for it.
     """
 
-    path: Path
     state: State
     tip: Tip
+    _tail: Tail
     heard: list[Heard] = field(default_factory=list)
     failing: str | None = None
-    _engine: sa.Engine | None = None
-    _file: tuple[int, int] | None = None
 
     @classmethod
     def from_snapshot(cls, path: Path) -> "Replica":
@@ -59,20 +60,18 @@ class Replica:
             FileNotFoundError: there is no journal yet.
             JournalCorrupt, JournalUnwritable, UnknownStored: it cannot be read.
         """
-        file = _identity(path)
-        engine = open_database(path, create=False)
+        tail = Tail(path, "followed")
         try:
-            with reading(engine) as connection:
-                restored = restore(connection, FOLD)
+            restored = restore(tail.opened(), FOLD)
         except BaseException:
-            engine.dispose()
+            tail.close()
             raise
-        return cls(path, restored.state, restored.tip, [], None, engine, file)
+        return cls(restored.state, restored.tip, tail)
 
     @classmethod
     def from_the_start(cls, path: Path, *heard: Heard) -> "Replica":
         """From the first row on, so that `heard` is told everything. `look` reads it."""
-        return cls(path, State(), Tip(), list(heard))
+        return cls(State(), Tip(), Tail(path, "followed"), list(heard))
 
     def look(self) -> int:
         """Fold what was committed since the last look, 500 rows at most; how many they were. 0: up to date.
@@ -81,33 +80,56 @@ class Replica:
             JournalReplaced: begin anew.
             JournalCorrupt, JournalUnwritable, UnknownStored: it cannot be read, or is gone.
         """
-        engine = self._opened()
-        if engine is None:
-            return 0
-        count = 0
-        with reading(engine) as connection:
-            for row in checked(rows_after(connection, self.tip.position), self.tip):
-                self._fold(row)
-                count += 1
-                if count == ROWS_A_LOOK:
-                    break
-        return count
+        return self._fold(self._read(self.tip))
 
-    async def follow(self, looked: Callable[[int], None] = lambda rows: None) -> None:
-        """Look for ever, twenty times a second. `looked` hears after each how many rows were folded.
+    async def follow(self, aside: Aside, looked: Callable[[int], None] = lambda rows: None) -> None:
+        """Look for ever, twenty times a second, reading in `aside`. `looked` hears after each how many rows were
+        folded, and each second of one that hangs.
 
-        A disk that refuses for now, or a file that is gone, is tried again; `failing` says so meanwhile.
+        A disk that refuses or hangs for now, or a file that is gone, is tried again; `failing` says so meanwhile.
 
         Raises:
             JournalReplaced, JournalCorrupt, UnknownStored
         """
         while True:
             try:
-                rows, self.failing = self.look(), None
+                rows, self.failing = self._fold(await self._read_aside(aside, looked)), None
             except JournalUnwritable as error:
                 rows, self.failing = 0, str(error)
             looked(rows)
             await asyncio.sleep(0.0 if rows == ROWS_A_LOOK else LOOK_PERIOD_S)
+
+    async def _read_aside(self, aside: Aside, looked: Callable[[int], None]) -> Read:
+        reading = asyncio.wrap_future(aside.begin(partial(self._read, self.tip)))
+        try:
+            while not (await asyncio.wait((reading,), timeout=HANGS_S))[0]:
+                self.failing = HANGS
+                looked(0)
+            return reading.result()
+        finally:
+            reading.cancel()  # where nobody waits any more, what it reads is dropped
+
+    def _read(self, tip: Tip) -> Read:
+        """What follows `tip`. It touches nothing that is the loop's."""
+        read: Read = []
+        try:
+            for row in self._tail.rows(tip):
+                event = FOLD.forms.load(row.position, row.name, row.version, row.body)
+                read.append((Tip(row.position, row.hash), event))
+        except FileNotFoundError:  # there is no fleet yet
+            return []
+        except JournalError:
+            if not read:
+                raise
+        return read  # before a bad row, where there is one: the next look meets it as its first
+
+    def _fold(self, read: Read) -> int:
+        for tip, event in read:
+            FOLD.evolve(self.state, event)
+            self.tip = tip
+            for told in self.heard:
+                told(tip.position, event, self.state)
+        return len(read)
 
     def sample(self, device: str, sample: Telemetry, received_s: float) -> bool:
         """Take in a sample off the feed; whether it is the newest of its device's present boot, and live."""
@@ -125,32 +147,5 @@ class Replica:
         return True
 
     def close(self) -> None:
-        if self._engine is not None:
-            self._engine.dispose()
-            self._engine = None
-
-    def _fold(self, row: Row) -> None:
-        event = FOLD.forms.load(row.position, row.name, row.version, row.body)
-        FOLD.evolve(self.state, event)
-        self.tip = Tip(row.position, row.hash)
-        for told in self.heard:
-            told(row.position, event, self.state)
-
-    def _opened(self) -> sa.Engine | None:
-        try:
-            file = _identity(self.path)
-        except FileNotFoundError:
-            if self._file is None:
-                return None  # there is no fleet yet
-            raise JournalUnwritable(f"{self.path.name} is not there any more") from None
-        if self._file not in (None, file):
-            raise JournalReplaced(f"{self.path.name} is another journal than the one that was followed")
-        if self._engine is None:
-            self._engine = open_database(self.path, create=False)
-            self._file = file
-        return self._engine
-
-
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
+        """Close the journal. Whoever follows has `aside` do it: after a read that hangs, which nobody waits for."""
+        self._tail.close()

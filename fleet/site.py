@@ -4,7 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from broker.pki.link import Links, site_links
-from broker.pki.registry import FILE_NAME, Registry, load_registry
+from broker.pki.registry import FILE_NAME, Registry
+from broker.pki.registry_file import load_registry
 from fleet.core.registry import Registry as CoreRegistry
 from fleet.core.rota import Rota
 from fleet.roster import core_registry

@@ -7,7 +7,7 @@ written then reads now. tests/journal/test_golden.py holds this to journals that
 from fleet.adapters.journal.forms import Form, Forms, grown
 from fleet.adapters.journal.restore import Fold
 from fleet.adapters.journal.writer import Journal
-from fleet.core.events import Event, RegistryAdopted, SessionRefused
+from fleet.core.events import Event, RegistryAdopted, SessionAuthorised, SessionRefused
 from fleet.core.evolve import evolve
 from fleet.core.state import Durable, State, restored
 
@@ -15,6 +15,8 @@ from fleet.core.state import Durable, State, restored
 # Form(TheEvent, "TheEvent", 1, upgrade=...), which takes its parsed JSON.
 OLDER: tuple[Form, ...] = (
     grown(SessionRefused, 1),  # before a refusal said from when on (`again_on`)
+    grown(SessionRefused, 2),  # before a request said who asked (`issued_by`)
+    grown(SessionAuthorised, 1),
     grown(RegistryAdopted, 1),  # before a clinic had its time zone and its dose rules
     grown(RegistryAdopted, 2),  # before devices had checks and a firmware that they need
 )

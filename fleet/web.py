@@ -23,7 +23,8 @@ from zoneinfo import ZoneInfo
 from fastapi import FastAPI
 
 from broker.pki.opening import OpeningHours
-from broker.pki.registry import BadRegistry, Registry, load_registry
+from broker.pki.registry import BadRegistry, Registry
+from broker.pki.registry_file import load_registry
 from broker.wire import codec
 from fleet.adapters.history.port import HistoryReader
 from fleet.adapters.history.settings import load_recorder_settings, open_history_reader

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 import stimfleet
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.pki.site import provision_site, rotate_site_key
 from fleet import service, web
 from fleet.paging import pager

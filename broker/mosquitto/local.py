@@ -23,7 +23,7 @@ from typing import Self
 from broker.contract.topics import FLEET_INTAKE
 from broker.mosquitto.configuration import LOG, broker_folder, write_configuration
 from broker.mosquitto.running import BrokerFailed, lone_broker, note_pid, reload_broker
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.pki.site import SERVICES_FOLDER
 from broker.scheduling import ask_for_turns
 

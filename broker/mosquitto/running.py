@@ -17,7 +17,7 @@ from pathlib import Path
 
 from broker.mosquitto.configuration import broker_folder, write_acl
 from broker.pki.durable import SECRET_MODE, make_folder, only_one
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 
 LOCK = "running.pid"
 READY_S_MAX = 10.0  # between taking the lock and obeying a reload

@@ -10,7 +10,8 @@ from cryptography import x509
 from broker.contract.shapes import NAME_PATTERN
 from broker.pki import certificates as certs
 from broker.pki.durable import only_one
-from broker.pki.registry import FILE_NAME, LABEL_PATTERN, BadRegistry, Registry, load_registry, save_registry
+from broker.pki.registry import FILE_NAME, LABEL_PATTERN, BadRegistry, Registry
+from broker.pki.registry_file import load_registry, save_registry
 
 
 class ProvisioningRefused(Exception):

@@ -4,12 +4,12 @@ from dataclasses import asdict
 from datetime import date
 from typing import Annotated, Any, Literal
 
-from fastapi import APIRouter, Depends, Request, Response
+from fastapi import APIRouter, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from fleet.api.access import Permission, SignedIn
-from fleet.api.alarm_reports import AlarmReports
 from fleet.api.answers import problems
+from fleet.api.asked_ledger import Alarming
 from fleet.api.asking import Reporting, Seeing
 from fleet.api.guard import require
 from fleet.api.models import Day, Priority, Time
@@ -119,19 +119,6 @@ class AlarmHistory(BaseModel):
     alarms: list[PastAlarm]
 
 
-async def _alarm_reports(request: Request, reports: Reporting) -> AlarmReports:
-    """The one of this process, made when it is first asked for."""
-    state = request.app.state
-    if getattr(state, "alarm_reports", None) is None:
-        state.alarm_reports = AlarmReports(reports)
-        reports.at_end.append(state.alarm_reports.close)
-    found: AlarmReports = state.alarm_reports
-    return found
-
-
-Alarming = Annotated[AlarmReports, Depends(_alarm_reports)]
-
-
 @router.get("/alarms/figures", tags=["alarms"], response_model=AlarmReportShown, responses=problems(503))
 async def show_alarm_figures(
     reports: Reporting, alarming: Alarming, _who: SeesFigures, first: First = None, last: Last = None
@@ -167,7 +154,7 @@ async def show_alarm_figures_csv(
     return table(alarm_sheet(await _report(reports, alarming, first, last), by), f"alarms-by-{by}")
 
 
-async def _report(reports: Reports, alarming: AlarmReports, first: str | None, last: str | None) -> AlarmReport:
+async def _report(reports: Reports, alarming: Alarming, first: str | None, last: str | None) -> AlarmReport:
     begin, end = days_asked(reports, first, last, DAYS_MAX)
     return await alarming.of_ledger(lambda ledger: alarm_report(ledger, begin, end))
 

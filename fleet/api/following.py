@@ -2,8 +2,9 @@
 
 import asyncio
 import logging
-from contextlib import suppress
+from contextlib import closing, suppress
 from functools import partial
+from pathlib import Path
 from typing import NoReturn
 
 from broker.contract.messages import Telemetry
@@ -17,6 +18,7 @@ from fleet.api.control import FleetAbsent, StopLine, ask
 from fleet.api.settings import WebSettings
 from fleet.api.sight import NO_JOURNAL, Sight
 from fleet.api.stop_book import READS, StopBook
+from fleet.aside import Aside
 from fleet.core.state import State
 from fleet.replica import Replica
 from fleet.stored import FOLD
@@ -29,29 +31,34 @@ ROWS_BACK = 200_000  # of the journal, in which the newest stops are looked for 
 
 
 async def follow_journal(sight: Sight, settings: WebSettings) -> NoReturn:
-    """Read along for ever. Another journal, or one that cannot be read, is begun anew, and until then said."""
+    """Read along for ever. Another journal, or one that cannot be read, is begun anew, and until then said.
+
+    The disk has a thread of its own: whatever it does, this loop answers, and stops.
+    """
     told: str | None = None
-    while True:
-        try:
-            replica = await asyncio.to_thread(Replica.from_snapshot, settings.journal_path)
-        except (FileNotFoundError, JournalError) as error:
-            sight.looked.set()
-            told = _troubled(sight, error, told)
-            await asyncio.sleep(AGAIN_S)
-            continue
-        try:
-            sight.book = await asyncio.to_thread(_book_up_to, replica, replica.tip.position, replica.state)
-            replica.heard.append(sight.book.hear)
-            _keep_samples(sight, replica)
-            sight.replica, sight.journal_trouble, told = replica, None, None
-            sight.read_along()
-            sight.looked.set()
-            await replica.follow(partial(_looked, sight, replica))
-        except JournalError as error:
-            told = _troubled(sight, error, told)
-            await asyncio.sleep(AGAIN_S)
-        finally:
-            replica.close()
+    with closing(Aside("journal")) as aside:
+        while True:
+            try:
+                replica = await aside.does(partial(Replica.from_snapshot, settings.journal_path))
+            except (FileNotFoundError, JournalError) as error:
+                sight.looked.set()
+                told = _troubled(sight, error, told)
+                await asyncio.sleep(AGAIN_S)
+                continue
+            try:
+                upto = replica.tip.position
+                sight.book = await aside.does(partial(_book_up_to, settings.journal_path, upto, replica.state))
+                replica.heard.append(sight.book.hear)
+                _keep_samples(sight, replica)
+                sight.replica, sight.journal_trouble, told = replica, None, None
+                sight.read_along()
+                sight.looked.set()
+                await replica.follow(aside, partial(_looked, sight, replica))
+            except JournalError as error:
+                told = _troubled(sight, error, told)
+                await asyncio.sleep(AGAIN_S)
+            finally:
+                aside.begin(replica.close)
 
 
 def _looked(sight: Sight, replica: Replica, _rows: int) -> None:
@@ -79,14 +86,14 @@ def _troubled(sight: Sight, error: Exception, told: str | None) -> str | None:
     return str(error)
 
 
-def _book_up_to(replica: Replica, position: int, state: State) -> StopBook:
+def _book_up_to(path: Path, position: int, state: State) -> StopBook:
     """The stops of the journal's newest rows up to `position`. Rooms are those of now.
 
     Raises:
         JournalError
     """
     book = StopBook(from_position=max(0, position - ROWS_BACK))
-    engine = open_database(replica.path, create=False)
+    engine = open_database(path, create=False)
     try:
         with reading(engine) as connection:
             for row in rows_after(connection, book.from_position):

@@ -280,7 +280,8 @@ class Reception:
                 await asyncio.sleep(LOOK_S)
         finally:
             try:
-                self._disk.submit(self._store.note, **self._waiting(all_uses=True)).result()
+                waiting = self._waiting(all_uses=True)
+                await self.read(lambda store: store.note(**waiting))  # a stop that is on its way is answered meanwhile
             except Unusable as unusable:
                 log.error("what was told last is not in the audit: %s", unusable)
             self._disk.shutdown()

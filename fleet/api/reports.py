@@ -11,14 +11,14 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeVar
 from zoneinfo import ZoneInfo
 
 from broker.pki.opening import OpeningHours
 from fleet.adapters.history.port import HistoryReader
 from fleet.adapters.journal.errors import JournalError
 from fleet.api.answers import Declined
-from fleet.reports.journal_ledger import JournalLedger
+from fleet.reports.journal_ledger import JournalLedger, open_usage
 from fleet.reports.usage_ledger import UsageLedger
 
 log = logging.getLogger(__name__)
@@ -42,7 +42,8 @@ class Reports:
     walltime: Callable[[], float]
     counted_up: bool = False
     at_end: list[Callable[[], None]] = field(default_factory=list)  # done in the thread, before it ends
-    _ledger: JournalLedger | None = None
+    asked: dict[object, Any] = field(default_factory=dict)  # ledgers that are counted when somebody asks
+    _ledger: JournalLedger[UsageLedger] | None = None
     _waiting: int = 0
     _reading: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2))
     _thread: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "reports"))
@@ -109,14 +110,14 @@ class Reports:
                 await asyncio.sleep(LOOK_PERIOD_S)
         finally:
             for end in (self._close, *self.at_end):
-                self._thread.submit(end).result()
+                await asyncio.get_running_loop().run_in_executor(self._thread, end)
             self._thread.shutdown()
 
     async def _count(self) -> None:
         loop = asyncio.get_running_loop()
         self.counted_up = False  # of another journal nothing is told until all of it is counted
         await loop.run_in_executor(self._thread, self._close)
-        self._ledger = await loop.run_in_executor(self._thread, JournalLedger.opened, self.journal, self.checkpoint)
+        self._ledger = await loop.run_in_executor(self._thread, open_usage, self.journal, self.checkpoint)
         looks = 0
         while True:
             rows = await loop.run_in_executor(self._thread, self._ledger.look)

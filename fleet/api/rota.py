@@ -11,7 +11,8 @@ from zoneinfo import ZoneInfo
 
 from fastapi import APIRouter, Header, Query, Request, Response
 
-from broker.pki.registry import BadRegistry, load_registry
+from broker.pki.registry import BadRegistry
+from broker.pki.registry_file import load_registry
 from fleet.api import rota_models as models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems

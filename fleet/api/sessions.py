@@ -5,19 +5,26 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
+from fleet.adapters.journal.errors import JournalError
 from fleet.api import models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
+from fleet.api.asked_ledger import Listing
 from fleet.api.asking import Seeing, Settings, ask_fleet, with_words
 from fleet.api.bodies import SessionBody
 from fleet.api.guard import require
 from fleet.api.in_force import in_force
 from fleet.api.moments import moment_s
+from fleet.api.session_pages import Wanted, has_all, of_ledger, of_state
+from fleet.api.sight import Sight
+from fleet.api.window import wall_words
 from fleet.core import eligibility
 from fleet.core.inputs import RequestSession
 from fleet.core.state import Session
 from fleet.core.turn import Turn
-from fleet.views import refusal_row, session_details, session_row
+from fleet.reports.journal_record import read_session
+from fleet.reports.record import NoSuchSession
+from fleet.views import refusal_row, session_details
 
 router = APIRouter(tags=["sessions"])
 LISTED_MAX = 200
@@ -32,9 +39,10 @@ def shown_to(who: SignedIn, row: dict[str, Any]) -> dict[str, Any]:
     return {**row, "client": None, "operator": None}
 
 
-@router.get("/sessions", response_model=models.Sessions, responses=problems())
+@router.get("/sessions", response_model=models.Sessions, responses=problems(503))
 async def list_sessions(
     sight: Seeing,
+    listing: Listing,
     who: Annotated[SignedIn, require(Permission.SEE)],
     open_only: Annotated[bool, Query(alias="open", description="leave out those that are over")] = False,
     device: Annotated[str | None, Query(pattern="^[a-z0-9][a-z0-9-]{0,31}$")] = None,
@@ -42,43 +50,48 @@ async def list_sessions(
     limit: Annotated[int, Query(ge=1, le=LISTED_MAX)] = 50,
     before: Annotated[datetime | None, Query(description="authorised before this time; `next` of the answer")] = None,
 ) -> Any:
-    """Sessions, newest first: all that are open, and the newest that are over. By client only for who may see those."""
+    """Sessions, newest first: all that are open, and the newest that are over; with `before` those from before that,
+    back to the oldest of 50,000. By client only for who may see those.
+    """
     if client is not None and Permission.SEE_RECORDS not in who.may:
         raise Declined(403, "forbidden", f"As {who.role} you may not look for a client.")
-    end_s = None if before is None else moment_s("before", before)
-    found = sorted(
-        (
-            session
-            for session in sight.state.durable.sessions.values()
-            if (session.open or not open_only)
-            and (device is None or session.device == device)
-            and (client is None or session.client == client)
-            and (end_s is None or session.authorised_wall_s < end_s)
-        ),
-        key=lambda session: session.authorised_wall_s,
-        reverse=True,
-    )
-    rows = [session_row(session) for session in found[:limit]]
-    return {
-        "sessions": [shown_to(who, row) for row in rows],
-        "next": rows[-1]["authorised_at"] if len(found) > limit else None,
-    }
+    at = None if before is None else wall_words(moment_s("before", before))
+    wanted = Wanted(at, device, client, limit, open_only=open_only)
+    page = of_state(sight.state.durable.sessions.values(), wanted)
+    if page is None:
+        page = await listing.of_ledger(lambda ledger: of_ledger(ledger, wanted))
+    return {"sessions": [shown_to(who, row) for row in page.rows], "next": page.next}
 
 
-@router.get("/sessions/{session_id}", response_model=models.SessionDetails, responses=problems(404))
-async def show_session(session_id: SessionId, sight: Seeing, who: Annotated[SignedIn, require(Permission.SEE)]) -> Any:
-    """One session with its plan, its limits and its numbers."""
-    session = session_of(sight.state.durable.sessions, session_id)
+@router.get("/sessions/{session_id}", response_model=models.SessionDetails, responses=problems(404, 503))
+async def show_session(
+    session_id: SessionId, sight: Seeing, listing: Listing, who: Annotated[SignedIn, require(Permission.SEE)]
+) -> Any:
+    """One session with its plan, its limits and its numbers; one that is long over comes from the journal."""
+    session = await session_of(sight, listing, session_id)
     details, force = session_details(sight.state, session), in_force(sight.state, session)
     return shown_to(who, {**details, "limits": session.authorisation.limits, "in_force": force})
 
 
-def session_of(sessions: dict[str, Session], session_id: str) -> Session:
-    """Raises: Declined: 404."""
-    session = sessions.get(session_id)
-    if session is None:
-        raise Declined(404, "unknown_session", f"There is no session {session_id}, or it is not among the newest.")
-    return session
+async def session_of(sight: Sight, listing: Listing, session_id: str) -> Session:
+    """Of the state; or, where it has forgotten some, of the journal.
+
+    Raises:
+        Declined: 404, there is none; 503, the journal cannot be read, or not yet.
+    """
+    known = sight.state.durable.sessions
+    if session_id in known:
+        return known[session_id]
+    unknown = Declined(404, "unknown_session", f"There is no session {session_id}, or not yet.")
+    if has_all(known.values()):
+        raise unknown
+    listed = await listing.of_ledger(lambda ledger: ledger.sessions.get(session_id))
+    if listed is None:
+        raise unknown
+    try:
+        return await listing.reports.apart(lambda: read_session(listing.reports.journal, listed))
+    except (JournalError, NoSuchSession, FileNotFoundError) as error:  # it was there a moment ago
+        raise Declined(503, "journal", f"The journal cannot be read: {error}.") from error
 
 
 @router.post("/sessions/explain", response_model=models.Explained, responses=problems(409, 413))
@@ -126,6 +139,7 @@ async def request_session(
         device=body.device,
         room=body.room,
         operator=_operator(who),
+        issued_by=who.user,
         plan={name: getattr(body.plan, name) for name in body.plan.__slots__},
         screening={
             "rule_set": screening.rule_set,

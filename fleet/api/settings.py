@@ -4,46 +4,31 @@ In rising order of precedence: `web.toml` in the site's folder, the environment 
 command line gives.
 """
 
-import os
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, Field, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import AfterValidator, Field, model_validator
+from pydantic_settings import SettingsConfigDict
 
-from fleet.settings import SettingsRefused
+from fleet.settings import SiteSettings, own_address
 
-ENVIRONMENT_PREFIX = "STIMFLEET_WEB_"
-FILE_NAME = "web.toml"
 LOCAL_NAMES = ("localhost", "127.0.0.1", "[::1]")
-
-
-def _address(host: str) -> str:
-    try:
-        return str(ip_address(host))
-    except ValueError:
-        raise ValueError("it must be an address of this machine, like 127.0.0.1, or 0.0.0.0 for all of them") from None
 
 
 # As a browser sends it: a name or an address, without a port.
 HostName = Annotated[str, Field(pattern=r"^(?:[a-z0-9](?:[a-z0-9.-]{0,251}[a-z0-9])?|\[[0-9a-f:.]{2,45}\])$")]
 
 
-class WebSettings(BaseSettings):
+class WebSettings(SiteSettings):
     """Of one web server. Periods in seconds, sizes in items, unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(env_prefix="STIMFLEET_WEB_")
+    file_name = "web.toml"
+    of = "the web server"
+    do_not_go_together = "The web server cannot be set up so"
 
-    site_dir: Path
-    data_dir: Path  # the fleet's: its journal and its sockets are there
-    host: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    host: Annotated[str, AfterValidator(own_address)] = "127.0.0.1"
     port: Annotated[int, Field(ge=0, le=65_535)] = 8_080  # 0: any that is free; the log says which
     # Both or neither; PEM. Without them whoever is not on this host should come through a proxy that has them.
     tls_certificate: Path | None = None
@@ -54,7 +39,7 @@ class WebSettings(BaseSettings):
     language: Literal["en"] = "en"  # of the page's texts
     simulated: bool = False  # every page says so
     # Addresses of proxies of ours, whose X-Forwarded-For and X-Forwarded-Proto are believed.
-    trusted_proxies: tuple[Annotated[str, AfterValidator(_address)], ...] = ()
+    trusted_proxies: tuple[Annotated[str, AfterValidator(own_address)], ...] = ()
     plain_http: bool = False  # nobody but this house's own wire sees passwords and sessions: whoever sets it knows that
     tls_by_proxy: bool = False  # browsers reach us over TLS, which a proxy in front of us ends
     connections_max: Annotated[int, Field(ge=8, le=10_000)] = 512
@@ -75,30 +60,6 @@ class WebSettings(BaseSettings):
             )
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, Path(init_settings()["site_dir"]) / FILE_NAME)
-        return init_settings, env_settings, toml
-
-    @property
-    def journal_path(self) -> Path:
-        return self.data_dir / "journal.db"
-
-    @property
-    def control_path(self) -> Path:
-        return self.data_dir / "control.sock"
-
-    @property
-    def feed_path(self) -> Path:
-        return self.data_dir / "feed.sock"
-
     @property
     def over_tls(self) -> bool:
         """Whether browsers reach it over TLS."""
@@ -111,26 +72,4 @@ class WebSettings(BaseSettings):
         return frozenset({own, *LOCAL_NAMES, *self.allowed_hosts})
 
 
-def load_web_settings(site_dir: Path, data_dir: Path, **given: object) -> WebSettings:
-    """The settings of a web server; `given` is what the command line names, e.g. `port=8081`.
-
-    Raises:
-        SettingsRefused: with one sentence that names the field.
-    """
-    known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in WebSettings.model_fields}
-    for name in os.environ:
-        if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known:
-            raise SettingsRefused(f"{name} in the environment is no setting of the web server.")
-    named = {"site_dir": site_dir, "data_dir": data_dir, **given}
-    try:
-        return WebSettings(**named)  # type: ignore[arg-type] # checked right here
-    except ValidationError as refused:
-        error = refused.errors(include_url=False)[0]
-        field, why = ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
-        if error["type"] == "extra_forbidden":
-            raise SettingsRefused(f"{field} is no setting of the web server.") from None
-        if not field:
-            raise SettingsRefused(f"The web server cannot be set up so: {why}.") from None
-        raise SettingsRefused(f"{field} cannot be {error['input']!r}: {why}.") from None
-    except (SettingsError, ValueError) as error:  # a file that is no TOML, a value that cannot be read
-        raise SettingsRefused(f"{FILE_NAME} cannot be read: {error}.") from None
+load_web_settings = WebSettings.load

@@ -17,6 +17,7 @@ from fleet.adapters.history.port import CLOCK_OFF_S_MAX, HistoryError, Trace
 from fleet.api import models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
+from fleet.api.asked_ledger import Listing
 from fleet.api.asking import Reporting, Seeing
 from fleet.api.guard import require
 from fleet.api.in_force import in_force, of_device
@@ -60,10 +61,14 @@ async def show_samples(
     "/sessions/{session_id}/trace", tags=["sessions"], response_model=models.Trace, responses=problems(404, 503)
 )
 async def show_trace(
-    session_id: SessionId, sight: Seeing, reports: Reporting, _who: Annotated[SignedIn, require(Permission.SEE)]
+    session_id: SessionId,
+    sight: Seeing,
+    reports: Reporting,
+    listing: Listing,
+    _who: Annotated[SignedIn, require(Permission.SEE)],
 ) -> Any:
     """What its device sent in one session, with the limits to draw."""
-    session = session_of(sight.state.durable.sessions, session_id)
+    session = await session_of(sight, listing, session_id)
     begin_s = session.authorised_wall_s
     end_s = begin_s + session.authorisation.start_within_s + session.plan.duration_s + session.paused_s + AFTER_S
     asked = _Asked(session.device, begin_s, max(end_s, sight.walltime()), session_id)

@@ -215,7 +215,8 @@ def _told(what: str, subject: str) -> Any:
 
 def _check_operator(args: argparse.Namespace) -> None:
     """An operator that the site does not know could ask for nothing."""
-    from broker.pki.registry import BadRegistry, load_registry
+    from broker.pki.registry import BadRegistry
+    from broker.pki.registry_file import load_registry
 
     if args.operator is None:
         return

@@ -115,7 +115,8 @@ def _judged(args: argparse.Namespace, path: Path) -> int:
 
 
 def _core(args: argparse.Namespace, path: Path) -> tuple["core.Rota | None", ZoneInfo]:
-    from broker.pki.registry import BadRegistry, load_registry
+    from broker.pki.registry import BadRegistry
+    from broker.pki.registry_file import load_registry
     from fleet.rota.file import BadRota, core_rota, load_rota
 
     try:

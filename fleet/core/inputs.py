@@ -94,7 +94,10 @@ class StopCleared:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RequestSession:
-    """A therapist asks for a session. The same `request_id` again is the same request: it gets the same answer."""
+    """A therapist asks for a session. The same `request_id` again is the same request: it gets the same answer.
+
+    `issued_by`: the user who asks for it, where they are signed in.
+    """
 
     request_id: str
     client: str
@@ -103,6 +106,7 @@ class RequestSession:
     plan: Plan
     screening: Screening
     operator: str
+    issued_by: str | None = None
     now_s: float
     wall_s: float
 

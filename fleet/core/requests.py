@@ -27,6 +27,7 @@ def requested(turn: Turn, request: RequestSession) -> None:
                 operator=request.operator,
                 screened=screened,
                 refusals=eligibility.for_the_journal(found),
+                issued_by=request.issued_by,
             )
         )
         turn.after_commit(Answer(request.request_id, Refused(found)))
@@ -40,6 +41,7 @@ def requested(turn: Turn, request: RequestSession) -> None:
             authorisation=authorisation,
             answered_s=seen.received_s,
             screened=screened,
+            issued_by=request.issued_by,
         )
     )
     sessions.first_sent(turn, turn.state.durable.sessions[authorisation.session_id])

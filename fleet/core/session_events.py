@@ -42,26 +42,32 @@ class WithheldFor(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionRefused(Happened):
-    """The fleet refused a request. Screening appears by its outcome only."""
+    """The fleet refused a request. Screening appears by its outcome only. `issued_by`: as `SessionAuthorised`."""
 
-    version = 2
+    version = 3
     request_id: str
     client: str
     device: str
     operator: str
     screened: Screened
     refusals: tuple[Refusal, ...]
+    issued_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SessionAuthorised(Happened):
-    """The fleet authorised a session. `answered_s`: when the answered sample was received, on this host."""
+    """The fleet authorised a session. `answered_s`: when the answered sample was received, on this host.
 
+    `issued_by`: the user who asked, where they were signed in; None: whoever asked said who treats, and no more.
+    """
+
+    version = 2
     request_id: str
     device: str
     authorisation: messages.Authorisation
     answered_s: float
     screened: Screened
+    issued_by: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

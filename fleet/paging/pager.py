@@ -18,14 +18,16 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from broker.pki.registry import BadRegistry, load_registry
-from fleet.adapters.journal.errors import JournalError, JournalUnwritable
+from broker.pki.registry import BadRegistry
+from broker.pki.registry_file import load_registry
+from fleet.adapters.journal.errors import JournalError, JournalReplaced, JournalUnwritable
 from fleet.adapters.lock import one_instance
 from fleet.adapters.notify import apprise_url
 from fleet.adapters.notify.lane import Deliver
 from fleet.adapters.notify.message import Message
 from fleet.adapters.notify.settings import PagerSettings
 from fleet.adapters.systemd import notify
+from fleet.aside import Aside
 from fleet.core.alarm_events import Priority
 from fleet.core.attention_events import PageDue
 from fleet.core.conditions import delivery_fails
@@ -37,7 +39,7 @@ from fleet.paging.outcomes import Reports
 from fleet.paging.overdue import overdue
 from fleet.paging.targets import Targets
 from fleet.paging.unwritten import Unwritten
-from fleet.replica import JournalReplaced, Replica
+from fleet.replica import Replica
 from fleet.stored import FOLD
 from fleet.words.pages import LinkFor, Surroundings, runbook_anchors
 
@@ -146,26 +148,39 @@ class _Pager:
         return status
 
     async def _follow(self) -> None:
-        self._replica = replica = await self._opened()
-        with closing(replica):
-            orders = overdue(self._settings.journal_path, replica.state, replica.tip.position, walltime_s())
-            self._courier.begin(orders, replica.state)
-            replica.heard.append(self._courier.heard)
-            log.info("telling people from row %d of the journal on; %d left to tell", replica.tip.position, len(orders))
-            notify(os.environ, "READY=1")
-            await replica.follow()
+        path = self._settings.journal_path
+        with closing(Aside("journal")) as aside:
+            self._replica = replica = await self._opened(aside)
+            try:
+                due = partial(overdue, path, replica.state, replica.tip.position, walltime_s())
+                orders = await aside.does(due)
+                self._courier.begin(orders, replica.state)
+                replica.heard.append(self._courier.heard)
+                log.info(
+                    "telling people from row %d of the journal on; %d left to tell", replica.tip.position, len(orders)
+                )
+                notify(os.environ, "READY=1")
+                await replica.follow(aside)
+            finally:
+                aside.begin(replica.close)
 
-    async def _opened(self) -> Replica:
+    async def _opened(self, aside: Aside) -> Replica:
         """From the snapshot; what came after it is read in whole before anything is told."""
         while True:
             try:
-                replica = Replica.from_snapshot(self._settings.journal_path)
+                return await aside.does(self._caught_up)
             except (FileNotFoundError, JournalUnwritable):  # no fleet has run here yet, or the disk refuses for now
                 await asyncio.sleep(WAIT_S)
-                continue
+
+    def _caught_up(self) -> Replica:
+        replica = Replica.from_snapshot(self._settings.journal_path)
+        try:
             while replica.look():
                 pass
-            return replica
+        except BaseException:
+            replica.close()
+            raise
+        return replica
 
     def _reaches_people(self) -> bool:
         """Whether the journal is read, and the last messages were not delivered to nobody."""

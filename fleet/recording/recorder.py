@@ -23,7 +23,8 @@ from zoneinfo import ZoneInfo
 
 from broker.contract.messages import Telemetry
 from broker.contract.topics import Channel
-from broker.pki.registry import BadRegistry, load_registry
+from broker.pki.registry import BadRegistry
+from broker.pki.registry_file import load_registry
 from broker.wire.codec import MalformedMessage, decode
 from fleet.adapters.feed import frames
 from fleet.adapters.feed.reader import FeedLost, follow_feed

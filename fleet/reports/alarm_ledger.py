@@ -1,7 +1,7 @@
 """The alarms that there were, one by one, as `alarm_figures` adds them up: when, where, what people did, how it ended.
 
 The rules of this file:
-- Pure. `journal_alarms` reads the journal for it.
+- Pure. `journal_ledger` reads the journal for it.
 - One row an occurrence, and at most `KEPT_MAX` of them: the oldest are forgotten, and `since_day` says from when on the
   ledger is whole.
 - An alarm that came to be a member of a grouped one (a room that went silent) is no alarm of its own to anybody: it is

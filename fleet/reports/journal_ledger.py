@@ -1,65 +1,100 @@
-"""The usage ledger of a journal on disk: counted along in another process than the fleet's, and kept over restarts.
+"""A ledger of a journal on disk: counted along in another process than the fleet's, and kept over restarts.
 
-ledger = JournalLedger.opened(data_dir / "journal.db", state_dir / "usage.json")
+ledger = open_usage(data_dir / "journal.db", state_dir / "usage.json")
 while ledger.look():         # 500 rows at a time: 60,000 events take a second or so once, then none
     await asyncio.sleep(0)
 ledger.counted.add_up(By.DAY)
 ledger.save()                # now and then, and at the end
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
-
-import sqlalchemy as sa
+from typing import Any, Generic, Protocol, TypeVar, get_args
 
 from fleet.adapters.journal.checkpoint import Checkpoint
-from fleet.adapters.journal.rows import Tip, checked, open_database, rows_after
+from fleet.adapters.journal.errors import JournalReplaced
+from fleet.adapters.journal.rows import Tip
+from fleet.adapters.journal.tail import Tail
 from fleet.core.events import Event
-from fleet.replica import JournalReplaced
-from fleet.reports.stored_ledger import StoredLedger, restored, stored
-from fleet.reports.usage_ledger import COUNTED, UsageLedger
+from fleet.reports import alarm_ledger, session_ledger, stored_ledger, usage_ledger
+from fleet.reports.alarm_ledger import AlarmLedger
+from fleet.reports.session_ledger import SessionLedger
+from fleet.reports.usage_ledger import UsageLedger
 from fleet.stored import FORMS
 
-ROWS_A_LOOK = 500  # some 10 ms
-COUNTING = 1  # raised when the same events come to be counted as something else
-# Names that this program knows and does not count: their rows are checked, and not read. Any other name is read, and
-# refused where a newer program wrote it.
-_PASSED_OVER = {event.__name__ for event in set(get_args(Event)) - COUNTED}
+
+class Counts(Protocol):
+    def counts(self, event: Event) -> None: ...
+
+
+Counted = TypeVar("Counted", bound=Counts)
+
+
+@dataclass(frozen=True)
+class _Kind(Generic[Counted]):
+    """What is counted, and how a file holds it. `counting` is raised when the same events come to be counted
+    otherwise.
+    """
+
+    begin: Callable[[], Counted]
+    events: frozenset[type[Any]]
+    form: type[Any]
+    stored: Callable[[Counted], Any]
+    restored: Callable[[Any], Counted]
+    counting: int = 1
+
+    @property
+    def passed_over(self) -> frozenset[str]:
+        """Names that this program knows and does not count: their rows are checked, and not read. Any other name is
+        read, and refused where a newer program wrote it.
+        """
+        return frozenset(event.__name__ for event in set(get_args(Event)) - self.events)
+
+
+_USAGE = _Kind(
+    UsageLedger, usage_ledger.COUNTED, stored_ledger.StoredLedger, stored_ledger.stored, stored_ledger.restored
+)
+_ALARMS = _Kind(
+    AlarmLedger, alarm_ledger.COUNTED, alarm_ledger.StoredAlarms, alarm_ledger.stored, alarm_ledger.restored
+)
+_SESSIONS = _Kind(
+    SessionLedger, session_ledger.COUNTED, session_ledger.StoredSessions, session_ledger.stored, session_ledger.restored
+)
 
 
 @dataclass(slots=True)
-class JournalLedger:
-    """`counted` up to the row at `tip`. `from_checkpoint`: what an earlier run had counted was used."""
+class JournalLedger(Generic[Counted]):
+    """`counted` up to the row at `tip`; `saved` is the row up to which the checkpoint has it.
 
-    path: Path
-    counted: UsageLedger
+    `from_checkpoint`: what an earlier run had counted was used.
+    """
+
+    counted: Counted
     tip: Tip
+    saved: Tip
     from_checkpoint: bool
-    _checkpoint: "Checkpoint[StoredLedger]"
-    _saved: Tip
-    _engine: sa.Engine
-    _file: tuple[int, int]
+    _kind: _Kind[Counted]
+    _tail: Tail
+    _passed_over: frozenset[str]
+    _checkpoint: "Checkpoint[Any]"
 
     @classmethod
-    def opened(cls, path: Path, checkpoint: Path) -> "JournalLedger":
+    def opened(cls, kind: _Kind[Counted], path: Path, checkpoint: Path) -> "JournalLedger[Counted]":
         """What the checkpoint has, where it is of this journal; else nothing yet. `look` counts the rest.
 
         Raises:
             FileNotFoundError: there is no journal yet.
             JournalCorrupt, JournalUnwritable: it cannot be read.
         """
-        file = _identity(path)
-        kept: Checkpoint[StoredLedger] = Checkpoint(checkpoint, StoredLedger, COUNTING)
-        engine = open_database(path, create=False)
+        tail, kept = Tail(path, "counted"), Checkpoint(checkpoint, kind.form, kind.counting)
         try:
-            with engine.connect() as connection:
-                found = kept.load(connection)
+            found = kept.load(tail.opened())
         except BaseException:
-            engine.dispose()
+            tail.close()
             raise
-        tip, counted = (Tip(), UsageLedger()) if found is None else (found[0], restored(found[1]))
-        return cls(path, counted, tip, found is not None, kept, tip, engine, file)
+        tip, counted = (Tip(), kind.begin()) if found is None else (found[0], kind.restored(found[1]))
+        return cls(counted, tip, tip, found is not None, kind, tail, kind.passed_over, kept)
 
     def look(self) -> int:
         """Count what was committed since the last look, 500 rows at most; how many they were. 0: up to date.
@@ -68,22 +103,14 @@ class JournalLedger:
             JournalReplaced: open it anew.
             JournalCorrupt, JournalUnwritable, UnknownStored: it cannot be read.
         """
-        try:
-            replaced = _identity(self.path) != self._file
-        except FileNotFoundError:
-            replaced = True
-        if replaced:
-            raise JournalReplaced(f"{self.path.name} is another journal than the one that was counted")
-        rows = 0
-        with self._engine.connect() as connection:
-            for row in checked(rows_after(connection, self.tip.position), self.tip):
-                if row.name not in _PASSED_OVER:
-                    self.counted.counts(FORMS.load(row.position, row.name, row.version, row.body))
-                self.tip = Tip(row.position, row.hash)
-                rows += 1
-                if rows == ROWS_A_LOOK:
-                    break
-        return rows
+        if not self._tail.path.exists():
+            raise JournalReplaced(f"{self._tail.path.name} is another journal than the one that was counted")
+        before = self.tip.position
+        for row in self._tail.rows(self.tip):
+            if row.name not in self._passed_over:
+                self.counted.counts(FORMS.load(row.position, row.name, row.version, row.body))
+            self.tip = Tip(row.position, row.hash)
+        return self.tip.position - before
 
     def save(self) -> None:
         """Keep what was counted, if anything was since the last time.
@@ -91,14 +118,24 @@ class JournalLedger:
         Raises:
             OSError: the disk refuses; nothing is lost but time.
         """
-        if self.tip != self._saved:
-            self._checkpoint.save(self.tip, stored(self.counted))
-            self._saved = self.tip
+        if self.tip != self.saved:
+            self._checkpoint.save(self.tip, self._kind.stored(self.counted))
+            self.saved = self.tip
 
     def close(self) -> None:
-        self._engine.dispose()
+        self._tail.close()
 
 
-def _identity(path: Path) -> tuple[int, int]:
-    found = path.stat()
-    return found.st_dev, found.st_ino
+def open_usage(path: Path, checkpoint: Path) -> JournalLedger[UsageLedger]:
+    """What was done. As `JournalLedger.opened`."""
+    return JournalLedger.opened(_USAGE, path, checkpoint)
+
+
+def open_alarms(path: Path, checkpoint: Path) -> JournalLedger[AlarmLedger]:
+    """Every alarm. As `JournalLedger.opened`."""
+    return JournalLedger.opened(_ALARMS, path, checkpoint)
+
+
+def open_sessions(path: Path, checkpoint: Path) -> JournalLedger[SessionLedger]:
+    """Every session. As `JournalLedger.opened`."""
+    return JournalLedger.opened(_SESSIONS, path, checkpoint)

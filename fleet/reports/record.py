@@ -181,7 +181,7 @@ def _entry(session_id: str, row: Row, body: str) -> Entry:
 def _who(event: Any) -> str | None:
     """The person, or the rule, that ordered it, by the name that the event has for it."""
     if isinstance(event, e.SessionAuthorised):
-        return event.authorisation.operator
+        return event.issued_by or event.authorisation.operator
     if isinstance(event, e.StopOrdered):
         return event.stop.issued_by
     who: str | None = getattr(event, "issued_by", None) or getattr(event, "operator", None)

@@ -12,7 +12,7 @@ import pytest
 from broker.contract.messages import Lease
 from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY, Channel
 from broker.pki.link import site_links
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from fleet.adapters.downlink import Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.adapters.echo import PERIOD_S, Echo, TakenOver
 from fleet.adapters.intake import Intake, Item

@@ -80,7 +80,7 @@ def test_requests_are_what_they_say() -> None:
         (b"[]\n", "not one JSON object"),
         (b"7\n", "not one JSON object"),
         (b"{}\n", "op must be one of"),
-        (line({"op": "start"}), "op must be one of: session_request, "),
+        (line({"op": "start"}), "op must be one of: session_request, session_cancel, stop, "),
         (line({"op": "stop", "issued_by": "anna"}), "device"),
         (line({**STOP, "room": "room-1"}), "one of them only"),
         (line({"op": "stop", "room": "Room 1", "issued_by": "anna"}), "room"),

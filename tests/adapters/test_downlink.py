@@ -14,7 +14,7 @@ from broker.contract.limits import GENERIC_PROFILE
 from broker.contract.messages import Cancel, Lease, Receipt, Release, Scope, Settings, Stop
 from broker.contract.topics import ALL, FLEET_SAFETY, Channel
 from broker.pki.link import site_links
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.wire.codec import encode
 from fleet.adapters.downlink import STOPS_A_TOPIC_MAX, Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.keyring import Keyring

@@ -12,7 +12,7 @@ from broker.contract.messages import Presence
 from broker.contract.topics import Channel, topic_for
 from broker.pki.devices import drop_old_keys, renew_device, strike_off
 from broker.pki.link import device_links, load_papers, site_links
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.wire import sealed
 from fleet.adapters.echo import Echo
 from fleet.adapters.intake import Intake, Item

@@ -7,7 +7,7 @@ import pytest
 
 from broker.contract.dose import DOSE_RULES
 from fleet.adapters.journal.errors import JournalCorrupt, UnknownStored
-from fleet.core.events import RegistryAdopted, SessionRefused
+from fleet.core.events import RegistryAdopted, SessionAuthorised, SessionRefused
 from fleet.core.evolve import evolve
 from fleet.core.state import State
 from fleet.stored import FORMS
@@ -24,7 +24,10 @@ def as_version_1(event: Any) -> tuple[str, int, bytes]:
     document = json.loads(body)
     if isinstance(event, RegistryAdopted):
         del document["registry"]["clinic"]["time_zone"], document["registry"]["clinic"]["dose"]
+    elif isinstance(event, SessionAuthorised):
+        del document["issued_by"]
     elif isinstance(event, SessionRefused):
+        del document["issued_by"]
         for refusal in document["refusals"]:
             del refusal["again_on"]
     else:
@@ -36,12 +39,17 @@ def test_a_refusal_from_before_it_said_from_when_on() -> None:
     event = FORMS.load(1, "SessionRefused", 1, REFUSED_AS_WRITTEN_IN_VERSION_1)
     assert isinstance(event, SessionRefused)
     assert [(refusal.rule.value, refusal.again_on) for refusal in event.refusals] == [("draining", None)]
+    assert event.issued_by is None
 
 
 def test_a_whole_journal_of_the_first_version_leads_to_the_same_state() -> None:
     day, folded = a_long_day(), State()
     older = [as_version_1(event) for event in day.journal]
-    assert {name for name, version, _ in older if version == 1} >= {"RegistryAdopted", "SessionRefused"}
+    assert {name for name, version, _ in older if version == 1} >= {
+        "RegistryAdopted",
+        "SessionAuthorised",
+        "SessionRefused",
+    }
     for position, (name, version, body) in enumerate(older, start=1):
         evolve(folded, FORMS.load(position, name, version, body))
     clinic = folded.durable.registry.clinic
@@ -49,7 +57,9 @@ def test_a_whole_journal_of_the_first_version_leads_to_the_same_state() -> None:
     assert folded.durable == day.state.durable
 
 
-@pytest.mark.parametrize(("version", "wrong"), [(1, JournalCorrupt), (2, JournalCorrupt), (3, UnknownStored)])
+@pytest.mark.parametrize(
+    ("version", "wrong"), [(1, JournalCorrupt), (2, JournalCorrupt), (3, JournalCorrupt), (4, UnknownStored)]
+)
 def test_what_no_version_wrote_is_not_read(version: int, wrong: type[Exception]) -> None:
     surprise = REFUSED_AS_WRITTEN_IN_VERSION_1.replace(b'"client"', b'"surprise":1,"client"')
     with pytest.raises(wrong):

@@ -11,7 +11,7 @@ import pytest
 
 from broker.contract.messages import Receipt, Scope, Uplink
 from broker.contract.topics import Channel
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from fleet.adapters.journal.errors import JournalUnwritable
 from fleet.adapters.journal.writer import Journal
 from fleet.core import effects, inputs

@@ -7,10 +7,13 @@ from pathlib import Path
 
 import pytest
 
+from fleet.adapters.journal.errors import JournalReplaced
+from fleet.adapters.journal.tail import ROWS_A_LOOK
 from fleet.adapters.journal.writer import Journal
+from fleet.aside import Aside
 from fleet.core.events import Event
 from fleet.core.state import State, snapshot
-from fleet.replica import ROWS_A_LOOK, JournalReplaced, Replica
+from fleet.replica import Replica
 from fleet.stored import FOLD, FleetJournal
 from tests.core.clinic import WALL, Clinic
 
@@ -79,7 +82,8 @@ async def test_it_follows_what_is_written(journal: FleetJournal, clinic: Clinic,
         if replica.tip.position == len(clinic.journal):
             caught_up.set()
 
-    following = asyncio.create_task(replica.follow(looked))
+    aside = Aside("journal")
+    following = asyncio.create_task(replica.follow(aside, looked))
     for step in (lambda: None, clinic.pushes_stop, clinic.releases):
         caught_up.clear()
         step()
@@ -87,7 +91,8 @@ async def test_it_follows_what_is_written(journal: FleetJournal, clinic: Clinic,
         await caught_up.wait()
         assert replica.state.durable == clinic.state.durable
     following.cancel()
-    replica.close()
+    await aside.does(replica.close)
+    aside.close()
 
 
 async def test_a_look_folds_only_so_many_rows(journal: FleetJournal, clinic: Clinic, tmp_path: Path) -> None:

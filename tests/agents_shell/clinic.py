@@ -41,7 +41,7 @@ from broker.contract.topics import ALL, CHANNEL_OF, Channel, Direction, topic_fo
 from broker.mosquitto.local import LocalMosquitto
 from broker.pki.devices import provision_device
 from broker.pki.link import device_links, load_papers, site_links
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.pki.site import SERVICES_FOLDER, provision_site
 from broker.wire.codec import encode
 from broker.wire.mac import LinkKeys

@@ -73,7 +73,7 @@ async def test_a_journal_that_cannot_be_read_for_now_makes_what_is_shown_old(
             raise JournalUnwritable("the journal cannot be read: disk I/O error")
 
         with monkeypatch.context() as disk:
-            disk.setattr("fleet.replica.rows_after", refused)
+            disk.setattr("fleet.adapters.journal.tail.rows_after", refused)
             await until(lambda: trouble() == NO_JOURNAL)
             assert refusals > 1
         await until(lambda: trouble() is None)

@@ -13,7 +13,8 @@ from broker.pki.opening import OpeningHours
 from fleet.adapters.history.port import HistoryReader
 from fleet.api.answers import Declined
 from fleet.api.reports import Reports
-from fleet.reports.journal_ledger import JournalLedger
+from fleet.reports.journal_ledger import JournalLedger, open_usage
+from fleet.reports.usage_ledger import UsageLedger
 from tests.adapters.test_usage_command import written
 from tests.api.desk import until
 from tests.reports.test_usage_ledger import three_months
@@ -28,7 +29,7 @@ async def test_a_journal_that_was_replaced_is_told_of_when_all_of_it_is_counted(
     other.mkdir()
     await written(tmp_path, events[: len(events) // 4])
     await written(other, events)
-    whole = JournalLedger.opened(other / "journal.db", other / "usage.json")
+    whole = open_usage(other / "journal.db", other / "usage.json")
     while whole.look():
         pass
     whole.close()
@@ -36,7 +37,7 @@ async def test_a_journal_that_was_replaced_is_told_of_when_all_of_it_is_counted(
     halfway, go_on = threading.Event(), threading.Event()
     look = JournalLedger.look
 
-    def slow_look(ledger: JournalLedger) -> int:
+    def slow_look(ledger: JournalLedger[UsageLedger]) -> int:
         """Once the journal is another one: its first 500 rows, and then a disk that takes its time."""
         rows = look(ledger)
         if counted and ledger is not counted[0] and not halfway.is_set():
@@ -44,7 +45,7 @@ async def test_a_journal_that_was_replaced_is_told_of_when_all_of_it_is_counted(
             assert go_on.wait(10.0)
         return rows
 
-    counted: list[JournalLedger | None] = []  # of the journal that is replaced
+    counted: list[JournalLedger[UsageLedger] | None] = []  # of the journal that is replaced
     monkeypatch.setattr(JournalLedger, "look", slow_look)
     none = cast(HistoryReader, None)
     reports = Reports(

@@ -22,7 +22,8 @@ from broker.pki import certificates as certs
 from broker.pki.devices import provision_operator
 from broker.pki.durable import write_secret
 from broker.pki.folder import authority_of
-from broker.pki.registry import Device, save_registry
+from broker.pki.registry import Device
+from broker.pki.registry_file import save_registry
 from broker.pki.site import provision_site
 from broker.wire.mac import LinkKeys, device_link
 from broker.wire.sealed import Packet

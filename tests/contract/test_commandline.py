@@ -10,7 +10,7 @@ import pytest
 
 from broker.commandline import add_commands
 from broker.mosquitto.local import LocalMosquitto
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.wire.asyncapi import document
 from broker.wire.vectors import vectors
 

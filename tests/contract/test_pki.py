@@ -20,7 +20,8 @@ from broker.pki import durable
 from broker.pki.devices import drop_old_keys, provision_device, provision_operator, renew_device, strike_off
 from broker.pki.folder import ProvisioningRefused
 from broker.pki.link import device_links, load_papers, site_links
-from broker.pki.registry import BadRegistry, Device, Registry, load_registry
+from broker.pki.registry import BadRegistry, Device, Registry
+from broker.pki.registry_file import load_registry
 from broker.pki.site import drop_old_site_key, provision_service, provision_site, renew_service, rotate_site_key
 from broker.wire.examples import EXAMPLES
 from broker.wire.mac import LinkKeys

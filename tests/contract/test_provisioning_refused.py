@@ -13,7 +13,8 @@ from broker.pki import certificates as certs
 from broker.pki import durable
 from broker.pki.devices import provision_device, provision_operator, renew_device, strike_off
 from broker.pki.folder import ProvisioningRefused
-from broker.pki.registry import Device, load_registry
+from broker.pki.registry import Device
+from broker.pki.registry_file import load_registry
 from broker.pki.site import drop_old_site_key, provision_service, provision_site, renew_service, rotate_site_key
 
 NOW = datetime(2026, 11, 22, 12, 0, tzinfo=UTC)

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 
 from broker.pki.checks import DoneCheck, Every, Upkeep
 from broker.pki.clinic import ClinicSettings
-from broker.pki.registry import BadRegistry, Device, Operator, Registry, load_registry, save_registry
+from broker.pki.registry import BadRegistry, Device, Operator, Registry
+from broker.pki.registry_file import load_registry, save_registry
 
 POINT = "04" + "ab" * 64
 REGISTRY = Registry(

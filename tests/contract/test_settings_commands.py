@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from broker.pki.clinic import ClinicSettings
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from tests.contract.test_commandline import Shell, shell, site
 
 __all__ = ["shell", "site"]  # fixtures

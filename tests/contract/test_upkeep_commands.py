@@ -6,7 +6,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from broker.pki.checks import DoneCheck, Every, Upkeep
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from tests.contract.test_commandline import Shell, shell, site
 
 __all__ = ["shell", "site"]  # fixtures

@@ -33,7 +33,7 @@ from fleet.core.usage import Usage, fold
 from fleet.replica import Replica
 from fleet.reports.day_samples import day_samples
 from fleet.reports.health import HealthRow
-from fleet.reports.journal_ledger import JournalLedger
+from fleet.reports.journal_ledger import open_usage
 from fleet.stored import FORMS
 from tests.adapters.test_usage_command import run
 from tests.core.on_call import ROTA
@@ -238,7 +238,7 @@ async def health(past: Past, folder: Path) -> dict[str, list[HealthRow]]:
     zone = ZoneInfo(VIENNA)
     reader = EmbeddedReader(folder / "history", zone)
     samples = await day_samples(reader, DEVICES, past.first, past.last, zone)
-    ledger = JournalLedger.opened(folder / "journal.db", folder / "health.json")
+    ledger = open_usage(folder / "journal.db", folder / "health.json")
     while ledger.look():
         pass
     ledger.close()
@@ -278,7 +278,7 @@ def test_it_is_marked_in_the_chain_itself(folder: Path, past: Past) -> None:
     boots = [event.host_boot for event in events_of(folder) if isinstance(event, FleetTookOver)]
     assert boots
     assert all(boot.startswith("simulated") for boot in boots)
-    ledger = JournalLedger.opened(folder / "journal.db", folder / "usage.json")
+    ledger = open_usage(folder / "journal.db", folder / "usage.json")
     while ledger.look():
         pass
     ledger.close()
@@ -292,7 +292,7 @@ def test_who_counts_it_at_a_terminal_is_told(folder: Path, past: Past, capsys: p
 
 def test_what_is_true_is_not_marked(folder: Path, past: Past) -> None:
     """The fleet goes on from it: the mark stays at the last day that was made up."""
-    ledger = JournalLedger.opened(folder / "journal.db", folder / "none.json")
+    ledger = open_usage(folder / "journal.db", folder / "none.json")
     while ledger.look():
         pass
     ledger.close()

@@ -16,7 +16,7 @@ from agents.counters import read_counters
 from agents.simulation.bench import MODEL
 from agents.simulation.trace import read_trace
 from broker.pki.devices import provision_device, provision_operator, strike_off
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.pki.site import provision_site
 from demo import simulate
 from demo.asking import Unanswered, ask

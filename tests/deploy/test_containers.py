@@ -21,7 +21,7 @@ import pytest
 from broker.mosquitto.configuration import write_configuration
 from broker.mosquitto.local import free_port, mosquitto_path
 from broker.pki.devices import provision_device
-from broker.pki.registry import load_registry
+from broker.pki.registry_file import load_registry
 from broker.pki.site import DEFAULT_PORT, provision_site
 from demo.processes import await_that
 from stimfleet import main

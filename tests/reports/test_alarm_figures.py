@@ -19,7 +19,7 @@ from fleet.core.registry import Clinic, RegisteredDevice, Registry
 from fleet.reports import alarm_ledger
 from fleet.reports.alarm_figures import alarm_report, alarm_sheet, history, waited
 from fleet.reports.alarm_ledger import AlarmLedger, StoredAlarms, restored, stored
-from fleet.reports.journal_alarms import JournalAlarms
+from fleet.reports.journal_ledger import open_alarms
 from fleet.stored import FOLD
 
 ZONE = ZoneInfo("Europe/Vienna")
@@ -243,7 +243,7 @@ async def test_it_is_read_from_a_journal_and_goes_on_where_it_was(ward: Ward, tm
             await journal.append("2026-11-22T12:00:00.000Z", part)
         finally:
             journal.close()
-        found = JournalAlarms.opened(tmp_path / "journal.db", tmp_path / "alarms.json")
+        found = open_alarms(tmp_path / "journal.db", tmp_path / "alarms.json")
         before = found.tip.position
         while found.look():
             pass

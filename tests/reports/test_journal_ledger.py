@@ -8,12 +8,12 @@ from typing import Any
 
 import pytest
 
-from fleet.adapters.journal.errors import JournalCorrupt
+from fleet.adapters.journal.errors import JournalCorrupt, JournalReplaced
 from fleet.adapters.journal.writer import Journal
 from fleet.core.events import Event
 from fleet.core.tallies import By
-from fleet.replica import JournalReplaced
-from fleet.reports.journal_ledger import JournalLedger
+from fleet.reports.journal_ledger import JournalLedger, open_usage
+from fleet.reports.usage_ledger import UsageLedger
 from fleet.stored import FOLD
 from tests.adapters.test_usage_command import run, written
 from tests.core.practice import Practice
@@ -28,14 +28,14 @@ async def appended(folder: Path, events: list[Event]) -> None:
         journal.close()
 
 
-def counted(folder: Path) -> JournalLedger:
-    ledger = JournalLedger.opened(folder / "journal.db", folder / "usage.json")
+def counted(folder: Path) -> JournalLedger[UsageLedger]:
+    ledger = open_usage(folder / "journal.db", folder / "usage.json")
     while ledger.look():
         pass
     return ledger
 
 
-def said(ledger: JournalLedger, by: By) -> dict[str, Any]:
+def said(ledger: JournalLedger[UsageLedger], by: By) -> dict[str, Any]:
     rows, total = ledger.counted.add_up(by)
     return {"rows": {key: row.figures() for key, row in rows.items()}, "total": total.figures()}
 
@@ -63,7 +63,7 @@ async def test_what_was_counted_is_not_counted_again(tmp_path: Path, capsys: pyt
     first.save()
     first.close()
     await appended(tmp_path, journal[half:])
-    second = JournalLedger.opened(tmp_path / "journal.db", tmp_path / "usage.json")
+    second = open_usage(tmp_path / "journal.db", tmp_path / "usage.json")
     assert (second.from_checkpoint, second.tip.position) == (True, half)
     rows = 0
     while looked := second.look():
@@ -129,7 +129,7 @@ async def test_what_was_counted_of_another_journal_is_thrown_away(tmp_path: Path
     with pytest.raises(JournalReplaced, match="another journal"):
         ledger.look()
     ledger.close()
-    anew = JournalLedger.opened(tmp_path / "journal.db", tmp_path / "usage.json")
+    anew = open_usage(tmp_path / "journal.db", tmp_path / "usage.json")
     assert (anew.from_checkpoint, anew.tip.position) == (False, 0)
     anew.close()
 
@@ -161,7 +161,7 @@ async def test_a_journal_that_goes_away_or_cannot_be_read_is_told(tmp_path: Path
         ledger.look()
     ledger.close()
     with pytest.raises(FileNotFoundError):
-        JournalLedger.opened(tmp_path / "journal.db", tmp_path / "usage.json")
+        open_usage(tmp_path / "journal.db", tmp_path / "usage.json")
     (tmp_path / "journal.db").write_bytes(b"SQLite format 3\0" + b"\0" * 4000)
     with pytest.raises(JournalCorrupt):
-        JournalLedger.opened(tmp_path / "journal.db", tmp_path / "usage.json")
+        open_usage(tmp_path / "journal.db", tmp_path / "usage.json")

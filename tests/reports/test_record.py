@@ -10,6 +10,7 @@ import pytest
 from broker.contract.causes import Cause
 from broker.contract.limits import ENVELOPE, Layer
 from broker.contract.messages import Ack, AckStatus, EventKind, SettingChanged
+from fleet.core.events import SessionRefused
 from fleet.reports.journal_record import read_record
 from fleet.reports.record import Entry, NoSuchSession, SessionRecord, record_sheet, session_record
 from tests.adapters.test_usage_command import written
@@ -98,6 +99,22 @@ async def test_people_are_named_by_what_they_did(tmp_path: Path) -> None:
         ("SessionAuthorised", "ada"),
         ("StopOrdered", "ada"),
     ]
+
+
+async def test_a_user_who_asked_is_named_beside_the_operator_whether_it_was_authorised_or_refused(
+    tmp_path: Path,
+) -> None:
+    clinic = Practice()
+    clinic.ready("stim-12")
+    clinic.asks(issued_by="ada.l")
+    clinic.asks(issued_by="ada.l", request_id="request-2")
+    refused = clinic.journal[-1]
+    assert isinstance(refused, SessionRefused)
+    assert (refused.issued_by, refused.operator) == ("ada.l", "ada")
+    await written(tmp_path, clinic.journal)
+    record = read_record(tmp_path / "journal.db", clinic.session_on().session_id)
+    assert next((entry.name, entry.who) for entry in record.actions) == ("SessionAuthorised", "ada.l")
+    assert json.loads(one(record, "SessionAuthorised").body)["authorisation"]["operator"] == "ada"
 
 
 async def test_a_latch_that_is_reset_weeks_later_is_in_the_record_and_the_weeks_are_not(tmp_path: Path) -> None:

@@ -133,7 +133,3 @@ class AskRecorderEnds(Strict):
 OfAlarm = AskAcknowledge | AskAccept | AskReject | AskShelve | AskUnshelve | AskComment
 OfPager = AskPageDelivered | AskPageFailed | AskPagerAlive | AskDrill | AskDrillAnswered
 OfRecorder = AskRecorderSays | AskRecorderEnds
-OPS = (
-    "alarm_acknowledge, alarm_accept, alarm_reject, alarm_shelve, alarm_unshelve, alarm_comment, page_delivered, "
-    "page_failed, pager_alive, drill, drill_answered, recorder_says, recorder_ends"
-)

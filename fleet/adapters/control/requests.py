@@ -9,7 +9,7 @@
 
 import json
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, get_args, get_type_hints
 
 from pydantic import AfterValidator, Discriminator, TypeAdapter, ValidationError
 
@@ -38,7 +38,9 @@ DeviceOrAll = Annotated[DeviceId, AfterValidator(_device_or_all)]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AskSession(Strict):
-    """The same `request_id` again is the same request and gets the same answer; None: a new one."""
+    """The same `request_id` again is the same request and gets the same answer; None: a new one. `issued_by`: the user
+    who asks, where somebody is signed in.
+    """
 
     op: Literal["session_request"]
     request_id: HexId | None = None
@@ -48,6 +50,7 @@ class AskSession(Strict):
     plan: Plan
     screening: Screening
     operator: OperatorId
+    issued_by: Label | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -155,10 +158,7 @@ Decided = (
     | alarm_requests.OfRecorder
 )
 Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus
-OPS = (
-    "session_request, session_cancel, session_list, session_show, stop, confirm_off, release, drain, undrain, devices, "
-    f"alarms, client_show, status, {alarm_requests.OPS}"
-)
+OPS = ", ".join(get_args(get_type_hints(ask)["op"])[0] for ask in get_args(Request))
 
 
 class BadRequest(ValueError):

@@ -4,39 +4,31 @@ In rising order of precedence: `recorder.toml` in the site's folder, the environ
 and what the command line gives. Unknown or out of range: refused, naming the field.
 """
 
-import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal, Self
 from zoneinfo import ZoneInfo
 
-from pydantic import AfterValidator, Field, SecretStr, ValidationError, model_validator
-from pydantic_settings import (
-    BaseSettings,
-    PydanticBaseSettingsSource,
-    SettingsConfigDict,
-    SettingsError,
-    TomlConfigSettingsSource,
-)
+from pydantic import AfterValidator, Field, SecretStr, model_validator
+from pydantic_settings import SettingsConfigDict
 
 from fleet.adapters.history.port import History, HistoryReader
-from fleet.settings import SettingsRefused, own_address
+from fleet.settings import SettingsRefused, SiteSettings, own_address
 
 if TYPE_CHECKING:
     from fleet.adapters.history.influx_reading import Where
 
-ENVIRONMENT_PREFIX = "STIMFLEET_RECORDER_"
-FILE_NAME = "recorder.toml"
 MEGABYTE = 1_000_000
 
 
-class RecorderSettings(BaseSettings):
+class RecorderSettings(SiteSettings):
     """Of one recorder and of whoever reads what it wrote. Sizes in samples, unless the name says otherwise."""
 
-    model_config = SettingsConfigDict(env_prefix=ENVIRONMENT_PREFIX, extra="forbid", frozen=True, validate_default=True)
+    model_config = SettingsConfigDict(env_prefix="STIMFLEET_RECORDER_")
+    file_name = "recorder.toml"
+    of = "the recorder"
+    do_not_go_together = "The recorder's settings do not go together"
 
-    site_dir: Path
-    data_dir: Path  # the fleet's: its feed is there
     store: Literal["embedded", "influxdb"] = "embedded"
     # The embedded store's. An agent may send what is a day old: less than two days of rows would not take that.
     raw_days: Annotated[int, Field(ge=2, le=3_650)] = 14
@@ -64,22 +56,6 @@ class RecorderSettings(BaseSettings):
             raise ValueError("influx_token and influx_token_file: one of them, not both")
         return self
 
-    @classmethod
-    def settings_customise_sources(
-        cls,
-        settings_cls: type[BaseSettings],
-        init_settings: PydanticBaseSettingsSource,
-        env_settings: PydanticBaseSettingsSource,
-        dotenv_settings: PydanticBaseSettingsSource,
-        file_secret_settings: PydanticBaseSettingsSource,
-    ) -> tuple[PydanticBaseSettingsSource, ...]:
-        toml = TomlConfigSettingsSource(settings_cls, Path(init_settings()["site_dir"]) / FILE_NAME)
-        return init_settings, env_settings, toml
-
-    @property
-    def feed_path(self) -> Path:
-        return self.data_dir / "feed.sock"
-
     @property
     def control_path(self) -> Path:
         return self.data_dir / "control.sock"
@@ -98,32 +74,7 @@ class RecorderSettings(BaseSettings):
         return self.data_dir / ("history" if self.store == "embedded" else "history-waiting")
 
 
-def load_recorder_settings(site_dir: Path, data_dir: Path) -> RecorderSettings:
-    """The settings of a site's history.
-
-    Raises:
-        SettingsRefused: with one sentence that names the field.
-    """
-    known = {f"{ENVIRONMENT_PREFIX}{name}".upper() for name in RecorderSettings.model_fields}
-    for name in os.environ:
-        if name.upper().startswith(ENVIRONMENT_PREFIX) and name.upper() not in known:
-            raise SettingsRefused(f"{name} in the environment is no setting of the recorder.")
-    try:
-        return RecorderSettings.model_validate(RecorderSettings(site_dir=site_dir, data_dir=data_dir).model_dump())
-    except ValidationError as refused:
-        raise SettingsRefused(_words(refused)) from None
-    except (SettingsError, ValueError) as error:  # a file that is no TOML, a value that cannot be read
-        raise SettingsRefused(f"{FILE_NAME} cannot be read: {error}.") from None
-
-
-def _words(refused: ValidationError) -> str:
-    error = refused.errors(include_url=False)[0]
-    field, said = ".".join(str(part) for part in error["loc"]), error["msg"].removeprefix("Value error, ")
-    if error["type"] == "extra_forbidden":
-        return f"{field} is no setting of the recorder."
-    if not field:
-        return f"The recorder's settings do not go together: {said}."
-    return f"{field} cannot be {error['input']!r}: {said}."
+load_recorder_settings = RecorderSettings.load
 
 
 def open_history(settings: RecorderSettings, zone: ZoneInfo, walltime: Callable[[], float]) -> History:

@@ -9,6 +9,10 @@ class JournalUnwritable(JournalError):
     """The disk refuses. What was appended is kept, in order, and tried again."""
 
 
+class JournalReplaced(JournalError):
+    """There is another journal under the name of the one that was read along: begin anew."""
+
+
 class JournalCorrupt(JournalError):
     """A row is not what was written, or one is missing. `position` is that of the first bad row."""
 

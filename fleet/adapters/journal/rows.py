@@ -72,6 +72,13 @@ class Row:
 
 
 TYPES: list[type] = [int, str, str, int, bytes, bytes]  # of a row's columns
+# Built once: to build it costs four times what SQLite needs to find nothing new, twenty times a second.
+_PAGE = (
+    sa.select(EVENTS)
+    .where(EVENTS.c.position > sa.bindparam("after"))
+    .order_by(EVENTS.c.position)
+    .limit(sa.bindparam("rows"))
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -208,9 +215,7 @@ def rows_after(connection: sa.Connection, position: int) -> Iterator[Row]:
 
 def _page(connection: sa.Connection, position: int, rows: int = PAGE_ROWS) -> Sequence[Any]:
     try:
-        return connection.execute(
-            sa.select(EVENTS).where(EVENTS.c.position > position).order_by(EVENTS.c.position).limit(rows)
-        ).all()
+        return connection.execute(_PAGE, {"after": position, "rows": rows}).all()
     except sa.exc.DatabaseError as error:
         if rows > 1:  # one by one: the first bad row is named, not the page that it is in
             return _page(connection, position, 1)

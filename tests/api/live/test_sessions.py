@@ -54,6 +54,12 @@ def test_a_session_is_authorised_with_the_operator_who_is_signed_in_and_withdraw
     assert again == granted, "the same request is the same session"
     session = granted["session_id"]
     await_that("it is read along", lambda: house.therapist.client.get(f"/sessions/{session}").status_code == 200, 5.0)
+    (journaled,) = [
+        body
+        for name, body in house.journal()
+        if name == "SessionAuthorised" and body["authorisation"]["session_id"] == session
+    ]
+    assert (journaled["issued_by"], journaled["authorisation"]["operator"]) == ("therapist.one", "anna.k")
     shown = house.therapist.get(f"/sessions/{session}")
     assert (shown["operator"], shown["client"], shown["state"]) == ("anna.k", "client-web", "authorised")
     assert shown["plan"]["body_site"] == "thigh"

@@ -9,13 +9,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from broker.pki.opening import OpeningHours
+from fleet.adapters.journal.tail import ROWS_A_LOOK
 from fleet.adapters.journal.writer import Journal
-from fleet.api.alarm_reports import CHECKPOINT, COUNTING_S_MAX, AlarmReports
 from fleet.api.answers import Declined
+from fleet.api.asked_ledger import ALARMS as CHECKPOINT
+from fleet.api.asked_ledger import COUNTING_S_MAX, alarm_ledger
 from fleet.api.reports import Reports
 from fleet.reports.alarm_figures import alarm_report
 from fleet.reports.alarm_ledger import AlarmLedger
-from fleet.reports.journal_alarms import ROWS_A_LOOK
 from fleet.stored import FOLD
 from tests.reports.test_alarm_figures import Ward
 
@@ -55,24 +56,35 @@ async def folder(tmp_path: Path) -> Path:
 
 
 async def test_who_asks_too_early_is_told_so_and_asks_again(folder: Path) -> None:
-    alarms = AlarmReports(reports_of(folder, COUNTING_S_MAX / 2))
+    alarms = alarm_ledger(reports_of(folder, COUNTING_S_MAX / 2))
     with pytest.raises(Declined) as declined:
         await alarms.of_ledger(how_many)
     assert (declined.value.status, declined.value.error) == (503, "counting")
     assert await alarms.of_ledger(how_many) == ALARMS
     alarms.close()
     assert (folder / CHECKPOINT).exists()
-    again = AlarmReports(reports_of(folder, COUNTING_S_MAX))
+    again = alarm_ledger(reports_of(folder, COUNTING_S_MAX))
     assert await again.of_ledger(how_many) == ALARMS, "what was counted is kept: nobody waits for it again"
     again.close()
 
 
+async def test_a_disk_that_takes_no_checkpoint_keeps_nobody_from_being_told(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fleet.api.asked_ledger.SAVED_EVERY", 1)
+    (folder / f"{CHECKPOINT}.new").mkdir()  # where it would be written
+    alarms = alarm_ledger(reports_of(folder, 0.0))
+    assert await alarms.of_ledger(how_many) == ALARMS
+    alarms.close()
+    assert not (folder / CHECKPOINT).exists()
+
+
 async def test_without_a_journal_or_with_another_one_it_says_so_and_begins_anew(folder: Path, tmp_path: Path) -> None:
-    nowhere = AlarmReports(reports_of(tmp_path / "empty", 0.0))
+    nowhere = alarm_ledger(reports_of(tmp_path / "empty", 0.0))
     with pytest.raises(Declined, match="There is no journal yet"):
         await nowhere.of_ledger(how_many)
     nowhere.close()
-    alarms = AlarmReports(reports_of(folder, 0.0))
+    alarms = alarm_ledger(reports_of(folder, 0.0))
     assert await alarms.of_ledger(how_many) == ALARMS
     (folder / "journal.db").rename(folder / "kept.db")
     journal = Journal(folder / "journal.db", FOLD, lambda _error: None)

@@ -1,0 +1,49 @@
+"""One thread beside the loop, for calls that a disk may hold up: neither the loop nor the end of the process waits.
+
+Calls are made one after the other. A call that hangs keeps those behind it waiting and nobody else: the thread is a
+daemon, since a thread that hangs in the kernel cannot be ended.
+"""
+
+import asyncio
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from queue import SimpleQueue
+from typing import Any, TypeVar
+
+T = TypeVar("T")
+_Call = tuple[Future[Any], Callable[[], Any]]
+
+
+class Aside:
+    """The thread, until `close`."""
+
+    def __init__(self, name: str) -> None:
+        self._calls: SimpleQueue[_Call | None] = SimpleQueue()
+        threading.Thread(target=self._run, name=name, daemon=True).start()
+
+    def begin(self, call: Callable[[], T]) -> Future[T]:
+        """Have `call` made; what came of it is in the future. One that is cancelled before its turn is not made."""
+        future: Future[T] = Future()
+        self._calls.put((future, call))
+        return future
+
+    async def does(self, call: Callable[[], T]) -> T:
+        """What `call` says, or raises."""
+        return await asyncio.wrap_future(self.begin(call))
+
+    def close(self) -> None:
+        """End the thread after the calls that were begun; nobody waits for it."""
+        self._calls.put(None)
+
+    def _run(self) -> None:
+        while (begun := self._calls.get()) is not None:
+            future, call = begun
+            if not future.set_running_or_notify_cancel():
+                continue
+            try:
+                result = call()
+            except BaseException as error:  # noqa: BLE001 # raised where it is waited for
+                future.set_exception(error)
+            else:
+                future.set_result(result)

@@ -1,0 +1,137 @@
+"""A journal read along while its disk hangs, refuses, or holds a bad row: the loop goes on, and no row is lost."""
+
+import asyncio
+import sqlite3
+import threading
+from collections.abc import AsyncIterator, Iterator
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from fleet.adapters.journal.errors import JournalCorrupt
+from fleet.adapters.journal.rows import Row, Tip, rows_after
+from fleet.adapters.journal.tail import Tail
+from fleet.adapters.journal.writer import Journal
+from fleet.aside import Aside
+from fleet.core.events import Event
+from fleet.replica import HANGS, Replica
+from fleet.stored import FOLD, FleetJournal
+from tests.api.desk import until
+from tests.core.clinic import WALL, Clinic
+
+
+@pytest.fixture
+async def journal(tmp_path: Path) -> AsyncIterator[FleetJournal]:
+    journal = Journal(tmp_path / "journal.db", FOLD, lambda _error: None)
+    yield journal
+    journal.close()
+
+
+@pytest.fixture
+def clinic() -> Clinic:
+    clinic = Clinic()
+    clinic.running()
+    return clinic
+
+
+@pytest.fixture
+def aside() -> Iterator[Aside]:
+    with closing(Aside("journal")) as aside:
+        yield aside
+
+
+async def written(journal: FleetJournal, clinic: Clinic) -> None:
+    await journal.append(WALL, clinic.journal[journal.position :])
+
+
+class Disk:
+    """It hangs from `hang` on until `answer`: whoever reads waits in the read."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.asked = threading.Event()
+        self.answers = threading.Event()
+        self.answers.set()
+        monkeypatch.setattr("fleet.adapters.journal.tail.rows_after", self._rows_after)
+
+    def _rows_after(self, connection: object, position: int) -> Iterator[Row]:
+        self.asked.set()
+        assert self.answers.wait(60.0)
+        return rows_after(connection, position)  # type: ignore[arg-type]
+
+    async def hangs(self) -> None:
+        self.answers.clear()
+        self.asked.clear()
+        await asyncio.to_thread(self.asked.wait, 60.0)
+
+
+async def test_while_the_disk_hangs_the_loop_goes_on_and_says_so_and_then_every_event_comes_in_its_order(
+    journal: FleetJournal, clinic: Clinic, tmp_path: Path, aside: Aside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk, told, said = Disk(monkeypatch), list[Event](), list[tuple[int, str | None]]()
+    replica = Replica.from_the_start(tmp_path / "journal.db", lambda _position, event, _state: told.append(event))
+    following = asyncio.create_task(replica.follow(aside, lambda rows: said.append((rows, replica.failing))))
+    await disk.hangs()
+    before = len(told)
+    await written(journal, clinic)
+    clinic.pushes_stop()
+    await written(journal, clinic)
+    said.clear()
+    await until(lambda: len(said) == 2)  # each second
+    assert (said, replica.failing, len(told)) == ([(0, HANGS)] * 2, HANGS, before)
+    disk.answers.set()
+    await until(lambda: len(told) == len(clinic.journal))
+    assert (told, replica.failing, replica.tip.position) == (clinic.journal, None, journal.position)
+    assert replica.state.durable == clinic.state.durable
+    following.cancel()
+    await aside.does(replica.close)
+
+
+async def test_whoever_ends_while_a_read_hangs_waits_for_nothing_and_what_it_reads_is_dropped(
+    journal: FleetJournal, clinic: Clinic, tmp_path: Path, aside: Aside, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = Disk(monkeypatch)
+    replica = Replica.from_the_start(tmp_path / "journal.db")
+    following = asyncio.create_task(replica.follow(aside))
+    await disk.hangs()
+    await written(journal, clinic)
+    following.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await following
+    closed = aside.begin(replica.close)
+    assert not closed.done(), "a connection in use is not closed under whoever uses it"
+    disk.answers.set()
+    await asyncio.wrap_future(closed)
+    assert replica.tip == Tip()
+
+
+async def test_what_was_read_before_a_bad_row_is_told_first(
+    journal: FleetJournal, clinic: Clinic, tmp_path: Path, aside: Aside
+) -> None:
+    await written(journal, clinic)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database, database:
+        database.execute("UPDATE event SET body = '{}' WHERE position = 5")
+    told: list[int] = []
+    replica = Replica.from_the_start(tmp_path / "journal.db", lambda position, _event, _state: told.append(position))
+    with pytest.raises(JournalCorrupt, match="row 5"):
+        await replica.follow(aside)
+    assert told == [1, 2, 3, 4]
+    replica.close()
+
+
+async def test_whoever_reads_along_does_not_keep_the_log_from_being_reset(
+    journal: FleetJournal, clinic: Clinic, tmp_path: Path
+) -> None:
+    """A reader that stays in a transaction would have it grow for as long as it is there."""
+    await written(journal, clinic)
+    tail = Tail(tmp_path / "journal.db", "followed")
+    *_, last = tail.rows(Tip())
+    assert last.position == len(clinic.journal)
+    with closing(sqlite3.connect(tmp_path / "journal.db")) as database:
+        assert database.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone() == (0, 0, 0)
+    clinic.pushes_stop()
+    await written(journal, clinic)
+    assert [row.position for row in tail.rows(Tip(last.position, last.hash))] == list(
+        range(last.position + 1, len(clinic.journal) + 1)
+    )
+    tail.close()
