@@ -63,7 +63,12 @@ _CHANGES: Mapping[type[Any], _Changes] = {
         "elapsed_s": max(row.elapsed_s, event.elapsed_s),
     },
     e.SessionWithheld: lambda _, event: {"withheld": event.reason},
-    e.SessionEnded: lambda _, event: {"state": event.to, "cause": event.cause, "has_numbers": event.ended is not None},
+    e.SessionEnded: lambda row, event: {
+        "state": event.to,
+        "cause": event.cause,
+        "has_numbers": event.ended is not None,
+        "elapsed_s": row.elapsed_s if event.ended is None else event.ended.elapsed_s,
+    },
     e.SessionLost: _into(SessionState.LOST),
     e.SessionCleared: _into(SessionState.CLEARED),
 }

@@ -21,7 +21,8 @@ from tests.faults.conftest import Ward, free_port
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # One that never ends; those that would end or change the sign-in that all this is done with.
 LEFT_OUT = "/(stream|logout|me/password)$"
-CASES_MIN = 100  # some 2,000 in this time on a quiet machine
+CASES_MIN = 100  # some 2,000 in one run on a quiet machine
+SEEDS_MAX = 5  # runs, on one that is not
 # Who treats, who looks after the house, who looks after users: what one may not, another may.
 PATHS = {
     Role.THERAPIST: "/(sessions|clients|releases|devices)",
@@ -65,22 +66,38 @@ def test_no_request_brings_about_a_fault_or_an_undocumented_answer(
     described.write_text(json.dumps(without_security(browser.get("/openapi.json"))))
     cookie = "; ".join(f"{name}={value}" for name, value in browser.client.cookies.items())
     headers = {"Cookie": cookie, "Origin": wild_house.url, "X-CSRF-Token": browser.client.headers["X-CSRF-Token"]}
+    cases = 0
+    for seed in range(1, SEEDS_MAX + 1):
+        cases += _cases(wild_house, role, described, headers, seed)
+        if cases >= CASES_MIN:
+            break
+    assert cases >= CASES_MIN
+    assert browser.client.get("/me").status_code == 200, "the sign-in held all the while"
+
+
+def _cases(house: House, role: Role, described: Path, headers: dict[str, str], seed: int) -> int:
+    """How many requests were made in twelve seconds, all of them answered as the description says."""
     run = subprocess.run(
         [
-            *(str(Path(sys.executable).with_name("schemathesis")), "run", str(described), f"--url={wild_house.url}"),
+            *(str(Path(sys.executable).with_name("schemathesis")), "run", str(described), f"--url={house.url}"),
             *(f"--header={name}: {value}" for name, value in headers.items()),
             *(f"--include-path-regex={PATHS[role]}", f"--exclude-path-regex={LEFT_OUT}", f"--checks={CHECKS}"),
-            *("--phases=examples,coverage,fuzzing", "--max-examples=15", "--max-time=12", "--seed=1", "--no-color"),
+            *(
+                "--phases=examples,coverage,fuzzing",
+                "--max-examples=15",
+                "--max-time=12",
+                f"--seed={seed}",
+                "--no-color",
+            ),
             *("--suppress-health-check=all", "--continue-on-failure", "--warnings=off", "--request-timeout=10"),
         ],
         capture_output=True,
         text=True,
-        cwd=tmp_path,
+        cwd=described.parent,
         check=False,
     )
     assert run.returncode == 0, run.stdout[-6000:] + run.stderr[-2000:]
     passed = re.search(r"(\d+) generated, (\d+) passed", run.stdout)
     assert passed is not None
     assert passed[1] == passed[2]
-    assert int(passed[1]) >= CASES_MIN, run.stdout
-    assert browser.client.get("/me").status_code == 200, "the sign-in held all the while"
+    return int(passed[1])
