@@ -144,7 +144,8 @@ def opened(paths: Sequence[Path]) -> Iterator[sqlite3.Connection]:
                     yield file
         except sqlite3.Error as error:
             if path.exists():
-                raise HistoryRefuses(f"{path.name} cannot be read: {error}.") from error
+                code = getattr(error, "sqlite_errorname", "no code")  # SQLite's own errors have one
+                raise HistoryRefuses(f"{path.name} cannot be read: {error} ({code}).") from error
 
 
 def _known(connection: sqlite3.Connection, path: Path) -> bool:
