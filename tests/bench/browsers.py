@@ -1,5 +1,5 @@
-"""What twenty open browsers cost a stop: rounds of the same load, without the web process and with it and its browsers,
-in turn, in one run on one site.
+"""What twenty open browsers cost a stop: rounds of the same load, without the web process, with it, and with it and its
+browsers, in turn, in one run on one site.
 
 A round: all devices in sessions, some break a limit; how long from writing that sample until their stop came. Between
 rounds they are released, reset and treated again. The browsers are another process (`tests.bench.browser_crowd`): in a
@@ -32,6 +32,7 @@ from tests.bench.watching import Watching
 RATIO_MAX = 1.2
 NICE = 10  # the web process's own, as its unit says
 EVENTS_A_S = 10.0
+ALONE, WEB, BROWSERS = KINDS = ("no web process", "no browsers", "browsers")
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,9 +50,9 @@ class Browsers:
 
 @dataclass(frozen=True, slots=True)
 class Round:
-    """One round: its stops in milliseconds, and whether everything was answered."""
+    """One round: who was there, its stops in milliseconds, and whether everything was answered."""
 
-    watched: bool
+    kind: str
     stops_ms: tuple[float, ...]
     late_ms: tuple[float, ...]
     answered: bool
@@ -79,26 +80,24 @@ def _measured(site: Site, asked: Browsers, tell: Callable[[str], None]) -> dict[
     tokens = _tokens(site.data_dir / FILE_NAME, asked.browsers)
     rounds: list[Round] = []
     watching: list[dict[str, Any]] = []
-    for n in range(2 * asked.rounds):
-        if n % 2:
-            with _watched(site, crowd, tokens) as seen:
-                rounds.append(_round(crowd, asked, breaking, chance, watched=True))
-            watching.append(seen)
-        else:
-            rounds.append(_round(crowd, asked, breaking, chance, watched=False))
-        tell(f"round {n + 1}: {'browsers' if n % 2 else 'none'}, p99 {rounds[-1].p99_ms:.2f} ms")
+    for n in range(len(KINDS) * asked.rounds):
+        kind = KINDS[n % len(KINDS)]
+        with _beside(kind, site, crowd, tokens) as seen:
+            rounds.append(_round(crowd, asked, breaking, chance, kind))
+        watching += [seen] if kind == BROWSERS else []
+        tell(f"round {n + 1}: {kind}, p99 {rounds[-1].p99_ms:.2f} ms")
         _treat_again(crowd, [crowd.devices[name] for name in breaking])
     crowd.close()
     return _found(asked, rounds, watching)
 
 
 def _found(asked: Browsers, rounds: Sequence[Round], watching: Sequence[dict[str, Any]]) -> dict[str, Any]:
-    alone, watched = ([one for one in rounds if one.watched is kind] for kind in (False, True))
-    p99 = [median(one.p99_ms for one in kind) for kind in (alone, watched)]
-    p50 = [median(quantile(one.stops_ms, 0.5) for one in kind) for kind in (alone, watched)]
+    of_kind = {kind: [one for one in rounds if one.kind == kind] for kind in KINDS}
+    p99 = {kind: median(one.p99_ms for one in of_kind[kind]) for kind in KINDS}
+    p50 = {kind: median(quantile(one.stops_ms, 0.5) for one in of_kind[kind]) for kind in KINDS}
     return {
         "figures": [
-            Figure("stop_p99_ratio", round(p99[1] / p99[0], 3), at_most=RATIO_MAX).document(),
+            Figure("stop_p99_ratio", round(p99[BROWSERS] / p99[WEB], 3), at_most=RATIO_MAX).document(),
             Figure(
                 "stops_delivered", sum(len(one.stops_ms) for one in rounds), exactly=len(rounds) * asked.violations
             ).document(),
@@ -106,10 +105,10 @@ def _found(asked: Browsers, rounds: Sequence[Round], watching: Sequence[dict[str
             Figure("streams_open", min(seen["streams"] for seen in watching), exactly=asked.browsers).document(),
             Figure("failed_answers", sum(seen["failed"] for seen in watching), exactly=0).document(),
         ],
-        "stop_p99_ms": {"without": p99[0], "with": p99[1]},
-        "stop_p50_ms": {"without": p50[0], "with": p50[1], "ratio": round(p50[1] / p50[0], 3)},
+        "stop_p99_ms": p99,
+        "stop_p50_ms": p50,
         "rounds": [
-            {"browsers": one.watched, "stop_ms": spread(one.stops_ms), "written_late_ms": spread(one.late_ms)}
+            {"beside": one.kind, "stop_ms": spread(one.stops_ms), "written_late_ms": spread(one.late_ms)}
             for one in rounds
         ],
         "watching": list(watching),
@@ -119,7 +118,7 @@ def _found(asked: Browsers, rounds: Sequence[Round], watching: Sequence[dict[str
 # --- a round --------------------------------------------------------------------------------------------------------
 
 
-def _round(crowd: Crowd, asked: Browsers, breaking: Sequence[str], chance: random.Random, *, watched: bool) -> Round:
+def _round(crowd: Crowd, asked: Browsers, breaking: Sequence[str], chance: random.Random, kind: str) -> Round:
     played = load.Load(asked.devices, asked.rate, asked.seconds, asked.violations, EVENTS_A_S, asked.seed)
     devices = list(crowd.devices.values())
     sessions.show(crowd, devices)
@@ -133,7 +132,7 @@ def _round(crowd: Crowd, asked: Browsers, breaking: Sequence[str], chance: rando
             device.elapsed_s += asked.seconds
     stopped = [name for name in run.written_s if name in crowd.stopped_s]
     stops_ms = [(crowd.stopped_s[name] - run.written_s[name]) * 1e3 for name in stopped]
-    return Round(watched, tuple(stops_ms), tuple(run.late_ms), answered)
+    return Round(kind, tuple(stops_ms), tuple(run.late_ms), answered)
 
 
 def _treat_again(crowd: Crowd, devices: Sequence[Device]) -> None:
@@ -170,8 +169,11 @@ def _tokens(path: Path, browsers: int) -> list[str]:
 
 
 @contextmanager
-def _watched(site: Site, crowd: Crowd, tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
-    """The web process and its browsers, while the context is open; then what they saw."""
+def _beside(kind: str, site: Site, crowd: Crowd, tokens: Sequence[str]) -> Iterator[dict[str, Any]]:
+    """Whoever is there while the context is open; then what browsers saw."""
+    if kind == ALONE:
+        yield {}
+        return
     where = [f"--site-dir={site.site_dir}", f"--data-dir={site.data_dir}", "--port=0"]
     log = site.folder / f"web-{time.monotonic_ns()}.log"
     web = Process("web", ["web", *where], log, nice=NICE)
@@ -180,6 +182,9 @@ def _watched(site: Site, crowd: Crowd, tokens: Sequence[str]) -> Iterator[dict[s
     try:
         crowd.until("the web process listens", lambda: "the live page is at" in log.read_text())
         url = log.read_text().rpartition("the live page is at ")[2].split()[0]
+        if kind == WEB:
+            yield seen
+            return
         with Watching(url, tokens, site.names) as watching:
             crowd.until("every browser has its snapshot", lambda: watching.ready)
             spent = Spent({"web": web.pid, "browsers": watching.pid})
