@@ -14,6 +14,9 @@ from tests.order import InTurn, in_turn, unit
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
 
 ENGINES = ("influxd", "nginx", "prometheus", "promtool", "prometheus-alertmanager", "amtool")
+PROVING = tuple(
+    f"tests/{folder}/" for folder in ("agents", "contract", "core", "reports", "rota", "scenarios", "words")
+)
 NOT_ASKED = (
     "the suite of the history stores on InfluxDB 2 (STIMFLEET_TEST_INFLUX_URL, _ORG, _BUCKET and _TOKEN say which)"
 )
@@ -32,8 +35,8 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot be run. `tools/set-up engines browser` has installed what there is a package for.
 
-    And put the rest in the order in which it is shared out. What is drawn at random proves no branch: a branch has to
-    be reached by a test that reaches it every time.
+    And put the rest in the order in which it is shared out. Tracing doubles what a test costs: where branches are to be
+    proved, only what is to prove them is traced, and nothing that is drawn at random: a branch is to be reached each time.
     """
     left_out = [item for item in items if missing(item)]
     if left_out:
@@ -42,9 +45,10 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         turn = {one: n for n, one in enumerate(in_turn(dict.fromkeys(unit(item.nodeid) for item in items)))}
         items.sort(key=lambda item: turn[unit(item.nodeid)])
-    for item in items:
-        if is_hypothesis_test(getattr(item, "obj", None)):
-            item.add_marker(pytest.mark.no_cover)
+    if any(isinstance(source, str) for source in config.getoption("cov_source", [])):
+        for item in items:
+            if not item.nodeid.startswith(PROVING) or is_hypothesis_test(getattr(item, "obj", None)):
+                item.add_marker(pytest.mark.no_cover)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
