@@ -36,7 +36,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     """Leave out what cannot be run. `tools/set-up engines browser` has installed what there is a package for.
 
     And put the rest in the order in which it is shared out. Tracing doubles what a test costs: where branches are to be
-    proved, only what is to prove them is traced, and nothing that is drawn at random: a branch is to be reached each time.
+    proved, only what is to prove them is traced, and nothing that is drawn at random: each is to be reached every time.
     """
     left_out = [item for item in items if missing(item)]
     if left_out:
