@@ -3,6 +3,7 @@
 import asyncio
 import sqlite3
 import stat
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -34,7 +35,7 @@ def test_what_is_no_database_is_refused_in_a_sentence(tmp_path: Path) -> None:
 
 
 def test_what_a_newer_program_wrote_is_left_to_it(tmp_path: Path) -> None:
-    with sqlite3.connect(tmp_path / "users.db") as newer:
+    with closing(sqlite3.connect(tmp_path / "users.db")) as newer:
         newer.execute("PRAGMA user_version = 2")
     with pytest.raises(Unusable, match="is of a newer program"):
         Store(tmp_path / "users.db")

@@ -44,7 +44,8 @@ def test_a_session_and_its_stop_are_in_the_figures_as_they_are_in_the_journal(wa
     stopped = ("stop_latency_seconds_count", "sent_to_zero")
     await_that("the stop is shown", lambda: grown(ward, before, *stopped) == 1, 10.0)
 
-    (confirmed,) = [told.body for told in reader.new() if told.name == "StopConfirmed"]
+    told = [told.body for told in reader.new() if told.name == "StopConfirmed"]
+    (confirmed,) = [body for body in told if body["device"] == DEVICE]
     reader.close()
     for phase in ("cause_to_sent", "sent_to_zero"):
         assert grown(ward, before, "stop_latency_seconds_sum", phase) == pytest.approx(confirmed[f"{phase}_s"])
