@@ -234,7 +234,9 @@ def test_a_drill_is_answered_by_the_code_of_its_message(house: House, manager: B
 
     assert said(called.post("/drills/answers", {"code": code}), 200) == {"person": "anna", "method": "desk"}
     proven = [body for name, body in house.journal() if name == "ChannelProven" and body["page_id"] in pages.values()]
-    assert [(one["page_id"], one["person"], one["method"]) for one in proven] == [(pages["desk"], "anna", "desk")]
+    assert [(one["page_id"], one["person"], one["method"], one["issued_by"]) for one in proven] == [
+        (pages["desk"], "anna", "desk", "on-call.one")
+    ]
 
     def is_proven() -> bool:
         (anna,) = [person for person in manager.get("/people")["people"] if person["person"] == "anna"]
