@@ -38,7 +38,7 @@ def long_day() -> Clinic:
 def test_every_event_has_a_place_in_the_fold_and_a_version() -> None:
     assert set(FOLDS) == set(get_args(Event))
     newer = {event.__name__: event.version for event in get_args(Event) if event.version != 1}
-    assert newer == {"RegistryAdopted": 3, "SessionAuthorised": 2, "SessionRefused": 3}
+    assert newer == {"ChannelProven": 2, "RegistryAdopted": 3, "SessionAuthorised": 2, "SessionRefused": 3}
 
 
 def test_the_long_day_has_every_event(long_day: Clinic) -> None:
