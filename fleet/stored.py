@@ -7,7 +7,7 @@ written then reads now. tests/journal/test_golden.py holds this to journals that
 from fleet.adapters.journal.forms import Form, Forms, grown
 from fleet.adapters.journal.restore import Fold
 from fleet.adapters.journal.writer import Journal
-from fleet.core.events import Event, RegistryAdopted, SessionAuthorised, SessionRefused
+from fleet.core.events import ChannelProven, Event, RegistryAdopted, SessionAuthorised, SessionRefused
 from fleet.core.evolve import evolve
 from fleet.core.state import Durable, State, restored
 
@@ -19,6 +19,7 @@ OLDER: tuple[Form, ...] = (
     grown(SessionAuthorised, 1),
     grown(RegistryAdopted, 1),  # before a clinic had its time zone and its dose rules
     grown(RegistryAdopted, 2),  # before devices had checks and a firmware that they need
+    grown(ChannelProven, 1),  # before it said who answered (`issued_by`)
 )
 
 FleetJournal = Journal[State, Durable]

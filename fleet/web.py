@@ -37,6 +37,7 @@ from fleet.api.people import Unusable
 from fleet.api.pulse import Pulse
 from fleet.api.reception import Reception
 from fleet.api.reports import CHECKPOINT, Reports
+from fleet.api.rota import wrong_codes
 from fleet.api.serving import Bounds, listen, serve
 from fleet.api.settings import WebSettings
 from fleet.api.sight import Sight
@@ -191,6 +192,7 @@ class _Web:
             studio=self._studio,
             reception=self._reception,
             reports=self._reports,
+            wrong_codes=wrong_codes(boottime_s),
             site=Site(
                 sight.site,
                 self._registry.time_zone,

@@ -33,22 +33,27 @@ class AskedLedger(Generic[Counted]):
     _ledger: JournalLedger[Counted] | None = field(default=None)
 
     async def of_ledger(self, make: Callable[[Counted], T]) -> T:
-        """What `make` says of everything so far. Rows are counted 500 at a time: other reports have their turn.
+        """What `make` says of everything so far. Rows are counted 500 at a time: other reports have their turn. Where
+        there is nothing new it is one place in the reports' thread, whatever `make` reads besides.
 
         Raises:
-            Declined: 503, the journal cannot be read, or counting it takes longer than anybody waits.
+            Declined: 503, the journal cannot be read, by `make` neither; or counting takes longer than anybody waits.
         """
         ends_wall_s = self.reports.walltime() + COUNTING_S_MAX
+
+        def look() -> tuple[T] | None:
+            counted = self._look()
+            return None if counted is None else (make(counted),)
+
         try:
-            while (ledger := await self.reports.apart(self._look)) is None:
+            while (made := await self.reports.apart(look)) is None:
                 if self.reports.walltime() > ends_wall_s:
                     raise Declined(503, "counting", "The journal is still being counted: ask again in some seconds.")
         except FileNotFoundError:
             raise Declined(503, "counting", "There is no journal yet: ask again in some seconds.") from None
         except (JournalError, OSError) as error:
             raise Declined(503, "journal", f"The journal cannot be read: {error}.") from error
-        counted = ledger
-        return await self.reports.apart(lambda: make(counted))
+        return made[0]
 
     def _look(self) -> Counted | None:
         """What was counted, once that is everything."""

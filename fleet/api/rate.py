@@ -1,4 +1,4 @@
-"""How often something may be asked: from one address, and altogether. Bounded, and without a clock of its own."""
+"""How often something may be asked: by one address or user, and altogether. Bounded, and without a clock of its own."""
 
 from collections.abc import Callable
 
@@ -27,9 +27,8 @@ class Rate:
     def allows(self, address: str) -> bool:
         """Whether one more is; what is refused counts for nothing."""
         now_s = self._now_s()
-        free_s = max(now_s, self._free_s.get(address, 0.0)) + self._each_s
-        all_free_s = max(now_s, self._all_free_s) + self._all_each_s
-        if free_s - now_s > self._burst_s + ROUNDING_S or all_free_s - now_s > self._all_burst_s + ROUNDING_S:
+        free_s, all_free_s = self._free_then(address, now_s)
+        if self._over_s(free_s, all_free_s, now_s) > 0.0:
             return False
         self._free_s.pop(address, None)
         self._free_s[address], self._all_free_s = free_s, all_free_s
@@ -38,3 +37,17 @@ class Rate:
             while len(self._free_s) > ADDRESSES_MAX:
                 del self._free_s[next(iter(self._free_s))]
         return True
+
+    def wait_s(self, address: str) -> float:
+        """How long until one more is allowed; 0: now. Counts nothing."""
+        now_s = self._now_s()
+        return self._over_s(*self._free_then(address, now_s), now_s)
+
+    def _free_then(self, address: str, now_s: float) -> tuple[float, float]:
+        """After one more: when all of the address's burst is free again, and all of everybody's."""
+        free_s = max(now_s, self._free_s.get(address, 0.0)) + self._each_s
+        return free_s, max(now_s, self._all_free_s) + self._all_each_s
+
+    def _over_s(self, free_s: float, all_free_s: float, now_s: float) -> float:
+        over_s = max(free_s - self._burst_s, all_free_s - self._all_burst_s) - now_s
+        return over_s if over_s > ROUNDING_S else 0.0

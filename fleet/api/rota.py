@@ -4,12 +4,14 @@ shown.
 
 import asyncio
 import re
+from collections.abc import Callable
 from datetime import datetime, time, timedelta
 from functools import partial
+from math import ceil
 from typing import Annotated, Any, Final
 from zoneinfo import ZoneInfo
 
-from fastapi import APIRouter, Header, Query, Request, Response
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
 
 from broker.pki.registry import BadRegistry
 from broker.pki.registry_file import load_registry
@@ -20,6 +22,7 @@ from fleet.api.asking import Seeing, Settings, ask_fleet
 from fleet.api.guard import require
 from fleet.api.moments import day
 from fleet.api.people import Told
+from fleet.api.rate import Rate
 from fleet.api.rota_rows import gap_row, method_rows, person_rows, rota_row, rung_rows, turn_row
 from fleet.api.settings import WebSettings
 from fleet.api.sight import Sight
@@ -38,6 +41,8 @@ SeesRota = Annotated[SignedIn, require(Permission.SEE_ROTA)]
 EditsRota = Annotated[SignedIn, require(Permission.EDIT_ROTA)]
 Drills = Annotated[SignedIn, require(Permission.DRILL)]
 AnswersDrill = Annotated[SignedIn, require(Permission.ANSWER_DRILL)]
+WRONG_CODES: Final = 10  # of one user at once, and one more every:
+WRONG_CODE_EACH_S: Final = 60.0
 NO_SUCH_TEST: Final = "No open test alarm has this code: it was answered already, or its 10 min have passed."
 # What a sentence of `fleet.rota.whole` or `fleet.rota.file` begins with, and the place that it is about.
 _PLACES: Final = (
@@ -49,6 +54,16 @@ _PLACES: Final = (
     (re.compile(r"^The rota\.(people|rotations)\[(\d+)\]"), "{0}[{1}]"),
     (re.compile(r"^The rota\.(\w+)"), "{0}"),
 )
+
+
+def wrong_codes(boottime: Callable[[], float]) -> Rate:
+    """What counts the wrong codes of test alarms, for `app.state`: ten at once, and then one a minute."""
+    return Rate(boottime, burst=WRONG_CODES, each_s=WRONG_CODE_EACH_S)
+
+
+async def _wrong_codes(request: Request) -> Rate:
+    rate: Rate = request.app.state.wrong_codes
+    return rate
 
 
 def place_of(sentence: str) -> str:
@@ -218,13 +233,23 @@ async def order_drill(body: models.DrillBody, settings: Settings, who: Drills) -
 @router.post(
     "/drills/answers", tags=["on call"], response_model=models.DrillAnswered, responses=problems(404, 409, 413, 503)
 )
-async def answer_drill(body: models.DrillAnswer, sight: Seeing, settings: Settings, who: AnswersDrill) -> Any:
-    """A test alarm has arrived. The code that stands in it proves the way by which it came: whoever has not got the
-    message cannot say that it works.
+async def answer_drill(
+    body: models.DrillAnswer,
+    sight: Seeing,
+    settings: Settings,
+    who: AnswersDrill,
+    wrong: Annotated[Rate, Depends(_wrong_codes)],
+) -> Any:
+    """A test alarm has arrived. The code that stands in it says by which way: whoever has not got the message does not
+    know it. It is no secret, so wrong ones are counted: after ten, one a minute is looked at, right or wrong.
     """
+    if (wait_s := ceil(wrong.wait_s(who.user))) > 0:
+        text = f"Too many wrong codes: try again in {wait_s} s."
+        raise Declined(429, "too_often", text, headers={"Retry-After": str(wait_s)})
     drills = sight.state.durable.drills
     found = [page_id for page_id in drills if page_id.startswith(body.code)]
     if not found:
+        wrong.allows(who.user)
         raise Declined(404, "no_such_test", NO_SUCH_TEST)
     if len(found) > 1:
         raise Declined(409, "ambiguous", "Two test alarms begin with this code: answer by the link of the message.")

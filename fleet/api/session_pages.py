@@ -1,19 +1,21 @@
 """Sessions page by page, newest first: from the state while it has them all, from the ledger before that. Pure.
 
-The state has every session that is open, and the newest 256 that are over: what was authorised before the oldest of
-those is known to the ledger only.
+The state has every session that is open, and some that are over; `Durable.forgotten_at` says when the newest of those
+that it has no more was authorised. What was authorised later is all there; of what was not, only the ledger has all.
 """
 
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from datetime import datetime, timedelta
+from typing import Any, TypeVar
 
-from fleet.core.fold_sessions import SESSIONS_KEPT
-from fleet.core.state import Session
+from fleet.api.window import wall_words
+from fleet.core.state import Durable, Session
 from fleet.reports.session_ledger import SessionLedger
 from fleet.views import session_row
 
 Row = dict[str, Any]
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,53 +37,62 @@ class Page:
     next: str | None
 
 
-def of_state(sessions: Collection[Session], wanted: Wanted) -> Page | None:
-    """What the state says; None: the ledger has to be asked. The first page is the state's and waits for nobody; one
-    that has been open for longer than the state looks back is on it, and once more in its place.
+def of_state(durable: Durable, wanted: Wanted) -> Page | None:
+    """What the state says; None: the ledger has to be asked. The first page is the state's and waits for nobody: one
+    that is open for longer than the state looks back is on it, and once more in its place.
     """
-    whole_from = "" if wanted.open_only else _whole_from(sessions)
     found = sorted(
-        (
-            row
-            for row in map(session_row, (session for session in sessions if session.open or not wanted.open_only))
-            if (wanted.before is None or row["authorised_at"] < wanted.before)
-            and (wanted.device is None or row["device"] == wanted.device)
-            and (wanted.client is None or row["client"] == wanted.client)
-        ),
-        key=lambda row: str(row["authorised_at"]),
-        reverse=True,
+        (session for session in durable.sessions.values() if _is_wanted(session, wanted)), key=_issued_at, reverse=True
     )
-    page = _page(found, wanted.limit)
-    last = page.next or whole_from  # where this page ends
-    if not whole_from or last > whole_from:
+    if wanted.open_only or has_all(durable):
+        return _page(found, _issued_at, session_row, wanted.limit)
+    whole_from = _next_ms(durable.forgotten_at)
+    whole = [session for session in found if _issued_at(session) >= whole_from]
+    page = _page(whole, _issued_at, session_row, wanted.limit)
+    if page.next is not None:
         return page
-    # The state has no more, and there were others before: of this page all that it has, where nothing is left out.
-    return Page(page.rows, whole_from) if wanted.before is None else None
+    if wanted.before is not None:
+        return None
+    rest = [session for session in found if session.open and _issued_at(session) < whole_from]
+    rows = [*page.rows, *map(session_row, rest[: max(0, wanted.limit - len(whole))])]
+    return Page(rows, whole_from)
 
 
-def has_all(sessions: Collection[Session]) -> bool:
+def has_all(durable: Durable) -> bool:
     """Whether the state has forgotten none."""
-    return len(sessions) < SESSIONS_KEPT
-
-
-def _whole_from(sessions: Collection[Session]) -> str:
-    """The time from which on the state has every session: "" where it has forgotten none."""
-    if has_all(sessions):
-        return ""
-    return min((str(session.authorisation.issued_at) for session in sessions if not session.open), default="")
+    return not durable.forgotten_at
 
 
 def of_ledger(ledger: SessionLedger, wanted: Wanted) -> Page:
     """What the ledger says."""
     assert wanted.before is not None
     found = ledger.before(wanted.before, wanted.device, wanted.client)
-    return _page([row.row() for row in found], wanted.limit)
+    return _page(found, lambda row: row.authorised_at, lambda row: row.row(), wanted.limit)
 
 
-def _page(found: Sequence[Row], limit: int) -> Page:
-    """The first of `found`. Those of one millisecond stay together: the next page begins before it."""
+def _issued_at(session: Session) -> str:
+    return session.authorisation.issued_at
+
+
+def _is_wanted(session: Session, wanted: Wanted) -> bool:
+    return (
+        (session.open or not wanted.open_only)
+        and (wanted.before is None or _issued_at(session) < wanted.before)
+        and (wanted.device is None or session.device == wanted.device)
+        and (wanted.client is None or session.client == wanted.client)
+    )
+
+
+def _next_ms(at: str) -> str:
+    return wall_words((datetime.fromisoformat(at) + timedelta(milliseconds=1)).timestamp())
+
+
+def _page(found: Sequence[T], at: Callable[[T], str], row: Callable[[T], Row], limit: int) -> Page:
+    """The first of `found`. Those of one millisecond stay together: the next page begins before it. Rows are made of no
+    more than that: there may be 50,000.
+    """
     if len(found) <= limit:
-        return Page(found, None)
-    last = found[limit - 1]["authorised_at"]
-    rows = [row for n, row in enumerate(found) if n < limit or row["authorised_at"] == last]
-    return Page(rows, last)
+        return Page([row(one) for one in found], None)
+    last = at(found[limit - 1])
+    end = next((n for n in range(limit, len(found)) if at(found[n]) != last), None)
+    return Page([row(one) for one in found[:end]], None if end is None else last)

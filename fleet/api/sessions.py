@@ -5,7 +5,6 @@ from typing import Annotated, Any
 
 from fastapi import APIRouter, Path, Query
 
-from fleet.adapters.journal.errors import JournalError
 from fleet.api import models
 from fleet.api.access import Permission, SignedIn
 from fleet.api.answers import Declined, problems
@@ -24,6 +23,7 @@ from fleet.core.state import Session
 from fleet.core.turn import Turn
 from fleet.reports.journal_record import read_session
 from fleet.reports.record import NoSuchSession
+from fleet.reports.session_ledger import SessionLedger
 from fleet.views import refusal_row, session_details
 
 router = APIRouter(tags=["sessions"])
@@ -50,14 +50,14 @@ async def list_sessions(
     limit: Annotated[int, Query(ge=1, le=LISTED_MAX)] = 50,
     before: Annotated[datetime | None, Query(description="authorised before this time; `next` of the answer")] = None,
 ) -> Any:
-    """Sessions, newest first: all that are open, and the newest that are over; with `before` those from before that,
-    back to the oldest of 50,000. By client only for who may see those.
+    """Sessions, newest first; with `before` (the `next` of the answer) those from before that, back to the oldest of
+    50,000. By client only for who may see those.
     """
     if client is not None and Permission.SEE_RECORDS not in who.may:
         raise Declined(403, "forbidden", f"As {who.role} you may not look for a client.")
     at = None if before is None else wall_words(moment_s("before", before))
     wanted = Wanted(at, device, client, limit, open_only=open_only)
-    page = of_state(sight.state.durable.sessions.values(), wanted)
+    page = of_state(sight.state.durable, wanted)
     if page is None:
         page = await listing.of_ledger(lambda ledger: of_ledger(ledger, wanted))
     return {"sessions": [shown_to(who, row) for row in page.rows], "next": page.next}
@@ -83,14 +83,20 @@ async def session_of(sight: Sight, listing: Listing, session_id: str) -> Session
     if session_id in known:
         return known[session_id]
     unknown = Declined(404, "unknown_session", f"There is no session {session_id}, or not yet.")
-    if has_all(known.values()):
+    if has_all(sight.state.durable):
         raise unknown
-    listed = await listing.of_ledger(lambda ledger: ledger.sessions.get(session_id))
-    if listed is None:
+
+    def read(ledger: SessionLedger) -> Session:
+        if (listed := ledger.sessions.get(session_id)) is not None:
+            return read_session(listing.reports.journal, listed)
+        if ledger.full:
+            newest = f"Session {session_id} is not among the newest {len(ledger.sessions):,}"
+            raise Declined(404, "unknown_session", f"{newest}: if it is older, its record is in the journal.")
         raise unknown
+
     try:
-        return await listing.reports.apart(lambda: read_session(listing.reports.journal, listed))
-    except (JournalError, NoSuchSession, FileNotFoundError) as error:  # it was there a moment ago
+        return await listing.of_ledger(read)
+    except NoSuchSession as error:  # it was there a moment ago
         raise Declined(503, "journal", f"The journal cannot be read: {error}.") from error
 
 

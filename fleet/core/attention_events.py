@@ -192,11 +192,13 @@ class DrillOrdered(Happened):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ChannelProven(Happened):
-    """A person has answered a test alarm that came this way."""
+    """A person has answered a test alarm that came this way; `issued_by` says who."""
 
+    version = 2
     page_id: str
     person: str
     method: str
+    issued_by: str | None = None  # None: written before that was kept
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

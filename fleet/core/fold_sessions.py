@@ -40,7 +40,8 @@ def _forget_oldest(durable: Durable) -> None:
     if excess > 0:
         over = [session_id for session_id, session in durable.sessions.items() if not session.open]
         for session_id in over[:excess]:
-            del durable.sessions[session_id]
+            gone = durable.sessions.pop(session_id)
+            durable.forgotten_at = max(durable.forgotten_at, gone.authorisation.issued_at)
 
 
 def accepted(durable: Durable, event: e.AuthorisationAccepted) -> None:

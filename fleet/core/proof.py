@@ -74,12 +74,16 @@ def reported(turn: Turn, heard: Reported) -> None:
                 _refuse(turn, heard, Rule.NO_ROTA if durable.rota is None else Rule.PERSON_UNKNOWN)
                 return
             said = _drill(turn, durable.rota, issued_by, person)
-        case AnswerDrill(page_id=said):
+        case AnswerDrill(page_id=said, issued_by=issued_by):
             drill = durable.drills.get(said)
             if drill is None:
                 _refuse(turn, heard, Rule.PAGE_UNKNOWN)
                 return
-            turn.happened(ChannelProven(**turn.at_clock, page_id=said, person=drill.person, method=drill.method))
+            turn.happened(
+                ChannelProven(
+                    **turn.at_clock, page_id=said, person=drill.person, method=drill.method, issued_by=issued_by
+                )
+            )
         case _:
             assert_never(heard)
     turn.after_commit(Answer(heard.request_id, Ordered(said)))

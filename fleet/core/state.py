@@ -175,6 +175,7 @@ class Durable(Strict):
     registry: Registry = field(default_factory=Registry)
     devices: dict[str, Device] = field(default_factory=dict)
     sessions: dict[str, Session] = field(default_factory=dict)
+    forgotten_at: str = ""  # when the newest of those that are not among them any more was authorised; "": none is
     stops: dict[str, OpenStop] = field(default_factory=dict)  # by command id, oldest first
     pursued: dict[str, tuple[str, ...]] = field(default_factory=dict)  # by device: the stops that follow it
     holds: dict[str, tuple[Hold, ...]] = field(default_factory=dict)  # by device or topics.ALL, newest last

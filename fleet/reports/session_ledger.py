@@ -82,6 +82,11 @@ class SessionLedger:
 
     sessions: dict[str, ListedSession] = field(default_factory=dict)
 
+    @property
+    def full(self) -> bool:
+        """Whether it may have forgotten some."""
+        return len(self.sessions) >= KEPT_MAX
+
     def counts(self, event: Any) -> None:
         """Count one more event, the next of those in `COUNTED`."""
         if isinstance(event, e.SessionAuthorised):

@@ -187,6 +187,11 @@ def _arrived(body: Body) -> str:
     return f"message to {body['person']} by {body['method']}: delivered after {body['after_s']:.1f} s{late}"
 
 
+def _proven(body: Body) -> str:
+    by = f" by {body['issued_by']}" if body.get("issued_by") else ""  # what is old does not say
+    return f"test alarm to {body['person']}: answered{by}, {body['method']} is proven"
+
+
 def _missed(body: Body) -> str:
     return (
         f"message to {body['person']} by {body['method']}: NOT delivered after {body['after_s']:.1f} s ({body['why']})"
@@ -216,7 +221,7 @@ EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "DrillOrdered": lambda body: (
         f"test alarm to {body['person'] or 'everybody'}, by {body['issued_by'] or 'the calendar'}"
     ),
-    "ChannelProven": lambda body: f"test alarm: {body['person']} has answered, {body['method']} is proven",
+    "ChannelProven": _proven,
     "StoreFailed": lambda body: f"recorder: {_A13[body['trouble']][0]}",
     "StoreTook": lambda body: "recorder: the store takes what it is given",
     "RecorderEnded": lambda body: "recorder: ended in order, nothing more is kept",

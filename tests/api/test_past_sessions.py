@@ -1,6 +1,6 @@
 """Sessions that the fleet's state has forgotten, over HTTP: listed page by page and shown, from the journal on disk."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from fleet.api.window import Window
 from fleet.core.fold_sessions import SESSIONS_KEPT
 from fleet.core.state import Session
 from fleet.replica import Replica
+from fleet.reports import session_ledger
 from fleet.stored import FOLD
 from tests.api.desk import Front
 from tests.core.practice import Practice
@@ -108,3 +109,37 @@ async def test_one_that_the_state_has_forgotten_is_shown_as_it_was(
         away = await machine.get(f"/api/v1/sessions/{made[-2].session_id}")
         assert away.status_code == 503
         assert (await machine.get("/api/v1/sessions")).status_code == 200, "the newest wait for no disk"
+
+
+async def test_a_forgotten_one_takes_one_place_of_the_reports_at_each_look(
+    year: tuple[Practice, list[Session]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic, made = year
+    taken: list[str] = []
+    apart = Reports.apart
+
+    async def counted(reports: Reports, make: Callable[[], Any]) -> Any:
+        taken.append("one")
+        return await apart(reports, make)
+
+    monkeypatch.setattr(Reports, "apart", counted)
+    async with front(tmp_path, clinic, Role.VIEWER) as machine:
+        path = f"/api/v1/sessions/{made[-1].session_id}"
+        (await machine.get(path)).raise_for_status()  # counts the journal
+        taken.clear()
+        (await machine.get(path)).raise_for_status()
+        assert taken == ["one"]
+
+
+async def test_where_the_list_is_full_an_older_session_is_not_called_unknown(
+    year: tuple[Practice, list[Session]], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clinic, made = year
+    monkeypatch.setattr(session_ledger, "KEPT_MAX", len(made) - 10)
+    async with front(tmp_path, clinic, Role.VIEWER) as machine:
+        older = await machine.get(f"/api/v1/sessions/{made[-1].session_id}")
+        assert older.status_code == 404
+        assert older.json()["text"] == (
+            f"Session {made[-1].session_id} is not among the newest 290: if it is older, its record is in the journal."
+        )
+        assert (await machine.get(f"/api/v1/sessions/{made[289].session_id}")).status_code == 200

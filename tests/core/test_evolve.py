@@ -38,7 +38,7 @@ def long_day() -> Clinic:
 def test_every_event_has_a_place_in_the_fold_and_a_version() -> None:
     assert set(FOLDS) == set(get_args(Event))
     newer = {event.__name__: event.version for event in get_args(Event) if event.version != 1}
-    assert newer == {"RegistryAdopted": 3, "SessionAuthorised": 2, "SessionRefused": 3}
+    assert newer == {"ChannelProven": 2, "RegistryAdopted": 3, "SessionAuthorised": 2, "SessionRefused": 3}
 
 
 def test_the_long_day_has_every_event(long_day: Clinic) -> None:
@@ -119,6 +119,8 @@ def test_sessions_that_are_over_are_forgotten_oldest_first_and_open_ones_never()
     clinic.running("stim-7", client="c-4712", request_id="r7")
     kept = clinic.session_on("stim-7").session_id
     clinic.ready("stim-12")
+    first = clinic.session_on("stim-7").authorisation.issued_at
+    assert clinic.state.durable.forgotten_at == "", "none is missing"
     for n in range(SESSIONS_KEPT + 1):
         decide(clinic.state, clinic.request(request_id=f"request-{n}"))
         command_id = clinic.session_on().authorisation.command_id
@@ -126,6 +128,8 @@ def test_sessions_that_are_over_are_forgotten_oldest_first_and_open_ones_never()
         decide(clinic.state, inputs.Received("stim-12", refused, clinic.now_s, clinic.wall_s))
     assert len(clinic.state.durable.sessions) == SESSIONS_KEPT
     assert kept in clinic.state.durable.sessions
+    there = [one.authorisation.issued_at for one in clinic.state.durable.sessions.values() if one.session_id != kept]
+    assert first <= clinic.state.durable.forgotten_at <= min(there)
 
 
 def test_holds_of_a_scope_are_bounded_as_at_the_agents() -> None:

@@ -151,6 +151,8 @@ def test_the_journal_tells_the_night_in_words() -> None:
         ("AlarmSounded", {**place, "reason": "joined"}, "alarm A02 Room room-4, stim-12: sounds again, another device"),
         ("RotaAdopted", {"rota": None}, "there is NO rota: nobody is told"),
         ("StoreFailed", {"trouble": "samples_dropped"}, "recorder: samples were dropped for good"),
+        ("ChannelProven", page, "test alarm to anna: answered, phone is proven"),
+        ("ChannelProven", {**page, "issued_by": "ben"}, "test alarm to anna: answered by ben, phone is proven"),
         ("StoreTook", {}, "recorder: the store takes what it is given"),
         ("RecorderEnded", {}, "recorder: ended in order, nothing more is kept"),
     ]

@@ -1,4 +1,4 @@
-/** The sessions: those that are open, and the newest that are over. */
+/** The sessions, newest first, page by page back to the oldest that the fleet lists; or those that are open. */
 
 import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
