@@ -118,6 +118,7 @@ class _Pager:
             walltime=walltime_s,
         )
         self._replica: Replica | None = None
+        self._unread: str | None = None  # why the journal was not read at the last look
         self._end = asyncio.Event()
 
     async def run(self) -> int:
@@ -160,7 +161,7 @@ class _Pager:
                     "telling people from row %d of the journal on; %d left to tell", replica.tip.position, len(orders)
                 )
                 notify(os.environ, "READY=1")
-                await replica.follow(aside)
+                await replica.follow(aside, lambda rows: self._journal_is(replica.failing))
             finally:
                 aside.begin(replica.close)
 
@@ -168,9 +169,25 @@ class _Pager:
         """From the snapshot; what came after it is read in whole before anything is told."""
         while True:
             try:
-                return await aside.does(self._caught_up)
-            except (FileNotFoundError, JournalUnwritable):  # no fleet has run here yet, or the disk refuses for now
-                await asyncio.sleep(WAIT_S)
+                replica = await aside.does(self._caught_up)
+            except FileNotFoundError:  # no fleet has run here yet
+                self._journal_is("there is none")
+            except JournalUnwritable as error:  # the disk refuses for now
+                self._journal_is(str(error))
+            else:
+                self._journal_is(None)
+                return replica
+            await asyncio.sleep(WAIT_S)
+
+    def _journal_is(self, unread: str | None) -> None:
+        """Say once that the journal cannot be read, and that it can be again."""
+        if unread == self._unread:
+            return
+        self._unread = unread
+        if unread is None:
+            log.warning("the journal is read again")
+        else:
+            log.error("the journal cannot be read for now, nobody is told of anything new: %s", unread)
 
     def _caught_up(self) -> Replica:
         replica = Replica.from_snapshot(self._settings.journal_path)

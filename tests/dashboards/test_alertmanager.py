@@ -9,6 +9,7 @@ import yaml
 
 from demo.clinic import Clinic
 from demo.processes import await_that
+from fleet.adapters.notify.alertmanager import LASTS_S
 from tests.dashboards.engines import ALERTMANAGER, Alertmanager, Prometheus, amtool
 from tests.dashboards.receiver import Receiver
 from tests.dashboards.test_rules import alerts
@@ -31,6 +32,19 @@ def alert(name: str, **labels: str) -> dict[str, dict[str, str]]:
 
 def test_alertmanager_takes_its_configuration() -> None:
     assert "SUCCESS" in amtool("check-config", str(ALERTMANAGER))
+
+
+def test_what_the_pager_tells_again_alertmanager_does_not_repeat_by_itself() -> None:
+    """The pager's alerts end before their route would repeat them; what a silence held back is told within seconds."""
+    routes = yaml.safe_load(ALERTMANAGER.read_text())["route"]["routes"]
+    (route,) = [route for route in routes if any("StimFleetAlarm" in matcher for matcher in route["matchers"])]
+    hours, seconds = (re.fullmatch(r"(\d+)[hs]", route[name]) for name in ("repeat_interval", "group_interval"))
+    assert hours is not None
+    assert seconds is not None
+    assert route["repeat_interval"].endswith("h")
+    assert int(hours[1]) * 3600 > LASTS_S
+    assert route["group_interval"].endswith("s")
+    assert int(seconds[1]) <= 1
 
 
 def test_what_is_silenced_by_its_part_exists() -> None:

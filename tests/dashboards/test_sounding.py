@@ -18,7 +18,7 @@ from tests.faults.conftest import free_port
 from tests.paging.test_lane import message
 
 pytestmark = pytest.mark.needs("amtool", "prometheus-alertmanager")
-AT_ONCE_S = 3.0  # the committed group_interval is 10 s, its repeat_interval four hours
+AT_ONCE_S = 3.0
 
 
 def now() -> str:

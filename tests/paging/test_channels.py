@@ -187,8 +187,12 @@ def test_an_alertmanager_has_one_alert_a_series_a_silence_and_its_end(tmp_path: 
 
 def test_an_alert_rises_with_its_alarm_sounds_again_and_ends_with_it(tmp_path: Path) -> None:
     now = datetime.now(UTC)
-    page = replace(PAGE, code="A02", at=now.isoformat(timespec="milliseconds").replace("+00:00", "Z"))
-    medium = replace(page, priority=Priority.MEDIUM)
+
+    def at(second: int) -> str:
+        return (now + timedelta(seconds=second)).isoformat(timespec="milliseconds").replace("+00:00", "Z")
+
+    page = replace(PAGE, code="A02", at=at(-9))
+    medium = replace(page, priority=Priority.MEDIUM, at=at(-8))
 
     def walltime() -> float:
         return datetime.now(UTC).timestamp()
@@ -214,23 +218,22 @@ def test_an_alert_rises_with_its_alarm_sounds_again_and_ends_with_it(tmp_path: P
         becomes(("medium", "active"))
         send_alert(url, replace(medium, act=Act.ACKNOWLEDGE, by="anna"), 2.0, walltime)
         becomes(("medium", "suppressed"))
-        send_alert(url, page, 2.0, walltime)
+        send_alert(url, replace(page, at=at(-7)), 2.0, walltime)
         becomes(("high", "active"))
         send_alert(url, replace(page, act=Act.ACKNOWLEDGE, by="anna"), 2.0, walltime)
         becomes(("high", "suppressed"))
-        send_alert(url, replace(page, rung=2), 2.0, walltime)  # anna cannot: the next person is told
+        send_alert(url, replace(page, rung=2, at=at(-6)), 2.0, walltime)  # anna cannot: the next person is told
         becomes(("high", "active"))
-        send_alert(url, replace(medium, act=Act.RESOLVE), 2.0, walltime)
+        send_alert(url, replace(medium, act=Act.RESOLVE, at=at(-5)), 2.0, walltime)
         becomes()
         active = [one for one in fetched(f"{url}/api/v2/silences") if one["status"]["state"] == "active"]
         assert [one["createdBy"] for one in active] == ["ben"], "the other alarm's stays"
 
 
-def test_an_alertmanager_that_is_none_is_no_way_to_anybody() -> None:
+def test_what_takes_the_alert_and_answers_nothing_else_has_it() -> None:
     with HttpReceiver() as receiver:
-        said, _ = why(lambda: send_alert(receiver.url, PAGE, 2.0, lambda: NOW_S))
-        assert said == "answered 501", "it takes what is posted and knows nothing of it"
-        assert [post.path for post in receiver.posted] == ["/api/v2/alerts"], "what it takes it has been given"
+        send_alert(receiver.url, PAGE, 2.0, lambda: NOW_S)
+        assert [post.path for post in receiver.posted] == ["/api/v2/alerts"]
 
 
 # --- Apprise ----------------------------------------------------------------------------------------------------------

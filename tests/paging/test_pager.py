@@ -202,3 +202,26 @@ def test_a_rota_broken_by_hand_and_then_a_restart_leave_people_reachable(tmp_pat
         house.treat("stim-01", to_ma=20)
         house.clinic.suffer("stim-01", kind="output_above", size=8.0)
         assert anna.await_posts(1)[0].said["code"] == "A02"
+
+
+def test_a_journal_that_cannot_be_read_is_in_the_pagers_log_once(tmp_path: Path, anna: HttpReceiver) -> None:
+    """Before it has begun, and while it reads along."""
+    with House(tmp_path, rota(anna=webhook("anna")), {"anna-phone": f"{anna.url}\n{KEY}"}) as house:
+        journal = house.clinic.fleet_dir / "journal.db"
+        aside = journal.with_name("aside.db")
+        unread = b"the journal cannot be read for now, nobody is told of anything new: "
+
+        def logged(words: bytes) -> int:
+            return house.pager.log.read_bytes().count(words)
+
+        journal.rename(aside)
+        await_that("it is said", lambda: logged(unread + b"journal.db is not there any more") == 1, 10.0)
+        aside.rename(journal)
+        await_that("it is read again", lambda: logged(b"the journal is read again") == 1, 10.0)
+        house.pager.end()
+        journal.rename(aside)
+        house.pager.start()
+        await_that("it is said at the start", lambda: logged(unread + b"there is none") == 1, 10.0)
+        aside.rename(journal)
+        await_that("it begins", lambda: logged(b"telling people") == 2, 10.0, house.pager.last_words)
+        assert (logged(unread), logged(b"the journal is read again")) == (2, 2)

@@ -2,7 +2,7 @@
 
 import sqlite3
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.core.attention_state import Act
 from fleet.paging.unwritten import Came, Spell, Unwritten, Way
 from fleet.words.pages import Surroundings
+from tests.journal.test_refused_in_part import hanging_commits
 from tests.paging.house import KEY, House, rota, webhook
 from tests.paging.receivers import HttpReceiver, Posted
 from tests.paging.test_heartbeat import beating, until
@@ -57,7 +58,17 @@ def test_refused_for_a_moment_calls_nobody() -> None:
 @pytest.mark.parametrize("away_s", [1, 3, 60, 7_200])
 def test_a_fleet_that_is_gone_calls_nobody(away_s: int) -> None:
     assert told(Spell(), (WRITES, 5), (GONE, away_s), (WRITES, 5)) == []
-    assert told(Spell(), *[(REFUSES, 4), (GONE, 1)] * 100) == [], "what it did not say without a break is not known"
+    assert told(Spell(), (REFUSES, 4), (GONE, away_s), (WRITES, 5)) == []
+
+
+def test_an_answer_that_is_missed_neither_begins_a_refusal_nor_ends_one() -> None:
+    assert told(Spell(), (REFUSES, 3), (GONE, 4), (REFUSES, 1)) == [(7, Act.TRIGGER)]
+    assert told(Spell(), (GONE, 9), (REFUSES, 5)) == []
+    assert told(Spell(), (REFUSES, 4), (GONE, 600)) == [], "it is called for what is said, not for silence"
+
+
+def test_what_a_fleet_that_was_away_for_long_said_before_is_forgotten() -> None:
+    assert told(Spell(), *[(REFUSES, 4), (GONE, 11)] * 20) == []
 
 
 def test_a_fleet_that_is_gone_after_it_has_refused_ends_nothing() -> None:
@@ -136,6 +147,94 @@ async def test_everybody_is_called_by_every_way_in_one_series(tmp_path: Path) ->
     assert {asked["op"] for asked in fleet.heard} == {"status"}, "the fleet is asked, and told nothing"
 
 
+class Slow(Ways):
+    """Channels whose outcomes come when the test says so."""
+
+    def __init__(self, *ways: Way) -> None:
+        super().__init__(*ways)
+        self.outcomes: list[Came] = []
+
+    def tell(self, person: str, method: str, message: Message, came: Came) -> None:
+        self.given.append(((person, method), message))
+        self.outcomes.append(came)
+
+
+def acts(ways: Ways) -> list[tuple[str, str]]:
+    return [(person, message.act.value) for (person, _), message in ways.given]
+
+
+@contextmanager
+def looked_at(ways: Ways) -> Iterator[Callable[..., None]]:
+    """Without a loop: the fleet says this for so many seconds."""
+    clock = [0.0]
+    around = Surroundings(site="north", runbook_url=None, anchors={})
+    unwritten = Unwritten(
+        Path("none"), around, ways.known, ways.tell, boottime=lambda: clock[0], walltime=lambda: 1_795_597_200.0
+    )
+
+    def says(refusing: bool | None, seconds: int) -> None:
+        for _ in range(seconds):
+            unwritten.hears(refusing)
+            clock[0] += 1.0
+
+    yield says
+
+
+def test_that_it_is_over_is_told_to_whoever_took_a_call_until_it_is_taken() -> None:
+    ways = Slow(("anna", "phone"), ("ben", "phone"))
+    with looked_at(ways) as says:
+        says(REFUSES, 6)
+        ways.outcomes[0](True)
+        ways.outcomes[1](False)
+        says(WRITES, 21)
+        assert acts(ways)[2:] == [("anna", "resolve")], "of Ben no call was taken"
+        ways.outcomes[2](False)
+        ways.ways.clear()  # there is no rota any more: what is owed is owed
+        says(WRITES, 60)
+        assert acts(ways)[3:] == [("anna", "resolve")]
+        ways.outcomes[3](True)
+        ways.outcomes[1](True)  # and Ben's did take it, very late
+        says(WRITES, 200)
+        assert acts(ways)[4] == ("ben", "resolve")
+        ways.outcomes[4](True)
+        heard = len(ways.given)
+        says(WRITES, 200)
+        assert len(ways.given) == heard
+
+
+def test_that_it_is_over_is_given_up_after_ten_tries(caplog: pytest.LogCaptureFixture) -> None:
+    ways = Slow(("anna", "phone"))
+    with looked_at(ways) as says:
+        says(REFUSES, 6)
+        ways.outcomes[0](True)
+        says(WRITES, 1_000)
+    assert acts(ways)[1:] == [("anna", "resolve")] * 10
+    assert "a channel of anna did not take that the journal is written again" in caplog.text
+
+
+def test_whoever_has_not_heard_the_end_by_the_next_refusal_hears_when_that_is_over() -> None:
+    ways = Slow(("anna", "phone"))
+    with looked_at(ways) as says:
+        says(REFUSES, 6)
+        ways.outcomes[0](True)
+        says(WRITES, 21)
+        ways.outcomes[1](False)
+        says(REFUSES, 6)
+        ways.outcomes[2](False)
+        says(WRITES, 21)
+    assert [act for _, act in acts(ways)] == ["trigger", "resolve", "trigger", "resolve"]
+
+
+def test_a_late_outcome_is_one_of_its_own_call() -> None:
+    ways = Slow(("anna", "phone"))
+    with looked_at(ways) as says:
+        says(REFUSES, 70)
+        assert len(ways.given) == 2, "nobody took the first, it is made again after a minute"
+        ways.outcomes[0](True)
+        says(REFUSES, 60)
+        assert len(ways.given) == 3, "and the second, which nobody took, too"
+
+
 async def test_without_a_rota_the_log_says_that_nobody_can_be_called(
     tmp_path: Path, caplog: pytest.LogCaptureFixture
 ) -> None:
@@ -195,3 +294,21 @@ def test_h19_a_disk_that_refuses_calls_people_at_once_and_what_was_raised_is_tol
             assert b"call 1 to everybody, and it is in no journal" in written
             assert b"t0p-s3cret" not in written
             assert all(b"client-0001" not in post.body for post in (*anna.posted, *ben.posted))
+
+
+def test_h19_a_disk_that_hangs_without_an_error_calls_people_too(tmp_path: Path) -> None:
+    """Every commit of the fleet takes a minute; SQLite raises nothing."""
+    with HttpReceiver() as anna:
+        secrets = {"anna-phone": f"{anna.url}/t0p-s3cret\n{KEY}"}
+        with House(tmp_path, rota(anna=webhook("anna")), secrets) as house:
+            house.treat("stim-01", to_ma=20)
+            worker = house.clinic.ask(op="status")["pid"]
+            with hanging_commits(house.clinic.fleet_dir / "journal.db", worker, tmp_path / "held-up"):
+                house.clinic.suffer("stim-01", kind="output_above", size=8.0)
+                anna.await_posts(1, within_s=20.0)
+                assert of_journal(anna.posted) == [("trigger", WORDS)]
+                assert house.clinic.ask(op="status")["journal_refusing"] is True
+                assert house.clinic.ask(op="status")["pid"] == worker, "it is the same fleet"
+            a02 = ("the A02 is told", lambda: any(post.said["code"] == "A02" for post in anna.posted))
+            await_that(*a02, 20.0, house.pager.last_words)
+            await_that("it is over", lambda: of_journal(anna.posted)[1:] == [("resolve", OVER)], 60.0)

@@ -3,10 +3,13 @@
 What waits while one commit runs goes into the next, so the group is as large as the disk is slow; an append on an idle
 disk waits for nobody. A row that the disk refuses stays in memory, in order, and is tried again: the state that the
 service has already moved to stays the fold of what will be written. Nothing is confirmed before that.
+
+A snapshot that the disk refuses is dropped and logged, no more: the next start folds more rows, and the next one comes.
 """
 
 import asyncio
 import hashlib
+import logging
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future
@@ -20,9 +23,11 @@ from fleet.adapters.journal.errors import JournalError, JournalUnwritable
 from fleet.adapters.journal.restore import Fold, Restored, restore
 from fleet.adapters.journal.rows import EVENTS, SNAPSHOTS, Row, Tip, next_row, open_database
 
+log = logging.getLogger(__name__)
 State = TypeVar("State")
 Stored = TypeVar("Stored")
 RETRY_S = 0.5
+HANGS_S = 3.0  # a commit that is under way for so long: a disk that hangs in fsync raises nothing
 # Between the pieces of a snapshot. Long enough that whoever waits for the interpreter's lock has it: without a pause it
 # is taken again before the other has woken up. Pieces of a few microseconds need none.
 PAUSE_S = 0.000_2
@@ -36,6 +41,7 @@ WAITING_ROWS_MAX = 100_000  # beyond this the process ends rather than grow: the
 class _Batch:
     rows: tuple[Row, ...]
     durable: Future[None]
+    appended_s: float  # the loop's time
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,8 +103,13 @@ class Journal(Generic[State, Stored]):
 
     @property
     def refusing(self) -> bool:
-        """Whether the disk refuses: nothing appended since is durable."""
-        return self._refusing
+        """Whether the disk refuses, or has the oldest row wait for its commit for more than three seconds: nothing that
+        was appended since is durable. In the loop.
+        """
+        with self._changed:
+            oldest = self._waiting[0] if self._waiting else None
+        late = oldest is not None and asyncio.get_running_loop().time() - oldest.appended_s > HANGS_S
+        return self._refusing or late
 
     def append(self, at: str, events: Sequence[object]) -> asyncio.Future[None]:
         """Append all of `events` in one transaction; the future is done when they are durable.
@@ -114,7 +125,7 @@ class Journal(Generic[State, Stored]):
             row = next_row(tip, at, *self._fold.forms.dump(event))
             rows.append(row)
             tip = Tip(row.position, row.hash)
-        batch = _Batch(tuple(rows), Future())
+        batch = _Batch(tuple(rows), Future(), asyncio.get_running_loop().time())
         batch.durable.set_running_or_notify_cancel()  # whoever stops waiting does not stop the writing
         with self._changed:
             if self._waiting_rows + len(rows) > WAITING_ROWS_MAX:
@@ -213,19 +224,20 @@ class Journal(Generic[State, Stored]):
         body = self._dumped(snapshot)
         kept = sa.select(SNAPSHOTS.c.position).order_by(SNAPSHOTS.c.position.desc()).limit(SNAPSHOTS_KEPT)
         position = snapshot.tip.position
-        with self._engine.begin() as connection:
-            connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.position == position))
-            connection.execute(
-                sa.insert(SNAPSHOTS).values(
-                    position=position,
-                    hash=snapshot.tip.hash,
-                    shape=self._fold.shape,
-                    body=body,
-                    checksum=hashlib.sha256(body).digest(),
-                )
-            )
-            connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.position.not_in(kept)))
-        self._takes_again()
+        columns = {
+            "position": position,
+            "hash": snapshot.tip.hash,
+            "shape": self._fold.shape,
+            "body": body,
+            "checksum": hashlib.sha256(body).digest(),
+        }
+        try:
+            with self._engine.begin() as connection:
+                connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.position == position))
+                connection.execute(sa.insert(SNAPSHOTS).values(columns))
+                connection.execute(sa.delete(SNAPSHOTS).where(SNAPSHOTS.c.position.not_in(kept)))
+        except sa.exc.DBAPIError as error:  # rows that are durable are told to people, whatever becomes of this
+            log.error("no snapshot at row %d, the next start takes longer: %s", position, error.orig)
         with self._changed:
             if self._snapshot is snapshot:
                 self._snapshot = None
