@@ -50,7 +50,9 @@ class ResetBy(StrEnum):
 
 
 class AlarmCode(StrEnum):
-    """Alarm conditions (domain.md "Alarms")."""
+    """Alarm conditions (domain.md "Alarms"; A13, samples are not kept: docs/decisions/2026-11-26-store-alarm.md). No cause
+    leads to A13 and no message carries it.
+    """
 
     A01 = "A01"
     A02 = "A02"
