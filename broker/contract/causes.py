@@ -50,8 +50,8 @@ class ResetBy(StrEnum):
 
 
 class AlarmCode(StrEnum):
-    """Alarm conditions (domain.md "Alarms"; A13, samples are not kept: docs/decisions/2026-11-26-store-alarm.md). No cause
-    leads to A13 and no message carries it.
+    """Alarm conditions (domain.md "Alarms"). A13, samples are not kept, was added to them by
+    docs/decisions/2026-11-26-store-alarm.md: no cause leads to it, and no message carries it.
     """
 
     A01 = "A01"

@@ -21,8 +21,8 @@ class StoreTrouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorder(Strict):
-    """A recorder that has spoken, and has not ended in order. `since_s`: since when it is well, or in trouble, whatever the
-    trouble; `this_since_s`: since when it is this one.
+    """A recorder that has spoken, and has not ended in order. `since_s`: since when it is well, or in trouble, whatever
+    the trouble; `this_since_s`: since when it is this one.
     """
 
     trouble: StoreTrouble | None
