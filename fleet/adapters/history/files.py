@@ -149,8 +149,8 @@ def opened(paths: Sequence[Path]) -> Iterator[sqlite3.Connection]:
 
 
 def _known_to_reader(connection: sqlite3.Connection, path: Path) -> bool:
-    """As `_known`. Of two that open an empty file with a log beside it, as a power cut leaves it, both set out to remove
-    the log, and SQLite tells the second that the disk fails. The log is only gone, as it was to be.
+    """As `_known`. Of two that open an empty file with a log beside it, as a power cut leaves it, both set out to
+    remove the log, and SQLite tells the second that the disk fails. The log is only gone, as it was to be.
     """
     try:
         return _known(connection, path)
