@@ -26,8 +26,11 @@ def ask_for_turns(turn_ns: int = SHORT_NS, pid: int = 0) -> bool:
     It is left alone where somebody gave it another policy than the ordinary one, say a unit of systemd a real-time one.
     """
     number = _SCHED_SETATTR.get(platform.machine())
-    if number is None or os.sched_getscheduler(pid) != os.SCHED_OTHER:
+    try:
+        if number is None or os.sched_getscheduler(pid) != os.SCHED_OTHER:
+            return False
+        nice = os.getpriority(os.PRIO_PROCESS, pid)
+    except OSError:  # the process is gone, or a container forbids to ask: a mere wish keeps nobody from starting
         return False
-    nice = os.getpriority(os.PRIO_PROCESS, pid)
     asked = _SCHED_ATTR.pack(_SCHED_ATTR.size, os.SCHED_OTHER, 0, nice, 0, turn_ns, 0, 0)
     return bool(ctypes.CDLL(None).syscall(number, pid, ctypes.c_char_p(asked), 0) == 0)

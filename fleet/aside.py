@@ -38,12 +38,17 @@ class Aside:
 
     def _run(self) -> None:
         while (begun := self._calls.get()) is not None:
-            future, call = begun
-            if not future.set_running_or_notify_cancel():
-                continue
-            try:
-                result = call()
-            except BaseException as error:  # noqa: BLE001 # raised where it is waited for
-                future.set_exception(error)
-            else:
-                future.set_result(result)
+            _made(*begun)
+            del begun  # of a call, and of what came of it, nothing is kept while the next one is waited for
+
+
+def _made(future: Future[Any], call: Callable[[], Any]) -> None:
+    if not future.set_running_or_notify_cancel():
+        return
+    try:
+        result = call()
+    except BaseException as error:  # noqa: BLE001 # raised where it is waited for
+        future.set_exception(error)
+        del future  # the error knows this frame, by its traceback: the two would keep each other
+    else:
+        future.set_result(result)

@@ -33,9 +33,7 @@ HANGS_S = 1.0  # a look that takes so long is told; SQLite itself waits as long 
 HANGS = "the disk does not answer"
 
 Heard = Callable[[int, Event, State], None]  # position, the event, the state after it
-
-
-Read = list[tuple[Tip, Event]]
+Read = list[tuple[Tip, Event]]  # rows as a thread hands them to the loop: the event, and the chain up to it
 
 
 @dataclass(slots=True)

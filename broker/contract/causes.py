@@ -50,7 +50,9 @@ class ResetBy(StrEnum):
 
 
 class AlarmCode(StrEnum):
-    """Alarm conditions (domain.md "Alarms")."""
+    """Alarm conditions (domain.md "Alarms"). A13, samples are not kept, was added to them by
+    docs/decisions/2026-11-26-store-alarm.md: no cause leads to it, and no message carries it.
+    """
 
     A01 = "A01"
     A02 = "A02"

@@ -18,8 +18,6 @@ from fleet.core.fold_doses import local_day
 OFF_DELAY_S = 10.0
 HELD_BACK_S = 60.0  # an electrode fault that is handled at the device by then goes to the digest
 OFFLINE_S = 300.0
-STORE_FAILS_S = 60.0  # a store that blinks calls nobody
-STORE_TAKES_S = 30.0  # and one that takes a batch in between is not well
 DUES_A_LOOK = 100  # devices: at midnight nobody waits until all of them have been looked through
 
 
@@ -197,8 +195,8 @@ ROWS: dict[AlarmCode, Row] = {
             present=conditions.samples_not_kept,
             responsible=_R.ENGINEERS,
             looked_at=_site,
-            on_delay_s=STORE_FAILS_S,
-            off_delay_s=STORE_TAKES_S,
+            on_delay_s=conditions.STORE_FAILS_S,
+            off_delay_s=conditions.STORE_TAKES_S,
             lowers=True,  # to a line of the digest: a gap in charts gets nobody out of bed
             restates=True,
         ),

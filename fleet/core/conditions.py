@@ -20,7 +20,7 @@ from fleet.core.registry import RegisteredDevice
 from fleet.core.rota import DAY_S
 from fleet.core.session_events import SessionState
 from fleet.core.state import Durable, Session, State
-from fleet.core.store_events import StoreTrouble
+from fleet.core.store_events import Recorder, StoreTrouble
 
 _lost_after_s = CHANNELS[Channel.TELEMETRY].lost_after_s
 assert _lost_after_s is not None
@@ -31,8 +31,10 @@ BATTERY_MEDIUM_PCT = 10.0
 BATTERY_RECOVERED_PCT = 2.0  # above the bound: a reading at it is one occurrence
 UNPAGED_S = 900.0  # a clinic that is being set up is not told at once that it has no rota
 DELIVERY_FAILED_N = 3  # messages in a row, to whomever: then it is the delivery that fails, and not one telephone
-PAGER_SILENT_S = 180.0  # whoever delivers speaks once a minute
-RECORDER_SILENT_S = 300.0  # so does whoever records; its supervisor has started it again long before
+PAGER_SILENT_S = 180.0  # whoever delivers speaks twice a minute
+RECORDER_SILENT_S = 300.0  # whoever records speaks once a minute; its supervisor has started it again long before
+STORE_FAILS_S = 60.0  # a store that blinks calls nobody
+STORE_TAKES_S = 30.0  # and one that takes a batch in between is not well
 
 # What latched it says which alarm. Output that was stuck has an A01 of its own until zero is measured, and then stays
 # what it was: output without permission, for an engineer.
@@ -304,8 +306,18 @@ def samples_not_kept(look: Look, place: str, alarm: Alarm | None) -> Present | N
     if place != SITE or recorder is None:
         return None
     if recorder.trouble is not None:
-        priority = None if recorder.trouble is StoreTrouble.REFUSES else Priority.LOW
+        priority = None if _is_grave(look, recorder, alarm) else Priority.LOW
         return Present(Why(quantity=recorder.trouble.value), priority, since_s=recorder.since_s)
     if look.now_s - max(look.state.fleeting.recorder_s, look.durable.took_over_s) >= RECORDER_SILENT_S:
         return Present(Why(quantity="recorder_silent"), Priority.LOW)
     return None
+
+
+def _is_grave(look: Look, recorder: Recorder, alarm: Alarm | None) -> bool:
+    """Whether the store has refused for a minute, whatever was wrong before. While the alarm stands for that, until it
+    has been something else for half a minute.
+    """
+    refuses, lasts_s = recorder.trouble is StoreTrouble.REFUSES, look.now_s - recorder.this_since_s
+    if alarm is not None and alarm.priority is not Priority.LOW:
+        return refuses or lasts_s < STORE_TAKES_S
+    return refuses and lasts_s >= STORE_FAILS_S

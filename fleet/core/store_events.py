@@ -21,10 +21,13 @@ class StoreTrouble(StrEnum):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Recorder(Strict):
-    """A recorder that has spoken, and has not ended in order. `since_s`: since when it is so, whatever the trouble."""
+    """A recorder that has spoken, and has not ended in order. `since_s`: since when it is well, or in trouble, whatever
+    the trouble; `this_since_s`: since when it is this one.
+    """
 
     trouble: StoreTrouble | None
     since_s: float
+    this_since_s: float
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

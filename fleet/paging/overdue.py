@@ -12,7 +12,7 @@ from pathlib import Path
 
 import sqlalchemy as sa
 
-from fleet.adapters.journal.rows import EVENTS, open_database
+from fleet.adapters.journal.rows import EVENTS, open_database, reading
 from fleet.core.attention_events import DigestDue, PageDue
 from fleet.core.attention_state import Act
 from fleet.core.state import State
@@ -23,7 +23,11 @@ Order = PageDue | DigestDue
 
 
 def overdue(path: Path, state: State, upto: int, wall_s: float) -> list[Order]:
-    """The orders to deliver at `wall_s` (Unix time), oldest first: those of the journal's rows up to `upto`."""
+    """The orders to deliver at `wall_s` (Unix time), oldest first: those of the journal's rows up to `upto`.
+
+    Raises:
+        JournalCorrupt, JournalUnwritable, UnknownStored: they cannot be read.
+    """
     waited_for = dict(state.durable.pages)
     found: list[Order] = []
     newest: set[tuple[str, str, str]] = set()
@@ -63,7 +67,7 @@ def _orders(path: Path, upto: int) -> Iterator[Order]:
         .order_by(EVENTS.c.position.desc())  # no limit but the hour: in a storm the gravest may be journaled first
     )
     try:
-        with engine.connect() as connection:
+        with reading(engine) as connection:
             for row in connection.execute(wanted):
                 yield FOLD.forms.load(row.position, row.name, row.version, row.body)
     finally:

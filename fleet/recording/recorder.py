@@ -58,10 +58,10 @@ class Recorder:
         self._waiting: deque[frames.Sample] = deque()
         self._writing: Sequence[Sample] = ()
         self._writing_s: float | None = None  # since when
-        self._watch = Watch()
         self._some = asyncio.Event()
         self._none = asyncio.Event()
         self._none.set()
+        self._watch = Watch(self.status())
 
     def status(self) -> dict[str, Any]:
         """How it does, for people and for other processes."""

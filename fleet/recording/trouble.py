@@ -17,18 +17,21 @@ DROPPED = ("lost", "missed", "unreadable", "dead_lettered")
 
 
 class Watch:
-    """Looks at one status after the other; times in boot time."""
+    """Looks at one status after the other; times in boot time. What was gone in the first one, `begun`, is no news: the
+    file of refused batches is older than its recorder.
+    """
 
-    def __init__(self) -> None:
+    def __init__(self, begun: Mapping[str, Any]) -> None:
         self._found: StoreTrouble | None = None
-        self._dropped = 0
+        self._dropped = _dropped(begun)
         self._dropped_s: float | None = None
 
     def look(self, now_s: float, status: Mapping[str, Any], writing_since_s: float | None) -> StoreTrouble | None:
         """What is wrong now. `writing_since_s`: since when a write is on its way; None: none is."""
-        dropped = sum(status[what] for what in DROPPED)
-        if dropped != self._dropped:
-            self._dropped, self._dropped_s = dropped, now_s
+        dropped = _dropped(status)
+        if dropped > self._dropped:
+            self._dropped_s = now_s
+        self._dropped = dropped
         self._found = self._judged(now_s, status["refusing"] is not None, writing_since_s)
         return self._found
 
@@ -40,3 +43,7 @@ class Watch:
         if self._dropped_s is not None and now_s - self._dropped_s < DROPPED_S:
             return StoreTrouble.DROPS
         return StoreTrouble.WAITS if refusing else None
+
+
+def _dropped(status: Mapping[str, Any]) -> int:
+    return sum(status[what] for what in DROPPED)

@@ -27,8 +27,8 @@ _WORDS: dict[str, tuple[str, str]] = {
     "A08": ("battery low", "Charge it after this session."),
     "A09": ("messages that are not this site's, or a clock that stepped", "Call an engineer."),
     "A10": ("nobody has accepted the page in its time", "See to the alarm that it is about: the next rung is told."),
-    "A13": ("samples are not kept", "See what `stimfleet recorder --status` says; nobody is treated otherwise for it."),
     "A12": ("the way from an alarm to a person is unproven", "Call an engineer: somebody may not be told."),
+    "A13": ("samples are not kept", "See what `stimfleet recorder --status` says; nobody is treated otherwise for it."),
 }
 # Where the quantity that is to blame says something else than its code, and nothing more is known.
 _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
@@ -222,8 +222,8 @@ EVENT_WORDS: dict[str, Callable[[Body], str]] = {
         f"test alarm to {body['person'] or 'everybody'}, by {body['issued_by'] or 'the calendar'}"
     ),
     "ChannelProven": _proven,
+    "DrillUnanswered": lambda body: f"test alarm: {body['person']} has NOT answered by {body['method']}",
     "StoreFailed": lambda body: f"recorder: {_A13[body['trouble']][0]}",
     "StoreTook": lambda body: "recorder: the store takes what it is given",
     "RecorderEnded": lambda body: "recorder: ended in order, nothing more is kept",
-    "DrillUnanswered": lambda body: f"test alarm: {body['person']} has NOT answered by {body['method']}",
 }

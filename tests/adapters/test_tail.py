@@ -1,15 +1,18 @@
 """A journal read along while its disk hangs, refuses, or holds a bad row: the loop goes on, and no row is lost."""
 
 import asyncio
+import gc
 import sqlite3
 import threading
+import weakref
 from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import Future
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 
-from fleet.adapters.journal.errors import JournalCorrupt
+from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable
 from fleet.adapters.journal.rows import Row, Tip, rows_after
 from fleet.adapters.journal.tail import Tail
 from fleet.adapters.journal.writer import Journal
@@ -105,6 +108,26 @@ async def test_whoever_ends_while_a_read_hangs_waits_for_nothing_and_what_it_rea
     assert replica.tip == Tip()
 
 
+async def test_a_disk_that_refuses_to_say_what_is_there_is_asked_again(
+    journal: FleetJournal, clinic: Clinic, tmp_path: Path, aside: Aside
+) -> None:
+    """A name that leads to itself (ELOOP) stands for a disk that fails (EIO): neither says that nothing is there."""
+    await written(journal, clinic)
+    path, loop = tmp_path / "followed.db", tmp_path / "loop"
+    path.symlink_to(loop)
+    loop.symlink_to(loop)
+    replica = Replica.from_the_start(path)
+    following = asyncio.create_task(replica.follow(aside))
+    await until(lambda: replica.failing is not None)
+    assert replica.failing == "followed.db cannot be read: Too many levels of symbolic links"
+    loop.unlink()
+    loop.symlink_to(tmp_path / "journal.db")
+    await until(lambda: replica.tip.position == journal.position)
+    assert replica.failing is None
+    following.cancel()
+    await aside.does(replica.close)
+
+
 async def test_what_was_read_before_a_bad_row_is_told_first(
     journal: FleetJournal, clinic: Clinic, tmp_path: Path, aside: Aside
 ) -> None:
@@ -117,6 +140,35 @@ async def test_what_was_read_before_a_bad_row_is_told_first(
         await replica.follow(aside)
     assert told == [1, 2, 3, 4]
     replica.close()
+
+
+class Rows:
+    """What a read found."""
+
+
+def found() -> Rows:
+    return Rows()
+
+
+def refused() -> Rows:
+    raise JournalUnwritable("the disk refuses")
+
+
+def error_of(future: Future[Rows]) -> BaseException:
+    error = future.exception(60.0)
+    assert error is not None
+    return error
+
+
+async def test_what_came_of_a_call_is_kept_by_nobody_but_whoever_asked(aside: Aside) -> None:
+    gc.disable()  # what goes has to go by itself
+    try:
+        result = weakref.ref(aside.begin(found).result(60.0))
+        await until(lambda: result() is None)
+        error = weakref.ref(error_of(aside.begin(refused)))
+        await until(lambda: error() is None)
+    finally:
+        gc.enable()
 
 
 async def test_whoever_reads_along_does_not_keep_the_log_from_being_reset(

@@ -63,6 +63,12 @@ def test_a_policy_that_somebody_chose_is_left_alone(sleeper: int) -> None:
     assert shown(sleeper) == before
 
 
+def test_a_process_that_is_gone_is_asked_for_nothing() -> None:
+    gone = subprocess.Popen(["true"])
+    gone.wait()
+    assert not ask_for_turns(pid=gone.pid)
+
+
 def test_on_a_machine_that_nobody_tried_nothing_is_asked(sleeper: int, monkeypatch: pytest.MonkeyPatch) -> None:
     before = shown(sleeper)
     monkeypatch.setattr(platform, "machine", lambda: "riscv64")

@@ -8,6 +8,7 @@ import pytest
 
 from broker.contract.causes import Cause
 from broker.contract.messages import EventKind, Measured
+from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable
 from fleet.adapters.journal.writer import Journal
 from fleet.core import alarm_inputs as asks
 from fleet.core.attention_events import DigestDue, PageDue
@@ -86,6 +87,16 @@ async def test_what_is_older_than_an_hour_is_not_told(journal: FleetJournal, tmp
     assert said(await found(journal, clinic, tmp_path))
     clinic.wall_s += LATE_S_MAX
     assert await found(journal, clinic, tmp_path) == []
+
+
+async def test_a_journal_that_cannot_be_read_is_told_as_one(tmp_path: Path) -> None:
+    clinic = OnCall()
+    wrong(clinic)
+    with pytest.raises(JournalUnwritable, match="unable to open database file"):
+        overdue(tmp_path / "journal.db", clinic.state, 1, clinic.wall_s)
+    (tmp_path / "journal.db").write_text("Letters to the clinic, not a database. " * 100)
+    with pytest.raises(JournalCorrupt, match="file is not a database"):
+        overdue(tmp_path / "journal.db", clinic.state, 1, clinic.wall_s)
 
 
 async def test_a_digest_that_was_given_up_is_told_late(journal: FleetJournal, tmp_path: Path) -> None:

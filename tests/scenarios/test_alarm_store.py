@@ -104,12 +104,49 @@ def test_what_waits_on_disk_is_a_line_of_the_digest_and_rises_when_nothing_more_
     assert clinic.triggers("A13") == []
     # Now that disk is full as well.
     clinic.store_says(REFUSES)
-    assert of(clinic.during(1.0), "A13") == [(1.0, "AlarmChanged A13 medium site on")]
+    assert of(clinic.during(70.0), "AlarmChanged A13") == [(60.0, "AlarmChanged A13 medium site on")]
     assert a13(clinic) == ("medium", "store_refuses")
     # There is room again, InfluxDB is still away.
     clinic.store_says(WAITS)
     assert of(clinic.during(35.0), "A13") == [(30.0, "AlarmChanged A13 low site digest")]
     assert a13(clinic) == ("low", "store_waits")
+
+
+def test_one_slow_write_calls_nobody_while_samples_wait_on_disk() -> None:
+    clinic = recording()
+    clinic.store_says(WAITS)
+    clinic.during(62.0)
+    for _ in range(20):
+        clinic.store_says(REFUSES)
+        assert of(clinic.during(58.0), "A13") == []
+        clinic.store_says(WAITS)
+        assert of(clinic.during(5.0), "A13") == []
+    assert a13(clinic) == ("low", "store_waits")
+    assert clinic.triggers("A13") == []
+
+
+def test_what_waited_for_most_of_a_minute_and_is_refused_for_a_moment_is_a_line_of_the_digest() -> None:
+    clinic = recording()
+    clinic.store_says(WAITS)
+    clinic.during(59.0)
+    clinic.store_says(REFUSES)
+    assert of(clinic.during(50.0), "AlarmRaised A13") == [(1.0, "AlarmRaised A13 low site digest")]
+    assert clinic.triggers("A13") == []
+    # It goes on refusing: a minute after it began, and not after the wait began, it is more than that.
+    assert of(clinic.during(15.0), "AlarmChanged A13") == [(10.0, "AlarmChanged A13 medium site on")]
+    assert a13(clinic) == ("medium", "store_refuses")
+
+
+def test_a_refusal_that_was_told_stays_one_while_the_store_takes_a_batch_to_its_disk_now_and_then() -> None:
+    clinic = recording()
+    clinic.store_says(REFUSES)
+    clinic.during(61.0)
+    for _ in range(5):
+        clinic.store_says(WAITS)
+        clinic.during(2.0)
+        clinic.store_says(REFUSES)
+        clinic.during(40.0)
+        assert a13(clinic) == ("medium", "store_refuses")
 
 
 def test_in_quiet_hours_what_is_low_waits() -> None:

@@ -140,12 +140,24 @@ def opened(paths: Sequence[Path]) -> Iterator[sqlite3.Connection]:
             # Not read only: what a power cut left has to be mended by whoever comes first, and that may be a reader.
             with closing(sqlite3.connect(f"{path.absolute().as_uri()}?mode=rw", timeout=BUSY_S, uri=True)) as file:
                 file.execute("PRAGMA query_only = ON")
-                if _known(file, path):
+                if _known_to_reader(file, path):
                     yield file
         except sqlite3.Error as error:
             if path.exists():
                 code = getattr(error, "sqlite_errorname", "no code")  # SQLite's own errors have one
                 raise HistoryRefuses(f"{path.name} cannot be read: {error} ({code}).") from error
+
+
+def _known_to_reader(connection: sqlite3.Connection, path: Path) -> bool:
+    """As `_known`. Of two that open an empty file with a log beside it, as a power cut leaves it, both set out to
+    remove the log, and SQLite tells the second that the disk fails. The log is only gone, as it was to be.
+    """
+    try:
+        return _known(connection, path)
+    except sqlite3.OperationalError as error:
+        if error.sqlite_errorcode != sqlite3.SQLITE_IOERR_DELETE_NOENT:
+            raise
+        return _known(connection, path)
 
 
 def _known(connection: sqlite3.Connection, path: Path) -> bool:

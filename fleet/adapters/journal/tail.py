@@ -32,7 +32,7 @@ class Tail:
         Raises:
             FileNotFoundError: there is no journal, and never was.
             JournalReplaced: there is another one than before.
-            JournalUnwritable: it cannot be opened, or is gone.
+            JournalUnwritable: it cannot be opened, is gone, or the disk refuses.
             JournalCorrupt: it is no database.
         """
         try:
@@ -41,6 +41,8 @@ class Tail:
             if self._file is None:
                 raise
             raise JournalUnwritable(f"{self.path.name} is not there any more") from None
+        except OSError as error:
+            raise JournalUnwritable(f"{self.path.name} cannot be read: {error.strerror}") from error
         file = found.st_dev, found.st_ino
         if self._file not in (None, file):
             raise JournalReplaced(f"{self.path.name} is another journal than the one that was {self.read}")

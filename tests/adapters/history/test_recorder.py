@@ -20,12 +20,13 @@ from demo.processes import Process
 from fleet.adapters.feed.frames import Sample as Handed
 from fleet.adapters.feed.server import Feed
 from fleet.adapters.history.embedded import EmbeddedHistory, Kept
+from fleet.adapters.history.influx_reading import Where
 from fleet.adapters.history.port import Gap, Resolution
 from fleet.adapters.history.settings import load_recorder_settings, open_history_reader
 from fleet.adapters.history.telling import NoRecorder, ask_status
 from fleet.commands.recorder import status_words
 from fleet.recording.recorder import Recorder
-from tests.adapters.history.shelf import BERLIN, NOON_S, until
+from tests.adapters.history.shelf import BERLIN, NOON_S, Shelf, until
 
 NOW = datetime.now(UTC)
 SESSION = "0123456789abcdef" * 2
@@ -144,6 +145,18 @@ async def test_a_folder_has_one_recorder(folder: Path) -> None:
         clinic.hand_on(1)
         await clinic.await_status(taken=1)
     assert clinic.recorder.end() is None
+
+
+async def test_what_the_store_refused_before_the_recorder_began_is_no_news(folder: Path) -> None:
+    settings = load_recorder_settings(folder / "site", folder / "data")
+    settings.folder.mkdir()
+    (settings.folder / "dead-letters.lp").write_text(
+        "# 2026-11-24T12:00:00Z refused: unfit\n" + "sample,device=a v=1i 1\n" * 3
+    )
+    store = Shelf(settings.folder, Where("http://127.0.0.1:1", "clinic", "clinic")).store()
+    recorder = Recorder(settings, store)
+    assert (recorder.status()["dead_lettered"], recorder.trouble()) == (3, None)
+    await store.close()
 
 
 async def test_what_finds_no_room_while_nothing_can_be_written_is_lost_and_counted(folder: Path) -> None:
