@@ -1,6 +1,7 @@
 """Users, tokens and the audit, as an admin looks after them; and as nobody else can."""
 
 import sqlite3
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -333,7 +334,8 @@ async def test_one_user_has_twenty_sessions_and_the_oldest_goes(front: Front) ->
 def test_an_audit_that_is_written_stays(front: Front) -> None:
     front.user("anna", Role.VIEWER)
     for statement in ("DELETE FROM audit", "UPDATE audit SET who = 'somebody else'"):
-        with sqlite3.connect(front.folder / "users.db") as other, pytest.raises(sqlite3.IntegrityError, match="append"):
+        users = sqlite3.connect(front.folder / "users.db")
+        with closing(users) as other, pytest.raises(sqlite3.IntegrityError, match="append"):
             other.execute(statement)
     assert len(front.audit()) == 1
 

@@ -3,6 +3,7 @@
 import json
 import sqlite3
 import stat
+from contextlib import closing
 from datetime import datetime
 from pathlib import Path
 
@@ -191,7 +192,7 @@ async def test_what_is_no_sign_in_is_told_so_and_not_repeated(front: Front, body
 
 async def test_a_session_that_is_not_on_the_disk_is_none(front: Front) -> None:
     front.user("anna", Role.VIEWER)
-    with sqlite3.connect(front.folder / "users.db") as other:
+    with closing(sqlite3.connect(front.folder / "users.db")) as other, other:
         other.execute("DROP TABLE session")
     answer = await front.browser().signs_in("anna")
     assert (answer.status_code, answer.json()["error"]) == (503, "store_unusable")
