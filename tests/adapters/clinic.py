@@ -5,6 +5,7 @@ The devices here have no stimulator: they speak the wire, with real certificates
 
 import asyncio
 import itertools
+import socket
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -52,6 +53,12 @@ async def eventually(condition: Callable[[], Any], within_s: float = 10.0) -> No
     async with asyncio.timeout(within_s):
         while not condition():  # noqa: ASYNC110
             await asyncio.sleep(0.01)  # polls what another process does
+
+
+def listens(path: Path) -> bool:
+    """Whether somebody takes connections at a socket: its file is there a moment before that."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0
 
 
 @dataclass

@@ -19,7 +19,7 @@ from broker.contract.messages import EventKind, Lease, Receipt
 from broker.contract.topics import Channel
 from fleet.adapters.control.client import FleetUnreachable
 from fleet.adapters.journal.restore import verify_journal
-from tests.adapters.clinic import Clinic, eventually
+from tests.adapters.clinic import Clinic, eventually, listens
 from tests.adapters.running import boottime_s, fleet_running, fleet_started, live
 
 
@@ -286,7 +286,7 @@ async def test_a_bug_anywhere_ends_the_process_and_the_next_one_starts(clinic: C
 async def test_without_a_broker_people_are_answered_all_the_same(clinic: Clinic) -> None:
     clinic.mosquitto.kill()
     async with fleet_started(clinic) as fleet:
-        await eventually((clinic.data_dir / "control.sock").exists)
+        await eventually(lambda: listens(clinic.data_dir / "control.sock"))
         status = await fleet.ask(op="status")
         assert (status["ok"], status["connected"]) == (True, False)
         stopped = await fleet.ask(op="stop", device="all", issued_by="anna")

@@ -21,7 +21,7 @@ from broker.contract.messages import Ack, AckStatus, EventKind, Lease, Phase, Te
 from broker.contract.topics import Channel
 from broker.pki.devices import move, strike_off
 from fleet.surface import TURNS_S_MAX, Surface
-from tests.adapters.clinic import Clinic, at, eventually
+from tests.adapters.clinic import Clinic, at, eventually, listens
 from tests.adapters.running import fleet_running, fleet_started, live
 from tests.adapters.test_http import free_port
 from tests.adapters.turn_cost import Ward
@@ -284,7 +284,7 @@ async def test_healthy_is_connected_and_writing(watched: Clinic) -> None:
 async def test_a_fleet_without_a_broker_says_so_from_the_start(watched: Clinic) -> None:
     watched.mosquitto.kill()
     async with fleet_started(watched) as fleet:
-        await eventually((watched.data_dir / "control.sock").exists)
+        await eventually(lambda: listens(watched.data_dir / "control.sock"))
         await eventually(lambda: "/healthz and /metrics are served" in fleet.log())
         await health(watched, 503, "connections")
 
