@@ -81,7 +81,7 @@ class PageFailed(OfPager):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PagerAlive(OfPager):
-    """Once a minute; `heartbeat`: whether the dead-man's switch outside took its heartbeat, None where none is set."""
+    """Twice a minute; `heartbeat`: whether the dead-man's switch outside took its heartbeat, None where none is set."""
 
     heartbeat: bool | None
 

@@ -4,7 +4,7 @@ import json
 import re
 import secrets
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -21,7 +21,7 @@ from fleet.api.access import Role
 from fleet.api.passwords import Passwords
 from fleet.api.people import Token, Told, User, fingerprint, new_token
 from fleet.api.store import FILE_NAME, Store
-from tests.faults.conftest import Ward
+from tests.faults.conftest import Ward, free_port
 
 CHEAP = Passwords(passes=1, memory_kib=8)  # the costs are no subject here
 OPERATORS = {Role.THERAPIST: "anna.k", Role.MANAGER: "anna.k"}
@@ -158,6 +158,23 @@ class House:
             return [(told.name, dict(told.body)) for told in reader.new()]
         finally:
             reader.close()
+
+
+@contextmanager
+def opened_house(folder: Path, devices: Mapping[str, str], *, alone: Collection[str] = ()) -> Iterator[House]:
+    """A provisioned clinic in `folder` with its web process, open; in the end everything has gone cleanly."""
+    clinic = Clinic(folder, devices, port=free_port(), seed=1, alone=alone)
+    clinic.provision()
+    with clinic:
+        clinic.open()
+        house = House(Ward(clinic))
+        house.open()
+        yield house
+        for browser in house.browsers.values():
+            browser.client.close()
+        assert house.web.end() is None, "the web process ends cleanly"
+        assert "Traceback" not in log_of(house), log_of(house)
+        assert clinic.close() == [], "every process ends cleanly"
 
 
 class Browser:

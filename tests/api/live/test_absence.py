@@ -12,10 +12,8 @@ from typing import Any
 
 import pytest
 
-from demo.clinic import Clinic
 from demo.processes import await_that
-from tests.api.live.house import House, log_of, said
-from tests.faults.conftest import Ward, free_port
+from tests.api.live.house import House, opened_house, said
 
 OLD = "The fleet service cannot be reached: what is shown is old. Use the buttons on the stimulators."
 BUTTON = "The fleet service cannot be reached: use the button on the stimulator."
@@ -23,18 +21,8 @@ BUTTON = "The fleet service cannot be reached: use the button on the stimulator.
 
 @pytest.fixture(scope="module")
 def tried_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    clinic = Clinic(tmp_path_factory.mktemp("tried"), {"stim-01": "room-1"}, port=free_port(), seed=1, alone=())
-    clinic.provision()
-    with clinic:
-        clinic.open()
-        house = House(Ward(clinic))
-        house.open()
+    with opened_house(tmp_path_factory.mktemp("tried"), {"stim-01": "room-1"}) as house:
         yield house
-        for browser in house.browsers.values():
-            browser.client.close()
-        assert house.web.end() is None
-        assert "Traceback" not in log_of(house), log_of(house)
-        clinic.close()
 
 
 def shown(house: House) -> dict[str, Any]:

@@ -13,10 +13,8 @@ from typing import Any
 
 import pytest
 
-from demo.clinic import Clinic
 from fleet.api.access import Role
-from tests.api.live.house import House, log_of
-from tests.faults.conftest import Ward, free_port
+from tests.api.live.house import House, opened_house
 
 CHECKS = "not_a_server_error,status_code_conformance,content_type_conformance,response_schema_conformance"
 # One that never ends; those that would end or change the sign-in that all this is done with.
@@ -33,18 +31,8 @@ PATHS = {
 
 @pytest.fixture(scope="module")
 def wild_house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
-    clinic = Clinic(tmp_path_factory.mktemp("wild"), {"stim-01": "room-1"}, port=free_port(), seed=1, alone=())
-    clinic.provision()
-    with clinic:
-        clinic.open()
-        house = House(Ward(clinic))
-        house.open()
+    with opened_house(tmp_path_factory.mktemp("wild"), {"stim-01": "room-1"}) as house:
         yield house
-        for browser in house.browsers.values():
-            browser.client.close()
-        assert house.web.end() is None
-        assert "Traceback" not in log_of(house), log_of(house)
-        clinic.close()
 
 
 def without_security(description: dict[str, Any]) -> dict[str, Any]:

@@ -8,10 +8,9 @@ from typing import Any
 
 import pytest
 
-from demo.clinic import Clinic
 from demo.processes import await_that
-from tests.api.live.house import House
-from tests.faults.conftest import LEASE_S, Ward, free_port
+from tests.api.live.house import House, opened_house
+from tests.faults.conftest import LEASE_S
 
 LATE_MIN = 2  # samples, of two a second
 
@@ -19,19 +18,8 @@ LATE_MIN = 2  # samples, of two a second
 @pytest.fixture(scope="module")
 def house_alone(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
     """A house whose broker may be killed."""
-    clinic = Clinic(
-        tmp_path_factory.mktemp("alone"), {"stim-01": "room-1"}, port=free_port(), seed=1, alone=("stim-01",)
-    )
-    clinic.provision()
-    with clinic:
-        clinic.open()
-        house = House(Ward(clinic))
-        house.open()
+    with opened_house(tmp_path_factory.mktemp("alone"), {"stim-01": "room-1"}, alone=("stim-01",)) as house:
         yield house
-        for browser in house.browsers.values():
-            browser.client.close()
-        assert house.web.end() is None
-        clinic.close()
 
 
 def trace(house: House, session: str) -> dict[str, Any]:
