@@ -248,9 +248,10 @@ def _show(args: argparse.Namespace) -> int:
         if session[name] is not None:
             terminal.say(f"{name.removesuffix('_id'):<12}{session[name]}")
     terminal.say("plan        " + ", ".join(f"{name} {value}" for name, value in session["plan"].items()))
-    for told in terminal.reader(args).new(mentioning=session["session_id"]):
-        if words := terminal.told_words(told):
-            terminal.say(words)
+    with terminal.reader(args) as journal:
+        for told in journal.new(mentioning=session["session_id"]):
+            if words := terminal.told_words(told):
+                terminal.say(words)
     return 0
 
 

@@ -78,8 +78,9 @@ def answer(args: argparse.Namespace) -> int:
     """What a person does who has got a test alarm: its code proves the way by which it came."""
     if not re.fullmatch("[0-9a-f]{8,32}", args.code):
         raise terminal.Failed("A code is the 8 or more of 0-9 and a-f that stand in the test alarm.")
-    rows = terminal.reader(args).new(mentioning=args.code)
-    bodies = [told.body for told in rows if told.unread is None and told.name == "PageDue" and told.body["drill"]]
+    with terminal.reader(args) as journal:
+        rows = journal.new(mentioning=args.code)
+        bodies = [told.body for told in rows if told.unread is None and told.name == "PageDue" and told.body["drill"]]
     found = [body for body in bodies if body["page_id"].startswith(args.code)]
     if not found:
         raise terminal.Failed(f"No test alarm has the code {args.code}.")

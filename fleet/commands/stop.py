@@ -45,21 +45,21 @@ def _follow_stop(args: argparse.Namespace, command_id: str, waiting: set[str]) -
         raise terminal.Failed(
             f"There is no device {args.device}: it was sent all the same, nobody is stopped. Devices: {known}."
         )
-    reader = terminal.reader(args)
-    reader.skip(keep=1000)
     ordered: set[str] | None = None
-    for name, body in terminal.follow(reader, time.monotonic() + args.within_s, command_id):
-        if name == "StopOrdered":
-            ordered = {target["device"] for target in body["targets"]}
-            waiting.clear()
-            waiting.update(ordered)
-        elif name == "StopPublished":
-            terminal.say("Sent.")
-        elif name == "StopConfirmed":
-            terminal.say(str(terminal.words(name, body)))
-            waiting.discard(body["device"])
-        if ordered is not None and not waiting:
-            break
+    with terminal.reader(args) as journal:
+        journal.skip(keep=1000)
+        for name, body in terminal.follow(journal, time.monotonic() + args.within_s, command_id):
+            if name == "StopOrdered":
+                ordered = {target["device"] for target in body["targets"]}
+                waiting.clear()
+                waiting.update(ordered)
+            elif name == "StopPublished":
+                terminal.say("Sent.")
+            elif name == "StopConfirmed":
+                terminal.say(str(terminal.words(name, body)))
+                waiting.discard(body["device"])
+            if ordered is not None and not waiting:
+                break
     if ordered is not None and not ordered:
         terminal.say("No device is there to be stopped.")
 

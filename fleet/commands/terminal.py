@@ -6,7 +6,7 @@ import os
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -58,13 +58,20 @@ def asked(args: argparse.Namespace, **request: Any) -> dict[str, Any]:
     return answer
 
 
-def reader(args: argparse.Namespace) -> Any:
+@contextmanager
+def reader(args: argparse.Namespace) -> Iterator[Any]:
+    """The fleet's journal, to be read along.
+
+    Raises:
+        Failed: there is none in that folder.
+    """
     from fleet.adapters.journal.reading import JournalReader
 
     path = args.data_dir / "journal.db"
     if not path.exists():
         raise Failed(f"There is no {path}; --data-dir or {DATA_DIR_VARIABLE} names the fleet's folder.")
-    return JournalReader(path)
+    with closing(JournalReader(path)) as journal:
+        yield journal
 
 
 def follow(reader: Any, give_up_s: float, mentioning: str) -> Iterator[tuple[str, Any]]:
