@@ -10,8 +10,8 @@ RUN /opt/stimfleet/bin/python -m pip install -r requirements.lock
 # What builds the package itself is locked too, and does not come along.
 RUN awk '/^[^ #]/ { keep = /^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/ } keep' \
     requirements-dev.lock > build.lock
-RUN python -m venv /opt/build
-RUN /opt/build/bin/python -m pip install -r build.lock
+RUN python -m venv --without-pip /opt/build
+RUN /opt/stimfleet/bin/python -m pip --python /opt/build/bin/python install --no-compile -r build.lock
 COPY pyproject.toml README.md LICENSE stimfleet.py ./
 COPY broker broker
 COPY agents agents

@@ -11,6 +11,7 @@ from typing import TypeVar
 
 ENDS_WITHIN_S = 15.0
 _ASK_EVERY_S = 0.02
+_ASK_EVERY_S_MAX = 0.1
 
 _Answer = TypeVar("_Answer")
 
@@ -22,17 +23,20 @@ class DidNotHappen(TimeoutError):
 def await_that(what: str, ask: Callable[[], _Answer | None], within_s: float, hint: Callable[[], str] = str) -> _Answer:
     """The first answer of `ask` that is neither None nor False.
 
+    It is asked less often the longer it takes: the answer comes late by a twentieth of the wait, and by 0.1 s at most.
+
     Raises:
         DidNotHappen: none came within `within_s` seconds; `hint()` is added to the text.
     """
-    give_up_s = time.monotonic() + within_s
+    began_s = time.monotonic()
     while True:
         answer = ask()
         if answer is not None and answer is not False:
             return answer
-        if time.monotonic() > give_up_s:
+        waited_s = time.monotonic() - began_s
+        if waited_s > within_s:
             raise DidNotHappen(f"within {within_s:g} s: {what}. {hint()}".rstrip())
-        time.sleep(_ASK_EVERY_S)
+        time.sleep(min(max(_ASK_EVERY_S, waited_s / 20), _ASK_EVERY_S_MAX))
 
 
 class Process:

@@ -9,6 +9,7 @@ from xdist.remote import Producer
 from xdist.scheduler.protocol import Scheduling
 
 from tests.adapters.history.engines import other_influx
+from tests.browser.chromium import CHROMIUM
 from tests.order import InTurn, in_turn, unit
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
@@ -53,7 +54,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
     """Say it, also where the tests ran in other processes."""
-    gone = [program for program in (*ENGINES, "chromium") if shutil.which(program) is None]
+    gone = [program for program in (*ENGINES, CHROMIUM) if shutil.which(program) is None]
     if gone:
         terminalreporter.write_line(
             f"NOT RUN, for want of {' and '.join(gone)}: every test marked as needing it", red=True

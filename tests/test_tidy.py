@@ -5,21 +5,16 @@ Where a rule has exceptions, they stand in a table below with their reason; one 
 
 import ast
 import datetime as dt
-import io
-import os
 import re
-import subprocess
-import tokenize
 import tomllib
 from collections.abc import Iterable, Iterator
-from functools import cache
 from pathlib import Path
 from typing import Final
 
 from tests.order import SHARING, WAITING
 from tests.tidy_exceptions import COMPOSITION_ROOTS, LONG_MODULES
+from tests.tidy_sources import ROOT, dotted, has_reason, names_used, nodes, numbered, python, text, tracked, tree
 
-ROOT: Final = Path(__file__).resolve().parent.parent
 SETTINGS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
 AT_THE_TOP: Final[set[str]] = set(SETTINGS["hatch"]["build"]["targets"]["wheel"]["only-include"])
 TOP_LEVEL_MODULES: Final = {name for name in AT_THE_TOP if name.endswith(".py")}
@@ -54,87 +49,8 @@ WRAPPED: Final = {"", ".conf", ".css", ".html", ".js", ".mjs", ".py", ".service"
 PROOF: Final = re.compile(r"\b(tests/[\w/-]+\.py)::(\w+(?:::\w+)?)")
 
 
-# --- What there is --------------------------------------------------------------------------------------------
-
-
-@cache
-def tracked() -> tuple[str, ...]:
-    """Paths, relative to the root, of all that is this repository's own, new files too; not what is vendored."""
-    command = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    try:
-        listed = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout.split("\0")
-    except (OSError, subprocess.CalledProcessError):
-        listed = []
-    if "pyproject.toml" not in listed:  # an unpacked archive, or git refuses a folder that is another account's
-        listed = list(walked())
-    return tuple(sorted(path for path in listed if path and "/vendor/" not in path and (ROOT / path).is_file()))
-
-
-def walked() -> Iterator[str]:
-    """All files, leaving out what .gitignore's folders and caches hold."""
-    for folder, below, names in os.walk(ROOT):
-        below[:] = [
-            name
-            for name in below
-            if name == ".ci" or not (name.startswith((".", "__pycache__")) or name in {"build", "dist", "htmlcov"})
-        ]
-        yield from ((Path(folder) / name).relative_to(ROOT).as_posix() for name in names)
-
-
-def python() -> Iterator[str]:
-    return (path for path in tracked() if path.endswith(".py"))
-
-
 def shipped() -> Iterator[str]:
     return (path for path in python() if path in TOP_LEVEL_MODULES or path.split("/")[0] in SHIPPED)
-
-
-@cache
-def text(path: str) -> str:
-    """The file's text; the empty string for pictures and other binary files."""
-    raw = (ROOT / path).read_bytes()
-    return "" if b"\0" in raw else raw.decode()
-
-
-def numbered(path: str) -> Iterator[tuple[int, str]]:
-    return enumerate(text(path).splitlines(), start=1)
-
-
-@cache
-def tree(path: str) -> ast.Module:
-    return ast.parse(text(path), path)
-
-
-@cache
-def reasons(path: str) -> frozenset[int]:
-    """The lines with a comment of at least three words that is no directive to a tool."""
-    found = set()
-    for token in tokenize.generate_tokens(io.StringIO(text(path)).readline):
-        if token.type == tokenize.COMMENT:
-            said = re.sub(r"#\s*(?:noqa|type|fmt|pragma|ruff|mypy)\b[^#]*?(?=#| -- |$)", "", token.string)
-            if len(re.findall(r"\w{2,}", said)) >= 3:
-                found.add(token.start[0])
-    return frozenset(found)
-
-
-def has_reason(path: str, line: int) -> bool:
-    """Whether a comment stands at the line, or directly above or below it."""
-    return not reasons(path).isdisjoint({line - 1, line, line + 1})
-
-
-def names_used(path: str) -> Iterator[tuple[int, str]]:
-    """Every dotted name in a module (`time.monotonic`), also where it was imported by itself."""
-    imported = {
-        alias.asname or alias.name: f"{node.module}.{alias.name}"
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.ImportFrom) and node.module
-        for alias in node.names
-    }
-    for node in ast.walk(tree(path)):
-        if isinstance(node, ast.Attribute):
-            yield node.lineno, ast.unparse(node)
-        elif isinstance(node, ast.Name) and node.id in imported:
-            yield node.lineno, imported[node.id]
 
 
 def assert_none(breaches: Iterable[str], advice: str) -> None:
@@ -191,14 +107,14 @@ def test_tests_wait_for_conditions_not_for_time() -> None:
 
 def test_a_broad_except_says_why() -> None:
     def breaches(path: str) -> Iterator[str]:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ExceptHandler) and node.type is None:
                 yield f"{path}:{node.lineno} bare except: name what may be raised"
             elif isinstance(node, ast.ExceptHandler):
                 caught = {ast.unparse(named) for named in _types(node)}
                 if caught & BROAD and not _raises_again(node) and not has_reason(path, node.lineno):
                     yield f"{path}:{node.lineno} except {' and '.join(sorted(caught & BROAD))}"
-            elif isinstance(node, ast.Call) and ast.unparse(node.func) in {"suppress", "contextlib.suppress"}:
+            elif isinstance(node, ast.Call) and dotted(node.func) in {"suppress", "contextlib.suppress"}:
                 caught = {ast.unparse(argument) for argument in node.args}
                 if caught & BROAD and not has_reason(path, node.lineno):
                     yield f"{path}:{node.lineno} suppress({' and '.join(sorted(caught & BROAD))})"
@@ -247,7 +163,7 @@ def test_names_are_the_fields_own() -> None:
     def breaches(path: str) -> Iterator[str]:
         if _words(path) & BANNED_WORDS:
             yield f"{path}:1 by its path"
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if isinstance(node, ast.ClassDef) and _words(node.name) & BANNED_WORDS:
                 yield f"{path}:{node.lineno} class {node.name}"
 
@@ -310,11 +226,11 @@ def _is_clock(name: str) -> bool:
 
 def test_children_of_a_task_group_are_named() -> None:
     def breaches(path: str) -> Iterator[str]:
-        for node in ast.walk(tree(path)):
+        for node in nodes(path):
             if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Attribute)):
                 continue
-            if ast.unparse(node.func) in {"asyncio.create_task", "asyncio.ensure_future"}:
-                yield f"{path}:{node.lineno} {ast.unparse(node.func)}: start it in a TaskGroup"
+            if dotted(node.func) in {"asyncio.create_task", "asyncio.ensure_future"}:
+                yield f"{path}:{node.lineno} {dotted(node.func)}: start it in a TaskGroup"
             elif node.func.attr == "create_task" and "name" not in {keyword.arg for keyword in node.keywords}:
                 yield f"{path}:{node.lineno} create_task without a name"
 

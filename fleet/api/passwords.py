@@ -6,6 +6,7 @@ tries first is refused. Hashing is deliberately slow: it never runs in the loop 
 
 import secrets
 import unicodedata
+from base64 import b64encode
 from functools import cache
 from importlib.resources import files
 from itertools import pairwise
@@ -13,10 +14,13 @@ from typing import Final
 
 from argon2 import PasswordHasher
 from argon2.exceptions import InvalidHashError, VerificationError
+from argon2.low_level import ARGON2_VERSION
 
 CHARS_MIN: Final = 12
 CHARS_MAX: Final = 256
 DIFFERENT_MIN: Final = 5  # aaaaaaaaaaaa is as long as it is bad
+HASH_BYTES: Final = 32
+SALT_BYTES: Final = 16
 ONE_TIME_BYTES: Final = 15  # 120 bits, 24 characters
 
 
@@ -28,9 +32,10 @@ class Passwords:
     """
 
     def __init__(self, *, passes: int = 3, memory_kib: int = 65_536) -> None:
-        self._hasher = PasswordHasher(time_cost=passes, memory_cost=memory_kib, parallelism=1)
-        # Whoever nobody knows is checked against this: the answer takes as long as for anybody else.
-        self.nobodys: Final = self.hash(secrets.token_urlsafe(32))
+        self._hasher = PasswordHasher(passes, memory_kib, 1, hash_len=HASH_BYTES, salt_len=SALT_BYTES)
+        # Whoever nobody knows is checked against this, for as long as anybody else. No password has it.
+        costs = f"m={memory_kib},t={passes},p=1"
+        self.nobodys: Final = f"$argon2id$v={ARGON2_VERSION}${costs}${_drawn(SALT_BYTES)}${_drawn(HASH_BYTES)}"
 
     def hash(self, password: str) -> str:
         """What is kept of a password."""
@@ -46,6 +51,11 @@ class Passwords:
     def outdated(self, hashed: str) -> bool:
         """Whether it was made with other costs than are usual now."""
         return self._hasher.check_needs_rehash(hashed)
+
+
+def _drawn(n_bytes: int) -> str:
+    """Random bytes as they stand in a hash."""
+    return b64encode(secrets.token_bytes(n_bytes)).rstrip(b"=").decode()
 
 
 def one_time_password() -> str:

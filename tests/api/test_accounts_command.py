@@ -14,12 +14,12 @@ import pytest
 
 from broker.pki.devices import provision_operator
 from broker.pki.site import provision_site
+from fleet.api import passwords
 from fleet.api.access import Role
-from fleet.api.passwords import Passwords
 from fleet.api.people import User
 from fleet.api.store import Store
 from fleet.commandline import add_commands
-from tests.api.desk import PASSWORD
+from tests.api.desk import CHEAP, PASSWORD
 
 Run = Callable[..., tuple[int, str, str]]
 
@@ -32,7 +32,11 @@ def data_dir(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def run(data_dir: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Run:
-    """One command, with what comes at standard input; its status, output and errors."""
+    """One command, with what comes at standard input; its status, output and errors.
+
+    Hashes cost little: the usual costs are for the command at a terminal, below.
+    """
+    monkeypatch.setattr(passwords, "Passwords", lambda: CHEAP)
 
     def run(*words: str, typed: str = "") -> tuple[int, str, str]:
         parser = argparse.ArgumentParser()
@@ -62,7 +66,7 @@ def test_somebody_is_added_with_a_password_from_standard_input(run: Run, store: 
     assert (status, out, err) == (0, "anna may sign in as manager.\n", "")
     anna = kept(store, "anna")
     assert (anna.name, anna.role, anna.operator, anna.must_change) == ("Anna K.", Role.MANAGER, None, False)
-    assert Passwords().verify(anna.hash, PASSWORD)
+    assert CHEAP.verify(anna.hash, PASSWORD)
     [(_, told)] = store.audit(10)
     assert (told.address, told.what, told.subject) == ("command line", "add user", "anna as manager")
 
@@ -71,7 +75,7 @@ def test_a_password_that_is_made_is_printed_once_and_has_to_be_changed(run: Run,
     status, out, err = run("user", "add", "anna", "--role", "viewer", "--generate")
     made = out.removesuffix("\n")
     assert (status, err) == (0, "anna may sign in as viewer. The password, shown this once:\n")
-    assert Passwords().verify(kept(store, "anna").hash, made)
+    assert CHEAP.verify(kept(store, "anna").hash, made)
     assert kept(store, "anna").must_change
     assert made not in run("user", "list")[1]
     status, out, err = run("user", "add", "anna", "--role", "viewer", "--generate")
@@ -81,7 +85,7 @@ def test_a_password_that_is_made_is_printed_once_and_has_to_be_changed(run: Run,
         0,
         "anna has another password, and their sessions are over. The password, shown this once:\n",
     )
-    assert Passwords().verify(kept(store, "anna").hash, out.removesuffix("\n"))
+    assert CHEAP.verify(kept(store, "anna").hash, out.removesuffix("\n"))
 
 
 @pytest.mark.parametrize(
@@ -182,7 +186,7 @@ def test_nothing_is_made_where_no_fleet_is(run: Run, data_dir: Path, monkeypatch
     assert f"There is no folder {data_dir}" in run("user", "list")[2]
 
 
-def test_at_a_terminal_a_password_is_typed_twice_and_not_shown(data_dir: Path) -> None:
+def test_at_a_terminal_a_password_is_typed_twice_and_not_shown(data_dir: Path, store: Store) -> None:
     asked = ["-m", "stimfleet", "user", "add", "anna", "--role", "viewer", "--data-dir", str(data_dir)]
     for again, status in (("something else entirely", 1), (PASSWORD, 0)):
         process, terminal = pty.fork()
@@ -202,3 +206,4 @@ def test_at_a_terminal_a_password_is_typed_twice_and_not_shown(data_dir: Path) -
         check=True, capture_output=True, text=True,
     )  # fmt: skip
     assert listed.stdout == "anna                 viewer     anna\n"
+    assert not passwords.Passwords().outdated(kept(store, "anna").hash), "at the costs that the page has, too"

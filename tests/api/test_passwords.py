@@ -1,6 +1,8 @@
 """What a good password is, and what is kept of it."""
 
 import pytest
+from argon2 import PasswordHasher, extract_parameters
+from argon2.exceptions import VerifyMismatchError
 
 from fleet.api.passwords import CHARS_MAX, Passwords, one_time_password, weakness
 from tests.api.desk import CHEAP
@@ -68,4 +70,12 @@ def test_what_looks_the_same_is_the_same_whichever_keyboard_wrote_it() -> None:
 
 
 def test_the_usual_costs_are_those_of_rfc_9106() -> None:
-    assert Passwords().nobodys.startswith("$argon2id$v=19$m=65536,t=3,p=1$")
+    assert Passwords().hash("seven brown cows").startswith("$argon2id$v=19$m=65536,t=3,p=1$")
+
+
+def test_whoever_nobody_knows_is_checked_at_the_same_cost_and_never_right() -> None:
+    nobodys = Passwords().nobodys
+    assert extract_parameters(nobodys) == extract_parameters(Passwords().hash("seven brown cows"))
+    assert nobodys != Passwords().nobodys
+    with pytest.raises(VerifyMismatchError):  # worked out to its end, not refused for its form
+        PasswordHasher().verify(nobodys, "seven brown cows")

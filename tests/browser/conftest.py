@@ -8,10 +8,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.browser.chromium import CHROMIUM
 from tests.browser.house import House
 from tests.browser.visitor import Visitor
 
-CHROMIUM = "chromium"
 WIDE = (1440, 900)
 
 

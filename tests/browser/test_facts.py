@@ -108,3 +108,29 @@ def test_a_request_that_nobody_answered_is_asked_again_as_the_same(house: House,
 
 def request_id(request: Request) -> str:
     return str(json.loads(request.post_data or "{}")["request_id"])
+
+
+def test_a_house_that_is_draining_says_so_and_takes_no_new_session(
+    house: House, visitor: Visitor, pictures: Path
+) -> None:
+    """Draining is begun and ended at the command line or over HTTP; the page says it to everybody."""
+    page = visitor.page
+    visitor.sign_in("anna.k")
+    note = page.locator(".notes", has_text="Draining: no new session is authorised until somebody ends it.")
+    verdict = page.locator("#verdict .refusals [data-rule=draining]")
+    expect(note).to_have_count(0)
+    assert house.clinic.ask(op="drain", issued_by="mira")["ok"]
+    try:
+        expect(note).to_be_visible()
+        visitor.go("request", "stim-04")
+        page.get_by_label("Client token").fill(house.client())
+        page.locator("#asked").check()
+        page.get_by_role("button", name="Request it").click()
+        expect(page.get_by_role("heading", name="Refused")).to_be_visible()
+        expect(verdict).to_contain_text("The fleet is draining: nothing new is authorised.")
+        visitor.picture(pictures, "draining")
+    finally:
+        assert house.clinic.ask(op="undrain", issued_by="mira")["ok"]
+    expect(note).to_have_count(0)
+    page.get_by_role("button", name="Request it").click()
+    expect(visitor.title("Session")).to_be_visible()

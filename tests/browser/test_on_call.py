@@ -260,7 +260,12 @@ def test_on_the_phone_a_test_alarm_is_answered_by_the_code_of_its_message(
     def proven(page_id: str) -> bool:
         return any(one["page_id"] == page_id for one in journaled(house, "ChannelProven"))
 
+    def shown() -> bool:
+        ways = [way for one in duty.ask("people")["people"] for way in one["methods"]]
+        return any(way["drill"] is not None for way in ways)
+
     right = await_that("the test alarm is due", code, 10.0)
+    await_that("the page's server has read so far, too", shown, 10.0)
     phone.go("rota")
     phone.go("call")
     expect(test).to_contain_text("A test alarm is under way")

@@ -51,6 +51,37 @@ def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, vis
     expect(visitor.page.locator(".truth")).to_have_count(0)
 
 
+def test_a_person_who_stands_at_a_silent_device_says_that_it_is_off(
+    house: House, visitor: Visitor, pictures: Path
+) -> None:
+    """Taken once nothing has been heard of it for long enough, and shown as what it is: seen, not measured."""
+    visitor.sign_in("anna.k")
+    house.treat("stim-02")
+    visitor.go("device", "stim-02")
+    seen_off = visitor.page.get_by_role("button", name="I stand at it and have seen that it is off")
+    noted = visitor.page.get_by_text("Noted: a person has seen that it is off.").first
+    with held_up(house.clinic.simulate.pid):
+        visitor.hold("device/stim-02")
+        seen_off.click()
+        refused = visitor.page.locator(".release .refusals")
+        expect(refused).to_contain_text("The device is heard: what it measures counts.")  # seconds ago
+        expect(visitor.truth()).to_contain_text(AT_THE_WALL)
+        await_that("it is silent", lambda: house.clinic.device("stim-02")["presence"] != "fresh", 20.0)
+        seen_off.click()
+        expect(noted).to_be_visible()
+        expect(visitor.truth()).to_contain_text("a person has seen that it is off; nothing was measured")
+        expect(visitor.truth()).not_to_contain_text(AT_THE_WALL)
+        expect(seen_off).to_have_count(0)
+        loud = visitor.page.locator("#assertive")
+        expect(loud).to_contain_text("stim-02: a person has seen that it is off; nothing was measured.")
+        expect(loud).not_to_contain_text("zero current measured")
+        visitor.picture(pictures, "seen-off")
+        (told,) = visitor.ask("stops")["stops"][0]["devices"]
+        assert (told["standing"], told["amplitude_ma"]) == ("off_by_person", None)
+        visitor.truth().get_by_role("button", name="Close").click()
+        expect(visitor.page.locator(".truth")).to_have_count(0)
+
+
 def test_nothing_of_a_silent_device_looks_like_now(house: House, visitor: Visitor, pictures: Path) -> None:
     """Wherever its numbers stand: on its session, on itself, in its room, on its line."""
     visitor.sign_in("vera")

@@ -29,12 +29,14 @@ export function render(parent, ...children) {
 }
 
 function patchChildren(parent, wanted) {
+  const keys = new Set(wanted.map((one) => one.key));
   const keyed = new Map();
   const loose = [];
   for (const node of [...parent.childNodes]) {
     const key = node.described?.key;
     if (key === undefined) loose.push(node);
-    else keyed.set(key, node);
+    else if (keys.has(key)) keyed.set(key, node);
+    else remove(node); // first: what stays behind it need not move, for that would cost it the focus
   }
   let place = parent.firstChild;
   for (const one of wanted) {
@@ -48,7 +50,7 @@ function patchChildren(parent, wanted) {
     else parent.insertBefore(node, place);
     attach(node, one);
   }
-  for (const node of [...loose, ...keyed.values()]) remove(node);
+  for (const node of loose) remove(node);
 }
 
 function take(keyed, key) {

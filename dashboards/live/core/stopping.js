@@ -97,7 +97,7 @@ export function stageOf(row) {
   return row.unconfirmed ? "unconfirmed" : row.standing;
 }
 
-/** A word of alarm when one is not confirmed, a word of relief when all are. Each once. */
+/** A word of alarm when one is not confirmed, of relief when all are: not "measured" where one was seen. Each once. */
 function speak(pushed) {
   const rows = pushed.commands.flatMap((command) => command.devices);
   const late = rows.filter((row) => stageOf(row) === "unconfirmed");
@@ -108,8 +108,10 @@ function speak(pushed) {
   const all = pushed.commands.every(isDone);
   if (all && !pushed.relieved) {
     pushed.relieved = true;
+    const seen = rows.filter((row) => stageOf(row) === "seen_off").map((row) => row.device);
     const slowest = Math.max(...rows.map((row) => row.sent_to_zero_s ?? 0));
-    alert(say("stop.said.zero", { what: whatOf(pushed), time: latency(slowest) }));
+    if (seen.length) alert(say("stop.said.seen_off", { what: seen.join(", ") }));
+    else alert(say("stop.said.zero", { what: whatOf(pushed), time: latency(slowest) }));
   }
 }
 

@@ -2,6 +2,10 @@
  * A deliberate gesture: press and hold, or, by the keyboard, Enter twice. A tap or a single key does nothing.
  *
  * Whoever uses a screen reader clicks without pointer or key: that counts as Enter does.
+ *
+ * Stopping is always safe, so every doubt fires. How long a pointer was down is told by its events' own times: a busy
+ * page may handle the end of a hold before its timer. And a hold is followed at the window, not at its element, which
+ * may lose the focus, move or be gone meanwhile.
  */
 
 import { say } from "../core/words.js";
@@ -9,37 +13,56 @@ import { announce } from "./announce.js";
 
 export const HOLD_MS = 600;
 const AGAIN_WITHIN_MS = 4_000;
+const ENDS = ["pointerup", "pointercancel"];
 
 const gestures = new WeakMap(); // element -> {timer, state}
 
-function become(element, state, afterMs, then) {
+/** Show a state at the button: holding, short, armed or none; with `forMs` for as long as that. */
+function become(element, state, forMs) {
   clearTimeout(gestures.get(element)?.timer);
-  gestures.set(element, { state, timer: then && setTimeout(then, afterMs) });
+  gestures.set(element, { state, timer: forMs && setTimeout(become, forMs, element, null) });
   if (state) element.dataset.gesture = state;
   else delete element.dataset.gesture;
+}
+
+/** Follow a pointer that has come down until it is up, cancelled or away from where the button was: one of the two. */
+function follow({ pointerId, timeStamp: since, currentTarget }, held, short) {
+  const over = new AbortController();
+  const box = currentTarget.getBoundingClientRect(); // the button may move away under the finger
+  const end = (then) => {
+    over.abort();
+    clearTimeout(timer);
+    then();
+  };
+  const timer = setTimeout(end, HOLD_MS, held);
+  const ended = (event) => {
+    if (event.pointerId === pointerId) end(event.timeStamp - since >= HOLD_MS ? held : short);
+  };
+  const moved = (event) => {
+    const { clientX: x, clientY: y } = event;
+    if (x < box.left || x > box.right || y < box.top || y > box.bottom) ended(event);
+  };
+  const listening = { capture: true, signal: over.signal };
+  for (const name of ENDS) window.addEventListener(name, ended, listening);
+  window.addEventListener("pointermove", moved, listening);
 }
 
 /** What a button listens to, so that `fire` is called by the gesture; `what` names it for people. */
 export function deliberately(what, fire) {
   const begin = (event) => {
-    if (event.button !== 0) return;
     const element = event.currentTarget;
+    if (event.button !== 0 || gestures.get(element)?.state === "holding") return; // a second finger adds nothing
     element.setPointerCapture?.(event.pointerId);
-    become(element, "holding", HOLD_MS, () => {
+    const done = () => {
       become(element, null);
       fire();
-    });
-  };
-  const giveUp = (event) => {
-    const element = event.currentTarget;
-    if (gestures.get(element)?.state !== "holding") return;
-    become(element, "short", AGAIN_WITHIN_MS, () => become(element, null));
-    announce(say("stop.hold_longer", { what }));
-  };
-  const leave = (event) => {
-    const box = event.currentTarget.getBoundingClientRect();
-    const { clientX: x, clientY: y } = event;
-    if (x < box.left || x > box.right || y < box.top || y > box.bottom) giveUp(event);
+    };
+    const short = () => {
+      become(element, "short", AGAIN_WITHIN_MS);
+      announce(say("stop.hold_longer", { what }));
+    };
+    become(element, "holding");
+    follow(event, done, short);
   };
   const click = (event) => {
     const element = event.currentTarget;
@@ -49,19 +72,19 @@ export function deliberately(what, fire) {
       fire();
       return;
     }
-    become(element, "armed", AGAIN_WITHIN_MS, () => become(element, null));
+    become(element, "armed", AGAIN_WITHIN_MS);
     announce(say("stop.press_again", { what }));
+  };
+  const forget = ({ currentTarget: element }) => {
+    if (gestures.get(element)?.state === "armed") become(element, null);
   };
   return {
     pointerdown: begin,
-    pointerup: giveUp,
-    pointercancel: giveUp,
-    pointermove: leave,
     contextmenu: (event) => event.preventDefault(), // a long touch
     keydown: (event) => {
       if (event.repeat) event.preventDefault(); // a key that is kept down presses once
     },
-    blur: (event) => become(event.currentTarget, null),
+    blur: forget,
     click,
   };
 }

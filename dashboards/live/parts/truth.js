@@ -107,5 +107,9 @@ function truth(pushed) {
 export function truths() {
   if (!state.pushed.length) return null;
   const shown = [...state.pushed].sort((one, other) => isLate(other) - isLate(one));
-  return h("div", { class: "truths", role: "region", "aria-label": say("stop.truths") }, shown.map(truth));
+  return h(
+    "div",
+    { class: "truths", key: "truths", role: "region", "aria-label": say("stop.truths") },
+    shown.map(truth),
+  );
 }

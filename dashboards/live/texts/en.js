@@ -224,6 +224,7 @@ export const en = {
       refused: "The stop of {what} was not taken. Use the button on the stimulator.",
       unconfirmed: "{what}: NOT confirmed. Switch it off at the wall.",
       zero: "{what}: zero current measured after {time}.",
+      seen_off: "{what}: a person has seen that it is off; nothing was measured.",
     },
     stage: {
       sending: "Sending …",
