@@ -6,8 +6,6 @@ be used, 130 interrupted.
 """
 
 import argparse
-import atexit
-import gc
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -35,9 +33,6 @@ def parser() -> argparse.ArgumentParser:
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    # Last of all: what is left at the end of the process, the kernel takes back. Python would look at every object for
-    # cycles first, for a tenth of a second to a half: everything that has to be closed is closed by its owner.
-    atexit.register(gc.freeze)
     arguments = parser().parse_args(argv)
     try:
         status: int = arguments.run(arguments)

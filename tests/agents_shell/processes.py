@@ -15,11 +15,10 @@ from agents.drivers.bench import BenchStimulator
 from agents.simulation.trace import Trace, read_trace
 from tests.agents_shell.clinic import Clinic, boottime_s
 
-# The whole command line has parts that these tests have no need of. It ends as that one does.
+# The whole command line has parts that these tests have no need of.
 _COMMAND = """
-import argparse, atexit, gc, sys
+import argparse, sys
 from agents.commandline import add_commands
-atexit.register(gc.freeze)
 parser = argparse.ArgumentParser()
 add_commands(parser.add_subparsers(required=True))
 arguments = parser.parse_args()
