@@ -19,7 +19,13 @@ class DidNotHappen(TimeoutError):
     """Something that had to happen did not in its time. The text says what, and what the logs said last."""
 
 
-def await_that(what: str, ask: Callable[[], _Answer | None], within_s: float, hint: Callable[[], str] = str) -> _Answer:
+def await_that(
+    what: str,
+    ask: Callable[[], _Answer | None],
+    within_s: float,
+    hint: Callable[[], str] = str,
+    every_s: float = _ASK_EVERY_S,
+) -> _Answer:
     """The first answer of `ask` that is neither None nor False.
 
     Raises:
@@ -32,7 +38,7 @@ def await_that(what: str, ask: Callable[[], _Answer | None], within_s: float, hi
             return answer
         if time.monotonic() > give_up_s:
             raise DidNotHappen(f"within {within_s:g} s: {what}. {hint()}".rstrip())
-        time.sleep(_ASK_EVERY_S)
+        time.sleep(every_s)
 
 
 class Process:

@@ -24,6 +24,7 @@ DEVICE, OTHER = "stim-01", "stim-02"
 OPEN_S = 60.0  # the table's on-delay
 NOTICED_S = 25.0  # the recorder's look and word, on a machine that has other things to do
 CLEARED_S = 30.0 + NOTICED_S
+LOOK_S = 0.2  # a minute is looked at; a session that ended would stay so, and each of its samples is read at the end
 # A disk of its own for the history, seen by the recorder alone: `sh -c` has its place as $0, and the command behind it.
 OWN_MOUNTS = ["unshare", "--mount"] if os.geteuid() == 0 else ["unshare", "--map-root-user", "--mount"]
 ON_A_SMALL_DISK = [*OWN_MOUNTS, "sh", "-ec", 'mount -t tmpfs -o size=16m small "$0"; exec "$@"']
@@ -61,13 +62,13 @@ def a13(ward: Ward) -> dict[str, Any] | None:
 def await_a13(ward: Ward, session: str) -> dict[str, Any]:
     """It comes after its delay and not before, and all the while the session has its permission and its current."""
     began_s = boottime_s()
-    alarm = await_that("A13 is open", lambda: _looked(ward, session), OPEN_S + NOTICED_S)
+    alarm = await_that("A13 is open", lambda: _looked(ward, session), OPEN_S + NOTICED_S, every_s=LOOK_S)
     assert boottime_s() - began_s > OPEN_S - 5.0, "what blinks calls nobody"
     return alarm
 
 
 def await_cleared(ward: Ward, session: str) -> None:
-    await_that("A13 is over", lambda: _looked(ward, session) is None, CLEARED_S)
+    await_that("A13 is over", lambda: _looked(ward, session) is None, CLEARED_S, every_s=LOOK_S)
     (past,) = [row for row in ward.clinic.ask(op="alarms", past=True)["alarms"] if row["code"] == "A13"][:1]
     assert past["cleared"] is not None
 
