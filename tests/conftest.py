@@ -1,5 +1,7 @@
 """What a run could not do here, said plainly at its end: programs that not every release of a distribution has."""
 
+import atexit
+import gc
 import os
 import shutil
 
@@ -12,6 +14,7 @@ from tests.adapters.history.engines import other_influx
 from tests.browser.chromium import CHROMIUM
 from tests.order import InTurn, in_turn, unit
 
+atexit.register(gc.freeze)  # at the end of a worker nothing is looked at once more: half a second each
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
 
 ENGINES = ("influxd", "nginx", "prometheus", "promtool", "prometheus-alertmanager", "amtool")

@@ -11,8 +11,8 @@ from typing import Final
 
 from xdist.scheduler.loadfile import LoadFileScheduling
 
-SHARING: Final = ("tests/browser", "tests/api/live", "tests/dashboards")
-"""Folders whose tests share one clinic, whatever their file."""
+SHARING: Final = ("tests/browser", "tests/api/live", "tests/dashboards", "tests/faults")
+"""Folders whose tests share one clinic, whatever their file: but for the files that are named below by themselves."""
 
 WAITING: Final = (
     "tests/browser",
@@ -20,10 +20,10 @@ WAITING: Final = (
     "tests/faults/test_store_alarm.py",
     "tests/faults/test_killed_again_and_again.py",
     "tests/faults/test_demo.py",
+    "tests/faults",
     "tests/dashboards",
     "tests/paging/test_pager.py",
     "tests/demo/test_simulate.py",
-    "tests/faults",
     "tests/agents_shell/test_agent.py",
     "tests/bench",
     "tests/adapters/test_service.py",
@@ -39,8 +39,10 @@ WAITING: Final = (
 
 
 def unit(nodeid: str) -> str:
-    """What stays with one worker: a folder that shares a clinic, else the file."""
+    """What stays with one worker: a file that is named by itself, a folder that shares a clinic, else the file."""
     path = nodeid.split("::", 1)[0]
+    if path in WAITING:
+        return path
     return next((folder for folder in SHARING if path.startswith(f"{folder}/")), path)
 
 

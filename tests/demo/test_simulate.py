@@ -181,7 +181,9 @@ def test_a_process_that_does_not_come_up_is_named(site: Site) -> None:
     log = site.folder / "first.log"
     with log.open("w") as out, subprocess.Popen(command, cwd=site.folder, stdout=out) as first:
         await_that("it is up", lambda: "simulate ready" in log.read_text(), 30.0)
-        said = refused(site, "--agents=2", "--processes=2", "--no-day")
+        done = site.simulates("--agents=2", "--processes=2", "--no-day")
+        assert (done.returncode, done.stdout) == (1, "")
+        (said,) = done.stderr.splitlines()
         assert said.startswith("process 1, stim-01 does not come up: process 1, stim-01 said last: ")
         assert said.endswith("Another agent runs on the data folder agents/stim-01.")
         first.terminate()
@@ -215,10 +217,12 @@ async def until(is_so: Callable[[], bool]) -> None:
 # --- what is refused ------------------------------------------------------------------------------------------------
 
 
-def test_the_day_can_be_printed_edited_and_read_again(site: Site) -> None:
-    printed = site.simulates("--agents=3", "--seed=5", "--for=600", "--print-day")
-    assert printed.returncode == 0
-    (site.folder / "day.json").write_text(printed.stdout)
+def test_the_day_can_be_printed_edited_and_read_again(
+    site: Site, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(site.folder)
+    assert main(["simulate", "--agents=3", "--seed=5", "--for=600", "--print-day"]) == 0
+    (site.folder / "day.json").write_text(capsys.readouterr().out)
     assert day_from(site.folder / "day.json").devices == {"stim-01", "stim-02", "stim-03"}
     assert not load_registry(site.folder / "site").devices, "nothing was run, nobody was put on the list"
 
@@ -235,22 +239,33 @@ def test_the_day_can_be_printed_edited_and_read_again(site: Site) -> None:
         (["--agents=2", "--broker-port=0"], "'0' is no whole number from 1 to 65535"),
     ],
 )
-def test_what_cannot_be_understood(site: Site, words: list[str], says: str) -> None:
-    done = site.simulates(*words)
-    assert done.returncode == 2
-    assert says in done.stderr
+def test_what_cannot_be_understood(words: list[str], says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main(["simulate", *words])
+    assert ended.value.code == 2
+    assert says in capsys.readouterr().err
 
 
-def refused(site: Site, *words: str) -> str:
-    done = site.simulates(*words)
-    assert done.returncode == 1, done.stdout
-    assert done.stdout == ""
-    assert len(done.stderr.splitlines()) == 1, done.stderr
-    return done.stderr.strip()
+Refused = Callable[..., str]
 
 
-def test_without_the_ca_it_says_what_to_type(site: Site) -> None:
-    said = refused(site, "--agents=2", "--ca-dir=elsewhere")
+@pytest.fixture
+def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+    """What is said where nothing is begun: no process is needed to hear it."""
+    monkeypatch.chdir(tmp_path)
+
+    def said(*words: str) -> str:
+        status, told = main(["simulate", *words]), capsys.readouterr()
+        assert (status, told.out) == (1, "")
+        assert len(told.err.splitlines()) == 1, told.err
+        return told.err.strip()
+
+    return said
+
+
+@pytest.mark.usefixtures("site")
+def test_without_the_ca_it_says_what_to_type(refused: Refused) -> None:
+    said = refused("--agents=2", "--ca-dir=elsewhere")
     assert said == (
         "Not on the list of site: stim-01 to stim-02 (2), and there is no CA in elsewhere to put them on it "
         "(--ca-dir). By hand: stimfleet provision device stim-01 --site-dir site --room room-1 --serial SN-stim-01 "
@@ -265,38 +280,38 @@ def provision(site: Site, device: str, model: str = MODEL) -> None:
     )
 
 
-def test_devices_that_cannot_be_simulated(site: Site) -> None:
+def test_devices_that_cannot_be_simulated(site: Site, refused: Refused) -> None:
     for device, model in (("stim-01", MODEL), ("stim-02", "another-model"), ("stim-03", MODEL)):
         provision(site, device, model)
-    assert refused(site, "--device=stim-01", "--papers-dir=elsewhere", "--no-day") == (
+    assert refused("--device=stim-01", "--papers-dir=elsewhere", "--no-day") == (
         "stim-01 is on the list of site, but its papers are not in elsewhere/stim-01 (--papers-dir)."
     )
     strike_off(site.folder / "site", "stim-03")
     for device in ("stim-02", "stim-03"):
         says = f"{device} is struck off, or no {MODEL}: only those are simulated."
-        assert refused(site, f"--device={device}", "--no-day") == says
+        assert refused(f"--device={device}", "--no-day") == says
 
 
-def test_nobody_may_treat(site: Site) -> None:
+def test_nobody_may_treat(site: Site, refused: Refused) -> None:
     provision(site, "stim-01")
     provision_operator(site.folder / "site", "anna.k", {MODEL: date(2020, 1, 1)})
     (site.folder / "ca").rename(site.folder / "ca-kept-elsewhere")
-    assert refused(site, "--agents=1").startswith(
+    assert refused("--agents=1").startswith(
         f"Nobody on the list of site may treat with {MODEL}: stimfleet provision operator sim.therapist --site-dir "
     )
 
 
-def test_a_script_that_speaks_of_others_or_is_none(site: Site) -> None:
+def test_a_script_that_speaks_of_others_or_is_none(site: Site, refused: Refused) -> None:
     (site.folder / "day.json").write_text(text_of(Day(visits=(treated("stim-09", "client-a009"),))))
-    assert refused(site, "--agents=2", "--script=day.json") == (
+    assert refused("--agents=2", "--script=day.json") == (
         "The script speaks of stim-09: not among the simulated devices."
     )
     (site.folder / "day.json").write_text(json.dumps({"visits": 3}))
-    assert refused(site, "--agents=2", "--script=day.json").startswith("The script day.json is no clinic day: visits: ")
+    assert refused("--agents=2", "--script=day.json").startswith("The script day.json is no clinic day: visits: ")
 
 
-def test_no_site_at_all(tmp_path: Path) -> None:
-    assert refused(Site(tmp_path), "--agents=1").startswith("The registry site cannot be read: ")
+def test_no_site_at_all(refused: Refused) -> None:
+    assert refused("--agents=1").startswith("The registry site cannot be read: ")
 
 
 def test_a_fleet_that_does_not_see_the_devices_is_named(

@@ -13,6 +13,7 @@ import pytest
 
 from demo.processes import await_that
 from fleet.adapters.journal.restore import verify_journal
+from stimfleet import main
 from tests.faults.conftest import boottime_s
 
 DEMO = [sys.executable, "-m", "stimfleet", "demo"]
@@ -135,22 +136,29 @@ def test_interrupted_it_ends_everything(tmp_path: Path) -> None:
     await_that("nothing is left", lambda: left_running(tmp_path / "data") == [], 10.0)
 
 
-def refused(*words: str) -> tuple[int, str]:
-    done = subprocess.run([*DEMO, *words], capture_output=True, text=True, check=False, timeout=60)
-    assert done.stdout == ""
-    return done.returncode, done.stderr.splitlines()[-1]
+def refused(capsys: pytest.CaptureFixture[str], *words: str) -> tuple[int, str]:
+    """What is said where nothing is begun: no process is needed to hear it."""
+    try:
+        status = main(["demo", *words])
+    except SystemExit as ended:
+        status = int(ended.code or 0)
+    told = capsys.readouterr()
+    assert told.out == ""
+    return status, told.err.splitlines()[-1]
 
 
-def test_it_does_not_write_into_a_folder_that_holds_something(tmp_path: Path) -> None:
+def test_it_does_not_write_into_a_folder_that_holds_something(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     (tmp_path / "mine").write_text("keep this")
     says = f"{tmp_path} is not empty; name another folder with --data."
-    assert refused(f"--data={tmp_path}") == (1, says)
+    assert refused(capsys, f"--data={tmp_path}") == (1, says)
 
 
-def test_it_says_beforehand_that_there_can_be_no_report(tmp_path: Path) -> None:
+def test_it_says_beforehand_that_there_can_be_no_report(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     report = tmp_path / "nowhere" / "report.json"
     says = f"The report {report} cannot be written (No such file or directory); name another file with --report."
-    assert refused(f"--report={report}") == (1, says)
+    assert refused(capsys, f"--report={report}") == (1, says)
 
 
 @pytest.mark.parametrize(
@@ -161,7 +169,7 @@ def test_it_says_beforehand_that_there_can_be_no_report(tmp_path: Path) -> None:
         ("--rooms=x", "argument --rooms: 'x' is no whole number from 1 to 99"),
     ],
 )
-def test_what_cannot_be_understood(words: str, says: str) -> None:
-    status, said = refused(words)
+def test_what_cannot_be_understood(words: str, says: str, capsys: pytest.CaptureFixture[str]) -> None:
+    status, said = refused(capsys, words)
     assert status == 2
     assert said == f"stimfleet demo: error: {says}"

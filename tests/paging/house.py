@@ -55,8 +55,13 @@ class House:
                 secret.write(text)
         (site / "rota.json").write_text(json.dumps(self.rota))
         (site / "pager.toml").write_text(self.settings)
-        self.clinic.open()
-        self.start_pager()
+        try:
+            self.clinic.open()
+            self.start_pager()
+        except BaseException:  # nobody ends what was begun, where it does not get that far
+            self.pager.kill()
+            self.clinic.__exit__(None, None, None)
+            raise
         return self
 
     def __exit__(
