@@ -52,7 +52,6 @@ def supervise(settings: Settings) -> int:
 def keep_running(run: Run) -> int:
     """Fork `run`, again whenever it dies; its exit status when starting again is no use (`ENDS_ALL`, or refused)."""
     assert threading.active_count() == 1, "a fork takes only the calling thread along"
-    gc.collect()
     gc.freeze()  # the workers share these pages, and their collector never looks at them
     with _signals() as signals:
         return _Supervisor(run, signals).keep()
