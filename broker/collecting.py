@@ -1,8 +1,8 @@
 """When the interpreter looks for objects that only keep each other: seldom, and never for what a start has made.
 
-A start makes a hundred thousand objects (modules, classes, validators) that stay until the end. By default the collector
-looks at them over and over while they are made, and twice more while the process ends: a third of the processor time of
-a short command (docs/decisions/2026-11-26-start.md).
+A start makes a hundred thousand objects (modules, classes, validators) that stay until the end. By default the
+collector looks at them over and over while they are made, and again while the process ends: a third of the processor
+time of a short command (docs/decisions/2026-11-26-start.md).
 """
 
 import gc

@@ -8,11 +8,11 @@ import multiprocessing
 import sys
 from multiprocessing.context import ForkServerProcess
 
-from fleet import supervisor
+from fleet import service
 
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__])
-supervisor.service.warm_up()
+_CONTEXT.set_forkserver_preload([__name__, "fleet.supervisor"])
+service.warm_up()
 
 
 def forked(program: str, *words: str) -> ForkServerProcess:
