@@ -1,7 +1,6 @@
 """`stimfleet agent`, `stimfleet stimulators` and `stimfleet device ...`."""
 
 import argparse
-import asyncio
 import getpass
 import json
 import logging
@@ -129,6 +128,8 @@ def _fail(words: str) -> int:
 
 
 def _run_agent(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     from agents.agent import AgentRefused, run_agent
     from agents.clocks import Clocks
     from agents.settings import SettingsRefused, load_settings
@@ -153,6 +154,8 @@ def _run_agent(arguments: argparse.Namespace) -> int:
 
 
 def _run_stimulators(arguments: argparse.Namespace) -> int:
+    import asyncio
+
     from agents.simulation.bench import Bench, run_bench
     from agents.simulation.faults import faults_from_file
 

@@ -18,14 +18,14 @@ _PR_SET_PDEATHSIG = 1  # linux/prctl.h
 
 def main() -> int:
     """Run the command line; its exit status."""
-    from stimfleet import main as stimfleet
+    from stimfleet import command
 
     parent = os.getppid()
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGTERM, 0, 0, 0)
     if os.getppid() != parent:  # it has just died
         return 1
     _be_nice_to_other_sessions()
-    return stimfleet()
+    return command()
 
 
 def _be_nice_to_other_sessions() -> None:

@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from types import FrameType
 
+from broker.collecting import COLLECT_AFTER
 from broker.scheduling import ask_for_turns
 from fleet import service
 from fleet.adapters.systemd import notify
@@ -36,10 +37,6 @@ HUNG_S = 2.0  # without a sign of life, once the worker has been ready: 5 s of l
 STARTING_S_MAX = 120.0  # without a sign of life before that; waiting for the lock and a long journal show life
 END_S_MAX = 8.0  # from SIGTERM to SIGKILL
 KEEP_ALIVE_S = 0.5  # how often systemd is told that we live
-# When the worker's cyclic collector looks. Samples leave nothing behind for it, and one look at the state of a thousand
-# devices holds up every stop for 0.1 s. What does leave cycles (a connection to the control socket: five objects) is
-# found among the youngest, after so many objects more, in less than a millisecond.
-COLLECT_AFTER = (5_000, 20, 100)
 # For how long another thread of the worker may keep the interpreter from the one that decides: 5 ms by default.
 SWITCH_S = 0.001
 PR_SET_PDEATHSIG = 1
@@ -55,7 +52,6 @@ def supervise(settings: Settings) -> int:
 def keep_running(run: Run) -> int:
     """Fork `run`, again whenever it dies; its exit status when starting again is no use (`ENDS_ALL`, or refused)."""
     assert threading.active_count() == 1, "a fork takes only the calling thread along"
-    gc.collect()
     gc.freeze()  # the workers share these pages, and their collector never looks at them
     with _signals() as signals:
         return _Supervisor(run, signals).keep()

@@ -2,13 +2,11 @@
 
 import asyncio
 import contextlib
-import signal
-import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +14,7 @@ from broker.contract.messages import Settings
 from fleet.adapters.control.client import FleetUnreachable, ask
 from fleet.mqtt import NoConnection
 from tests.adapters.clinic import Clinic, WireDevice, eventually
+from tests.adapters.forked import forked
 
 MAIN = """
 import logging, sys
@@ -51,7 +50,7 @@ class Fleet:
     """A running fleet service, as people and the kernel see it."""
 
     clinic: Clinic
-    process: subprocess.Popen[bytes]
+    process: ForkServerProcess
 
     async def ask(self, **request: Any) -> dict[str, Any]:
         return await asyncio.to_thread(ask, self.clinic.data_dir / "control.sock", request)
@@ -62,6 +61,11 @@ class Fleet:
         pid = self.process.pid
         children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
         return int(children[0]) if children else 0
+
+    async def ended(self, within_s: float) -> int | None:
+        """Its exit status, once it has ended; None: it still runs."""
+        await asyncio.to_thread(self.process.join, within_s)
+        return self.process.exitcode
 
     def log(self) -> str:
         return Path(f"{self.clinic.data_dir}.log").read_text()
@@ -92,14 +96,13 @@ class Fleet:
 async def fleet_started(clinic: Clinic, bug: str = "") -> AsyncIterator[Fleet]:
     """A fleet service from its first moment, with a `bug` put into it; ended in order."""
     where = [str(clinic.site_dir), str(clinic.data_dir), str(clinic.mosquitto.port), str(clinic.http_port)]
-    command = [sys.executable, "-c", bug + MAIN, *where]
-    with subprocess.Popen(command) as process:  # noqa: ASYNC220 # forks at once; asyncio's own would add a thread
-        try:
-            yield Fleet(clinic, process)
-            process.send_signal(signal.SIGTERM)
-            await asyncio.to_thread(process.wait, 15)
-        finally:
-            process.kill()
+    fleet = Fleet(clinic, forked(bug + MAIN, *where))
+    try:
+        yield fleet
+        fleet.process.terminate()
+        await fleet.ended(within_s=15)
+    finally:
+        fleet.process.kill()
 
 
 @asynccontextmanager

@@ -82,7 +82,7 @@ async def test_a_journal_that_cannot_be_read_is_not_led_from(
     damage(journal)
     before = {path.name: path.read_bytes() for path in parts(clinic.data_dir)}
     async with fleet_started(clinic) as fleet:
-        assert await asyncio.to_thread(fleet.process.wait, 20) == 65
+        assert await fleet.ended(20) == 65
     log = fleet.log()
     assert f"the journal {journal} cannot be used, nothing is led: " in log
     assert says in log

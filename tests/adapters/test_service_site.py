@@ -1,7 +1,6 @@
 """The service, its site and other instances: registries that change, starts that are refused, who leads."""
 
 import asyncio
-import signal
 
 import pytest
 
@@ -58,8 +57,8 @@ async def test_a_registry_that_changes_while_an_instance_waits_is_the_one_it_lea
     async with fleet_running(clinic) as first, fleet_started(clinic) as second:
         await eventually(lambda: "another fleet instance runs here: waiting" in first.log())
         strike_off(clinic.site_dir, "stim-01")
-        first.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(first.process.wait, 10) == 0
+        first.process.terminate()
+        assert await first.ended(10) == 0
         await second.answers()
         async with asyncio.timeout(5):
             while not (await second.ask(op="devices"))["devices"][0]["struck_off"]:  # noqa: ASYNC110
@@ -70,8 +69,8 @@ async def test_a_second_instance_waits_and_takes_over(clinic: Clinic) -> None:
     async with fleet_running(clinic) as first, fleet_started(clinic) as second:
         await eventually(lambda: "another fleet instance runs here: waiting" in first.log())
         assert (await first.ask(op="status"))["fleet_n"] == 1
-        first.process.send_signal(signal.SIGTERM)
-        assert await asyncio.to_thread(first.process.wait, 10) == 0
+        first.process.terminate()
+        assert await first.ended(10) == 0
         await second.answers()
         assert (await second.ask(op="status"))["fleet_n"] == 2
 
@@ -79,7 +78,7 @@ async def test_a_second_instance_waits_and_takes_over(clinic: Clinic) -> None:
 async def test_whoever_is_taken_over_ends_and_is_not_started_again(clinic: Clinic) -> None:
     """A fleet restored on another machine, with the same certificates and a journal that is further on."""
     async with fleet_running(clinic) as first, Instance(clinic, 99).running() as other:
-        assert await asyncio.to_thread(first.process.wait, 20) == 75
+        assert await first.ended(20) == 75
         assert "fleet instance number 99 runs this site" in first.log()
         assert not other.done()
 
@@ -104,7 +103,7 @@ async def test_a_hold_that_the_broker_forgot_in_a_crash_meets_the_device_all_the
 async def test_a_data_folder_whose_path_is_too_long_is_said_in_a_sentence(clinic: Clinic) -> None:
     clinic.data_folder = "d" * 100
     async with fleet_started(clinic) as fleet:
-        assert await asyncio.to_thread(fleet.process.wait, 20) == 78
+        assert await fleet.ended(20) == 78
     assert "the data folder's path is too long" in fleet.log()
     assert "Traceback" not in fleet.log()
 
@@ -113,6 +112,6 @@ async def test_a_data_folder_whose_path_is_too_long_is_said_in_a_sentence(clinic
 async def test_a_site_that_cannot_be_used_is_said_in_a_sentence(clinic: Clinic, missing: str) -> None:
     (clinic.site_dir / missing).unlink()
     async with fleet_started(clinic) as fleet:
-        assert await asyncio.to_thread(fleet.process.wait, 20) == 78
+        assert await fleet.ended(20) == 78
     assert missing in fleet.log()
     assert "Traceback" not in fleet.log()

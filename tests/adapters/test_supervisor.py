@@ -1,6 +1,5 @@
 """The supervisor with real processes: starts again at once, dies with its worker's parent, ends cleanly."""
 
-import contextlib
 import os
 import select
 import signal
@@ -16,6 +15,7 @@ import pytest
 
 from fleet.adapters.lock import one_instance
 from fleet.adapters.systemd import notify
+from tests.adapters.forked import forked
 
 # Each worker appends a line with its pid; what it does then is the test's.
 PROGRAM = """
@@ -42,6 +42,8 @@ def wait(alive, for_s=60.0):
         alive(Life.STARTS)
         time.sleep(0.05)
 
+os.environ["NOTIFY_SOCKET"] = sys.argv[2]
+os.dup2(os.open(os.devnull, os.O_WRONLY), 2)
 for name, value in {SET}.items():
     setattr(supervisor, name, value)
 sys.exit(supervisor.keep_running(worker))
@@ -51,17 +53,19 @@ sys.exit(supervisor.keep_running(worker))
 class Supervisor:
     """A supervisor process and the book in which its workers write."""
 
-    def __init__(self, folder: Path, work: str, notify_socket: str | None = None, **constants: float) -> None:
+    def __init__(self, folder: Path, work: str, notify_socket: str = "", **constants: float) -> None:
         self.book = folder / "book"
         self.book.touch()
         program = PROGRAM.replace("WORK", work).replace("{SET}", repr(constants))
-        environment = {**os.environ, **({"NOTIFY_SOCKET": notify_socket} if notify_socket else {})}
-        self.process = subprocess.Popen(
-            [sys.executable, "-c", program, str(self.book)], env=environment, stderr=subprocess.DEVNULL
-        )
+        self.process = forked(program, str(self.book), notify_socket)
 
     def starts(self) -> list[tuple[int, float]]:
         return [(int(pid), float(at_s)) for pid, at_s in map(str.split, self.book.read_text().splitlines())]
+
+    def ended(self, within_s: float) -> int | None:
+        """Its exit status, once it has ended; None: it still runs."""
+        self.process.join(within_s)
+        return self.process.exitcode
 
     def nth(self, n: int) -> int:
         """The pid of the nth worker, once it runs."""
@@ -100,9 +104,8 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
 
     yield start
     for supervisor in all_started:
-        with contextlib.suppress(ProcessLookupError):
-            supervisor.process.kill()
-        supervisor.process.wait()
+        supervisor.process.kill()
+        supervisor.process.join()
 
 
 def test_a_killed_worker_is_started_again_at_once_however_often(started: Callable[..., Supervisor]) -> None:
@@ -124,8 +127,8 @@ def test_sigterm_is_passed_on_and_all_ends_in_order(started: Callable[..., Super
     )
     pid = supervisor.nth(1)
     wait_until(lambda: has_set(pid, "SigBlk", signal.SIGTERM))
-    supervisor.process.send_signal(signal.SIGTERM)
-    assert supervisor.process.wait(10) == 0
+    supervisor.process.terminate()
+    assert supervisor.ended(10) == 0
     assert not runs(pid)
     assert len(supervisor.starts()) == 1
 
@@ -133,8 +136,8 @@ def test_sigterm_is_passed_on_and_all_ends_in_order(started: Callable[..., Super
 def test_a_worker_that_does_not_listen_yet_ends_all_the_same(started: Callable[..., Supervisor]) -> None:
     supervisor = started("work(alive)")
     pid = supervisor.nth(1)
-    supervisor.process.send_signal(signal.SIGTERM)
-    assert supervisor.process.wait(10) == 0
+    supervisor.process.terminate()
+    assert supervisor.ended(10) == 0
     assert not runs(pid)
 
 
@@ -142,8 +145,8 @@ def test_a_worker_that_will_not_end_is_killed(started: Callable[..., Supervisor]
     supervisor = started("signal.signal(signal.SIGTERM, signal.SIG_IGN) and None or work(alive)", END_S_MAX=0.5)
     pid = supervisor.nth(1)
     wait_until(lambda: has_set(pid, "SigIgn", signal.SIGTERM))
-    supervisor.process.send_signal(signal.SIGTERM)
-    assert supervisor.process.wait(10) == 1
+    supervisor.process.terminate()
+    assert supervisor.ended(10) == 1
     assert not runs(pid)
 
 
@@ -158,13 +161,13 @@ def test_the_worker_dies_with_a_killed_supervisor(started: Callable[..., Supervi
 @pytest.mark.parametrize("status", [0, 75])
 def test_an_end_in_order_and_a_take_over_end_all(started: Callable[..., Supervisor], status: int) -> None:
     supervisor = started(f"return {status}")
-    assert supervisor.process.wait(20) == status
+    assert supervisor.ended(20) == status
     assert len(supervisor.starts()) == 1
 
 
 def test_a_site_that_cannot_be_used_is_not_tried_again_at_the_first_start(started: Callable[..., Supervisor]) -> None:
     supervisor = started("return 78")
-    assert supervisor.process.wait(20) == 78
+    assert supervisor.ended(20) == 78
     assert len(supervisor.starts()) == 1
 
 
@@ -212,10 +215,10 @@ def test_systemd_hears_that_it_is_ready_lives_and_ends(started: Callable[..., Su
         said = [systemd.recv(1000).decode() for _ in range(4)]
         assert said.count("WATCHDOG=1") >= 2
         assert sum(text.startswith("READY=1\n") for text in said) == 1
-        supervisor.process.send_signal(signal.SIGTERM)
+        supervisor.process.terminate()
         while (text := systemd.recv(1000).decode()) != "STOPPING=1":
             assert text == "WATCHDOG=1"
-        assert supervisor.process.wait(10) == 0
+        assert supervisor.ended(10) == 0
 
 
 def test_systemd_hears_nothing_of_a_worker_that_hangs(started: Callable[..., Supervisor], tmp_path: Path) -> None:

@@ -19,10 +19,12 @@ from tests.agents_shell.clinic import Clinic, boottime_s
 _COMMAND = """
 import argparse, sys
 from agents.commandline import add_commands
+from broker.collecting import collecting_seldom
 parser = argparse.ArgumentParser()
 add_commands(parser.add_subparsers(required=True))
 arguments = parser.parse_args()
-sys.exit(arguments.run(arguments))
+with collecting_seldom():
+    sys.exit(arguments.run(arguments))
 """
 READY_S = 15.0
 
