@@ -2,6 +2,9 @@
 
 import os
 import shutil
+import sys
+import threading
+from collections.abc import Generator
 
 import pytest
 from hypothesis import is_hypothesis_test
@@ -70,6 +73,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
             proves = item.nodeid.startswith(PROVING) and not item.nodeid.startswith(NOT_TRACED)
             if not proves or is_hypothesis_test(getattr(item, "obj", None)):
                 item.add_marker(pytest.mark.no_cover)
+
+
+@pytest.hookimpl(wrapper=True, trylast=True)
+def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
+    """In a process of xdist coverage is started twice, and pytest-cov pauses one of them: the other would trace on."""
+    if item.get_closest_marker("no_cover") is None:
+        return (yield)
+    traced, traced_in_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        return (yield)
+    finally:
+        sys.settrace(traced)
+        threading.settrace(traced_in_threads)
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
