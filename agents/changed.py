@@ -6,9 +6,11 @@ running: a tick of session and driver takes 120 to 130 us with it, 170 to 200 us
 """
 
 import dataclasses
+from collections import deque
 from collections.abc import Callable
 from functools import cache
-from operator import attrgetter
+from itertools import repeat
+from operator import attrgetter, call
 from typing import Any, TypeVar
 
 V = TypeVar("V")
@@ -23,8 +25,7 @@ def changed(value: V, **fields: Any) -> V:
     kind: Any = type(value)
     read, writes, write = _slots(kind)
     copy: V = object.__new__(kind)
-    for write_it, field in zip(writes, read(value), strict=True):
-        write_it(copy, field)
+    deque(map(call, writes, repeat(copy), read(value)), maxlen=0)  # every write, without a loop in Python
     for name, field in fields.items():
         write[name](copy, field)
     return copy

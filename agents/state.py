@@ -193,6 +193,7 @@ def pads(state: State) -> Contact:
     return contact(number(reading.impedance_ohm) if reading is not None else None, baseline_ohm)
 
 
+_CONDITIONS = tuple(Condition)
 _CONDITION_OF: dict[Cause, Condition] = {
     Cause.OVER_LIMIT: Condition.OVER_LIMIT,
     Cause.OUTPUT_STUCK: Condition.OUTPUT_STUCK,
@@ -220,4 +221,4 @@ def conditions(state: State) -> tuple[Condition, ...]:
         _CONTACT_CONDITION.get(session.contact) if session is not None and is_on else None,
         Condition.ELECTRODE_DEGRADED if session is not None and is_on and session.degraded else None,
     }
-    return tuple(condition for condition in Condition if condition in present)
+    return tuple(condition for condition in _CONDITIONS if condition in present)

@@ -52,6 +52,16 @@ def test_they_are_inverses_on_every_topic_there_is(site: str, device: str, chann
             parse_topic(f"stim/v1/{site}/{device}/{channel.value}")
 
 
+@pytest.mark.parametrize(
+    ("device", "channel"), [("stim-1", Channel.LEASE), ("all", Channel.STOP), ("fleet", Channel.ECHO)]
+)
+def test_a_topic_that_nobody_has_used_yet_comes_back(device: str, channel: Channel) -> None:
+    """No other test has this site: a topic that is remembered is not worked out again, and shows no branch."""
+    topic = topic_for("nowhere-else", device, channel)
+    assert topic == f"stim/v1/nowhere-else/{device}/{channel.value}"
+    assert parse_topic(topic) == Address("nowhere-else", device, channel)
+
+
 @given(st.text(max_size=60))
 def test_nothing_else_is_a_topic(text: str) -> None:
     try:

@@ -1,7 +1,7 @@
 """A clinic in words: devices that speak, people who ask, and everything that the core answers, in order.
 
 Each step returns what was decided as lines: events by name, then `! ` what goes out at once, then `> ` what waits for
-the commit. After every step the events are folded anew from the beginning, and must give the same state.
+the commit. After every step its events are folded into a second state as well, which must be the same as the first.
 """
 
 from copy import deepcopy
@@ -146,6 +146,7 @@ class Clinic:
 
     def __init__(self, *, settings: ClinicSettings | None = None, alarms: bool = False) -> None:
         self.state = State()
+        self.folded = State()  # of copies of the events: nothing that is changed in place can be in both
         self.alarms = alarms  # whether the lines tell of them
         self.rules = AlarmRules()
         self.journal: list[events.Event] = []
@@ -173,10 +174,9 @@ class Clinic:
         decision = decide(self.state, heard)
         self.journal += decision.events
         self.rules.check(self.state, decision)
-        folded = State()
-        for event in self.journal:
-            evolve(folded, event)
-        assert folded.durable == self.state.durable
+        for event in self.journal[self.folded.durable.events_n :]:
+            evolve(self.folded, deepcopy(event))
+        assert self.folded.durable == self.state.durable
         return decision
 
     def hears(self, heard: Input) -> list[str]:

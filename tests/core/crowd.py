@@ -1,4 +1,4 @@
-"""Many devices at once: a clinic that is not folded anew after every step, and can so be large."""
+"""Many devices at once: a clinic whose state is not compared after every step, and can so be large."""
 
 from collections.abc import Iterable
 

@@ -35,7 +35,7 @@ class Practice(Clinic):
         self.requests = 0
 
     def decides(self, heard: inputs.Input) -> Decision:
-        """Without folding the whole journal anew each time: weeks would take minutes. `folds` does it once."""
+        """Without comparing the whole state each time: the histories of weeks that Hypothesis makes are many."""
         decision = decide(self.state, heard)
         self.journal += decision.events
         return decision

@@ -177,7 +177,7 @@ def test_a_cancel_that_came_too_late_is_a_session() -> None:
 
 
 def test_a_restart_and_a_snapshot_change_nothing_about_the_hours() -> None:
-    """The clinic folds its journal anew after every step, and so proves it; this is the restart."""
+    """The clinic folds every event a second time, and so proves it; this is the restart."""
     clinic = Clinic()
     clinic.running()
     over(clinic, elapsed_s=600.0)

@@ -56,8 +56,9 @@ def _never_beyond_the_rules(visit: Visit) -> None:
 
 def test_visits_of_a_device_follow_each_other() -> None:
     for seed in SEEDS:
+        day = a_day(DEVICES, DAY_S_MAX / 10, seed)
         for device in DEVICES:
-            visits = a_day(DEVICES, DAY_S_MAX / 10, seed).of(device)
+            visits = day.of(device)
             begins_s = [visit.at_s for visit in visits]
             assert begins_s == sorted(begins_s)
             assert len(visits) > 3

@@ -3,6 +3,7 @@
 from collections import Counter, defaultdict
 from dataclasses import replace
 from datetime import date, datetime
+from functools import cache
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -88,6 +89,7 @@ def past(folder: Path) -> Past:
     return made(folder)
 
 
+@cache  # read once: it is looked at from many sides and never changed
 def events_of(folder: Path) -> list[Any]:
     found: list[Any] = []
     replica = Replica.from_the_start(folder / "journal.db", lambda _position, event, _state: found.append(event))

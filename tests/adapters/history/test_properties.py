@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import replace
 from datetime import UTC, datetime
 from fractions import Fraction
+from functools import cache
 from itertools import pairwise
 from typing import Any
 
@@ -54,8 +55,11 @@ def clinics(draw: st.DrawFn) -> list[list[Sample]]:
     return [shuffled[a:b] for a, b in pairwise([0, *cuts, len(shuffled)])]
 
 
-def span_by_hand(at_s: float, by: Resolution) -> tuple[float, float]:
-    """The clinic's hour or day: found by walking from minute to minute for as long as the calendar says the same."""
+@cache
+def span_by_hand(begin_s: float, by: Resolution) -> tuple[float, float]:
+    """The clinic's hour or day of a minute: found by walking from minute to minute for as long as the calendar says the
+    same.
+    """
 
     def name(of_s: float) -> Any:
         local = datetime.fromtimestamp(of_s, UTC).astimezone(BERLIN)
@@ -64,11 +68,10 @@ def span_by_hand(at_s: float, by: Resolution) -> tuple[float, float]:
         # The second 2 o'clock of a day is another hour than the first one.
         return (local.date(), local.hour, local.utcoffset()) if by is Resolution.HOUR else (local.date(), of_s // 60)
 
-    begin_s = math.floor(at_s / 60) * 60.0
-    end_s = begin_s + 60.0
-    while by is not Resolution.MINUTE and name(begin_s - 60.0) == name(at_s):
+    its, end_s = name(begin_s), begin_s + 60.0
+    while by is not Resolution.MINUTE and name(begin_s - 60.0) == its:
         begin_s -= 60.0
-    while by is not Resolution.MINUTE and name(end_s) == name(at_s):
+    while by is not Resolution.MINUTE and name(end_s) == its:
         end_s += 60.0
     return begin_s, end_s
 
@@ -81,7 +84,7 @@ def by_hand(samples: Iterable[Sample], by: Resolution) -> list[tuple[Any, ...]]:
     for before, one in pairwise([None, *kept]):
         assert one is not None
         assert one.at_s is not None
-        span = span_by_hand(one.at_s, by)
+        span = span_by_hand(math.floor(one.at_s / 60) * 60.0, by)
         rows[span].append(one)
         if before is not None and before.boot_n == one.boot_n:
             missing[span] += one.seq - before.seq - 1
