@@ -94,9 +94,8 @@ async def test_a_row_that_cannot_be_read_is_told_wherever_people_read(tmp_path: 
     (await a_journal(tmp_path / "journal.db", 10)).close()
     altered("UPDATE event SET body = x'00' WHERE position = 2")(tmp_path / "journal.db")
     args: Any = argparse.Namespace(data_dir=tmp_path)
-    reader = terminal.reader(args)
-    told = [terminal.told_words(each) for each in reader.new()]
-    reader.close()
+    with terminal.reader(args) as journal:
+        told = [terminal.told_words(each) for each in journal.new()]
     assert len(told) == 11
     assert told[1] is not None
     assert "journal row 2 is no JSON" in told[1]
