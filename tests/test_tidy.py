@@ -14,6 +14,7 @@ from typing import Final
 from tests.order import SHARING, WAITING
 from tests.tidy_exceptions import COMPOSITION_ROOTS, LONG_MODULES
 from tests.tidy_sources import ROOT, dotted, has_reason, names_used, nodes, numbered, python, text, tracked, tree
+from tests.tracing import NOT_TRACED, PROVING
 
 SETTINGS: Final = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]
 AT_THE_TOP: Final[set[str]] = set(SETTINGS["hatch"]["build"]["targets"]["wheel"]["only-include"])
@@ -276,19 +277,19 @@ def _tests_in(file: str) -> set[str]:
 
 
 def test_what_is_shared_out_by_name_is_there() -> None:
-    """A name that leads nowhere is passed over, and the whole run waits for what it stood for."""
+    """A name that leads nowhere is passed over: the whole run waits for what it stood for, or traces it."""
+    named = {"order": (*WAITING, *SHARING), "tracing": (*PROVING, *NOT_TRACED)}
     assert_none(
-        (
-            f"tests/order.py {name}"
-            for name in (*WAITING, *SHARING)
-            if not any(_is_in(path, name) for path in tracked())
-        ),
+        (f"tests/{table}.py {name}" for table, names in named.items() for name in names if not _is_there(name)),
         "Name what is there now, or take it out:",
     )
 
 
-def _is_in(path: str, name: str) -> bool:
-    return f"{path}/".startswith(f"{name}/")
+def _is_there(name: str) -> bool:
+    path, _, test = name.partition("::")
+    if test:
+        return test in _tests_in(path)
+    return any(f"{one}/".startswith(f"{path.rstrip('/')}/") for one in tracked())
 
 
 def test_decisions_are_dated() -> None:

@@ -1,0 +1,55 @@
+"""What a whole run traces to prove branches, and that it traces nothing else: tracing doubles what a test costs."""
+
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+from hypothesis import is_hypothesis_test
+
+PROVING: Final = (
+    "tests/agents/",
+    "tests/contract/test_dose.py",
+    "tests/contract/test_limits.py",
+    "tests/contract/test_topics.py",
+    "tests/core/",
+    "tests/reports/test_health.py",
+    "tests/reports/test_usage_ledger.py",
+    "tests/scenarios/",
+)
+"""Together they reach every branch of what is to be proved, each time: the run fails when they do not."""
+
+NOT_TRACED: Final = (
+    "tests/agents/test_causes.py::test_completed",
+    "tests/agents/test_causes.py::test_completion_is_judged_before_permission",
+    "tests/agents/test_causes.py::test_ten_minutes_of_pauses_in_total",
+    "tests/agents/test_doubt.py::test_after_a_freeze_who_may_reset_does_not_depend_on_what_comes_first",
+    "tests/agents/test_doubt.py::test_one_reading_that_ends_output_at_once",
+    "tests/agents/test_gravest.py::test_nothing_that_comes_later_closes_the_relay",
+    "tests/agents/test_latch.py::test_power_cut_at_every_write_of_the_agents_life",
+    "tests/core/test_alarm_properties.py",
+    "tests/scenarios/test_alarm_storm.py::test_medium_that_comes_and_goes_climbs_one_ladder_however_often",
+)
+"""Long ways to what others of them reach as well."""
+
+
+def proves(item: pytest.Item) -> bool:
+    """Whether it is to reach branches: nothing drawn at random does, for each has to be reached every time."""
+    if is_hypothesis_test(getattr(item, "obj", None)):
+        return False
+    return item.nodeid.startswith(PROVING) and not item.nodeid.startswith(NOT_TRACED)
+
+
+@contextmanager
+def untraced() -> Iterator[None]:
+    """In a process of xdist coverage is started twice, and pytest-cov pauses one of them: the other would trace on."""
+    here, in_threads = sys.gettrace(), threading.gettrace()
+    sys.settrace(None)
+    threading.settrace(None)
+    try:
+        yield
+    finally:
+        sys.settrace(here)
+        threading.settrace(in_threads)
