@@ -244,7 +244,7 @@ class Clinic:
         return known
 
     def await_devices(self, devices: Iterable[str]) -> None:
-        """Wait until the fleet sees these devices fresh, idle and with their settings."""
+        """Wait until the fleet sees these devices fresh, idle, with their settings, and nothing latched."""
 
         def all_ready() -> bool:
             try:
@@ -254,7 +254,10 @@ class Clinic:
             ready = {
                 row["device"]
                 for row in rows
-                if row["presence"] == "fresh" and row["phase"] == "idle" and row["has_its_settings"]
+                if row["presence"] == "fresh"
+                and row["phase"] == "idle"
+                and row["latched"] is None  # which the birth says, behind the first idle sample after a reset
+                and row["has_its_settings"]
             }
             return ready >= set(devices)
 
