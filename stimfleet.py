@@ -26,7 +26,9 @@ def parser() -> argparse.ArgumentParser:
         description="Manages the electro-muscle-stimulators of a clinic as one fleet, over MQTT.",
         epilog="A pushed stop does not replace the stop button on the stimulator.",
     )
-    whole.add_argument("--version", action=_Version, nargs=0, help="show the version, and end")
+    whole.add_argument(
+        "--version", action=_Version, nargs=0, default=argparse.SUPPRESS, help="show the version, and end"
+    )
     commands = whole.add_subparsers(metavar="COMMAND", required=True)
     for room in (broker.commandline, agents.commandline, fleet.commandline, demo.commandline):
         room.add_commands(commands)
@@ -39,7 +41,8 @@ class _Version(argparse.Action):
     def __call__(self, parser: argparse.ArgumentParser, *_: Any) -> None:
         from importlib.metadata import version
 
-        parser.exit(message=f"stimfleet {version('stimfleet')}\n")
+        sys.stdout.write(f"stimfleet {version('stimfleet')}\n")
+        parser.exit()
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -35,5 +35,6 @@ def changed(value: V, **fields: Any) -> V:
 def _slots(kind: Any) -> tuple[Callable[[Any], tuple[Any, ...]], tuple[Any, ...], dict[str, Any]]:
     """How the fields of a class are read, all at once, and written: its slots' own descriptors."""
     names = tuple(field.name for field in dataclasses.fields(kind))
+    assert len(names) > 1, f"{kind.__name__}: of a single name attrgetter gives the value, not a tuple of it"
     write = {name: getattr(kind, name).__set__ for name in names}
     return attrgetter(*names), tuple(write.values()), write

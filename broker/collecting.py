@@ -1,4 +1,4 @@
-"""When the interpreter looks for objects that only keep each other: seldom, and never for what a start has made.
+"""When the interpreter looks for objects that only keep each other: seldom, and not once more at the end.
 
 A start makes a hundred thousand objects (modules, classes, validators) that stay until the end. By default the
 collector looks at them over and over while they are made, and again while the process ends: a third of the processor
@@ -10,10 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-# Samples leave nothing behind for it, and one look at the state of a thousand devices holds up every stop for 0.1 s.
-# What does leave cycles (a connection to the control socket: five objects) is found among the youngest, after so many
-# objects more, in less than a millisecond.
-COLLECT_AFTER: Final = (5_000, 20, 100)
+COLLECT_AFTER: Final = (5_000, 20, 10)  # by default 700, 10 and 10
 
 
 @contextmanager

@@ -44,7 +44,11 @@ def proves(item: pytest.Item) -> bool:
 
 @contextmanager
 def untraced() -> Iterator[None]:
-    """In a process of xdist coverage is started twice, and pytest-cov pauses one of them: the other would trace on."""
+    """Trace nothing in here, neither in this thread nor in those that it starts.
+
+    In a process of xdist coverage is started twice, and pytest-cov pauses one of them: the other would trace on. It
+    traces by `sys.settrace`, as coverage does where the interpreter is older than 3.14.
+    """
     here, in_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)
     threading.settrace(None)

@@ -32,7 +32,9 @@ class Passwords:
     """
 
     def __init__(self, *, passes: int = 3, memory_kib: int = 65_536) -> None:
-        self._hasher = PasswordHasher(passes, memory_kib, 1, hash_len=HASH_BYTES, salt_len=SALT_BYTES)
+        self._hasher = PasswordHasher(
+            time_cost=passes, memory_cost=memory_kib, parallelism=1, hash_len=HASH_BYTES, salt_len=SALT_BYTES
+        )
         # Whoever nobody knows is checked against this, for as long as anybody else. No password has it.
         costs = f"m={memory_kib},t={passes},p=1"
         self.nobodys: Final = f"$argon2id$v={ARGON2_VERSION}${costs}${_drawn(SALT_BYTES)}${_drawn(HASH_BYTES)}"

@@ -1,18 +1,16 @@
 """`python -c PROGRAM WORDS`, forked from a process that has already imported the fleet service, like a real worker.
 
-To import the service takes half a second of a processor, here once for all the programs of a run. How the command
-starts from nothing is shown by tests/faults, tests/deploy and tests/test_readme.py.
+To import the service takes half a second of a processor, here once for all the programs of a run. Their environment
+is that process's: what it was at the first fork. How the command starts from nothing is shown by tests/faults,
+tests/deploy and tests/test_readme.py.
 """
 
 import multiprocessing
 import sys
 from multiprocessing.context import ForkServerProcess
 
-from fleet import service
-
 _CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload([__name__, "fleet.supervisor"])
-service.warm_up()
+_CONTEXT.set_forkserver_preload(["tests.adapters.warm"])
 
 
 def forked(program: str, *words: str) -> ForkServerProcess:

@@ -100,7 +100,7 @@ async def fleet_started(clinic: Clinic, bug: str = "") -> AsyncIterator[Fleet]:
     try:
         yield fleet
         fleet.process.terminate()
-        await fleet.ended(within_s=15)
+        assert await fleet.ended(within_s=15) is not None, f"it was asked to end, and runs on: {fleet.log()}"
     finally:
         fleet.process.kill()
 

@@ -45,3 +45,12 @@ def test_a_field_that_is_none_is_refused_and_the_copy_is_frozen() -> None:
         changed(pair, middle=4)
     with pytest.raises(FrozenInstanceError):
         pair.left = 5  # type: ignore[misc]
+
+
+def test_a_class_of_a_single_field_is_refused_rather_than_copied_wrong() -> None:
+    @dataclass(frozen=True, slots=True)
+    class One:
+        name: str
+
+    with pytest.raises(AssertionError, match="One: of a single name"):
+        changed(One("abc"))

@@ -250,7 +250,12 @@ Refused = Callable[..., str]
 
 
 @pytest.fixture
-def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Refused:
+def refused(
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    caplog: pytest.LogCaptureFixture,
+) -> Refused:
     """What is said where nothing is begun: no process is needed to hear it."""
     monkeypatch.chdir(tmp_path)
 
@@ -258,6 +263,7 @@ def refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capt
         status, told = main(["simulate", *words]), capsys.readouterr()
         assert (status, told.out) == (1, "")
         assert len(told.err.splitlines()) == 1, told.err
+        assert not caplog.records, "in a process of its own they would stand there, too"
         return told.err.strip()
 
     return said

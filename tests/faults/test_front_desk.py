@@ -41,6 +41,7 @@ def types_in_a_shell(folder: Path, *words: str) -> Said:
     """The same as a process of its own: what is true of one command's way in and out is true of all."""
     command = [sys.executable, "-m", "stimfleet", *words, f"--data-dir={folder}"]
     done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=60)
+    assert "Traceback" not in done.stderr
     return Said(done.returncode, done.stdout, done.stderr)
 
 

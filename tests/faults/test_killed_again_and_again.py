@@ -27,8 +27,9 @@ SEED = 20261125
 
 @pytest.fixture(scope="module")
 def busy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ward]:
-    """Six stimulators in three rooms, a session running on each. Their agents are not killed: they share a process."""
-    clinic = Clinic(tmp_path_factory.mktemp("busy"), DEVICES, port=free_port(), seed=SEED, alone=())
+    """Six stimulators in three rooms, a session running on each. Their agents are not killed: all but one share a
+    process, that one is `stimfleet agent` with its control thread and its bench."""
+    clinic = Clinic(tmp_path_factory.mktemp("busy"), DEVICES, port=free_port(), seed=SEED, alone=("stim-01",))
     clinic.provision()
     with clinic:
         clinic.open()
