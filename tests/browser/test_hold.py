@@ -35,24 +35,30 @@ NOT_STOPPED = "Not stopped. Hold for 0.6 seconds to stop stim-04."
 
 
 class Fingers:
-    """Touches on one button, each by its number. They come down, lift and are cancelled when told to."""
+    """Touches on one button, each by its number."""
 
     def __init__(self, visitor: Visitor, what: str) -> None:
         self._session: CDPSession = visitor.page.context.new_cdp_session(visitor.page)
+        self._on: list[int] = []
         box = visitor.page.locator(STOP.format(what)).bounding_box()
         assert box
         self._x, self._y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
 
-    def down(self, *fingers: int) -> None:
-        """These are on it now: whichever was not comes down, whichever else was lifts."""
-        points = [{"id": finger, "x": self._x + 8 * finger, "y": self._y} for finger in fingers]
-        self._touch("touchStart" if fingers else "touchEnd", points)
+    def down(self, finger: int) -> None:
+        self._on.append(finger)
+        self._touch("touchStart", self._on)
+
+    def up(self, finger: int) -> None:
+        self._on.remove(finger)
+        self._touch("touchEnd", [finger])
 
     def cancel(self) -> None:
         """By the system, for a gesture of its own."""
+        self._on.clear()
         self._touch("touchCancel", [])
 
-    def _touch(self, kind: str, points: list[dict[str, float]]) -> None:
+    def _touch(self, kind: str, fingers: list[int]) -> None:
+        points = [{"id": finger, "x": self._x + 8 * finger, "y": self._y} for finger in fingers]
         self._session.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": points})
 
 
@@ -126,20 +132,21 @@ def test_a_pointer_that_cannot_be_captured_is_followed_all_the_same(vera: Visito
 def test_a_second_finger_that_stays_stops_though_the_first_one_lifts(vera: Visitor, fingers: Fingers) -> None:
     """A palm may come first."""
     fingers.down(1)
-    fingers.down(1, 2)
     fingers.down(2)
+    fingers.up(1)
     expect(vera.truth()).to_contain_text(ZERO)
-    fingers.down()
+    fingers.up(2)
     assert vera.page.locator("#polite").get_by_text("Not stopped").count() == 0
     assert pushed(vera) == 1
 
 
 def test_two_fingers_that_hold_stop_once(vera: Visitor, fingers: Fingers) -> None:
     fingers.down(1)
-    fingers.down(1, 2)
+    fingers.down(2)
     expect(vera.truth()).to_contain_text(ZERO)
     vera.outlast_a_hold()
-    fingers.down()
+    fingers.up(1)
+    fingers.up(2)
     vera.drawn()
     assert vera.page.locator("#polite").get_by_text("Not stopped").count() == 0
     assert pushed(vera) == 1
@@ -147,9 +154,9 @@ def test_two_fingers_that_hold_stop_once(vera: Visitor, fingers: Fingers) -> Non
 
 def test_two_fingers_that_tap_stop_nothing_and_are_told_once(house: House, vera: Visitor, fingers: Fingers) -> None:
     fingers.down(1)
-    fingers.down(1, 2)
     fingers.down(2)
-    fingers.down()
+    fingers.up(1)
+    fingers.up(2)
     expect(vera.page.locator("#polite")).to_have_text(NOT_STOPPED)
     assert_stopped_nothing(house, vera)
     expect(vera.page.locator("#polite")).to_have_text(NOT_STOPPED)
