@@ -23,7 +23,8 @@ class DidNotHappen(TimeoutError):
 def await_that(what: str, ask: Callable[[], _Answer | None], within_s: float, hint: Callable[[], str] = str) -> _Answer:
     """The first answer of `ask` that is neither None nor False.
 
-    It is asked less often the longer it takes: the answer comes late by a twentieth of the wait, and by 0.1 s at most.
+    It is asked less often the longer it takes: the answer comes late by 20 ms in the first 0.4 s, then by a twentieth
+    of the wait, and by 0.1 s at most.
 
     Raises:
         DidNotHappen: none came within `within_s` seconds; `hint()` is added to the text.

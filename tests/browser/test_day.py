@@ -74,6 +74,7 @@ def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira:
 
     page.locator("#dock [data-stop='device/stim-01']").click()  # a tap does nothing
     expect(page.locator("#dock [data-stop='device/stim-01']")).to_have_attribute("data-gesture", "short")
+    visitor.outlast_a_hold()
     assert house.clinic.device("stim-01")["phase"] == "running"
     assert page.locator(".truth").count() == 0
 

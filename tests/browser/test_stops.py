@@ -107,6 +107,27 @@ def test_a_stop_is_over_when_the_server_says_so_and_not_before(visitor: Visitor)
     expect(visitor.page.locator(".truth")).to_have_count(0)
 
 
+def test_what_was_measured_and_what_was_only_seen_are_both_said_each_by_name(visitor: Visitor) -> None:
+    visitor.sign_in("vera")
+    visitor.go("room", "room-1")
+
+    def one_seen(route: Route) -> None:
+        """As if stim-02 had been silent, and somebody had stood at it."""
+        answer = route.fetch()
+        said = answer.json()
+        for row in said.get("devices", []):
+            if row["device"] == "stim-02" and row["standing"] == "zero":
+                row |= {"standing": "off_by_person", "amplitude_ma": None, "sent_to_zero_s": None}
+        route.fulfill(response=answer, json=said)
+
+    visitor.page.route(STOP, one_seen)
+    visitor.hold("room/room-1")
+    loud = visitor.page.locator("#assertive")
+    expect(loud).to_contain_text("stim-02: a person has seen that it is off; nothing was measured.")
+    expect(loud).to_contain_text(re.compile(r"stim-01: zero current measured after [\d.,]+\s?m?s\."))
+    expect(loud).not_to_contain_text("room-1: zero current measured")
+
+
 def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(
     house: House, visitor: Visitor, pictures: Path
 ) -> None:

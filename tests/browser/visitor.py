@@ -83,6 +83,11 @@ class Visitor:
         """Press an emergency stop of the dock and hold it: `device/stim-01`, `site/north`."""
         self.page.locator(f"#dock [data-stop='{what}']").click(delay=for_ms)
 
+    def outlast_a_hold(self) -> None:
+        """Until whatever is down now would have been held for long enough, and any timer of it has run."""
+        until_ms = self.page.evaluate("performance.now()") + HOLD_MS + 100
+        self.page.wait_for_function("until_ms => performance.now() > until_ms", arg=until_ms)
+
     def truth(self) -> Any:
         """What became of the newest stop that was pushed here."""
         return self.page.locator(".truth").first

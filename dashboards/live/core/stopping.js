@@ -97,21 +97,27 @@ export function stageOf(row) {
   return row.unconfirmed ? "unconfirmed" : row.standing;
 }
 
+const names = (rows) => rows.map((row) => row.device).join(", ");
+
 /** A word of alarm when one is not confirmed, of relief when all are: not "measured" where one was seen. Each once. */
 function speak(pushed) {
   const rows = pushed.commands.flatMap((command) => command.devices);
   const late = rows.filter((row) => stageOf(row) === "unconfirmed");
   if (late.length && !pushed.warned) {
     pushed.warned = true;
-    alert(say("stop.said.unconfirmed", { what: late.map((row) => row.device).join(", ") }));
+    alert(say("stop.said.unconfirmed", { what: names(late) }));
   }
   const all = pushed.commands.every(isDone);
   if (all && !pushed.relieved) {
     pushed.relieved = true;
-    const seen = rows.filter((row) => stageOf(row) === "seen_off").map((row) => row.device);
-    const slowest = Math.max(...rows.map((row) => row.sent_to_zero_s ?? 0));
-    if (seen.length) alert(say("stop.said.seen_off", { what: seen.join(", ") }));
-    else alert(say("stop.said.zero", { what: whatOf(pushed), time: latency(slowest) }));
+    const at = (stage) => rows.filter((row) => stageOf(row) === stage);
+    const [measured, seen] = [at("zero"), at("seen_off")];
+    if (seen.length) alert(say("stop.said.seen_off", { what: names(seen) }));
+    if (measured.length) {
+      const slowest = Math.max(...measured.map((row) => row.sent_to_zero_s ?? 0));
+      const what = seen.length ? names(measured) : whatOf(pushed);
+      alert(say("stop.said.zero", { what, time: latency(slowest) }));
+    }
   }
 }
 
