@@ -43,7 +43,8 @@ class House:
     def __post_init__(self) -> None:
         self.clinic = Clinic(self.folder, self.devices, port=free_port(), alone=())
         where = [f"--site-dir={self.clinic.site_dir}", f"--data-dir={self.clinic.fleet_dir}"]
-        self.pager = Process("pager", ["pager", *where], self.folder / "logs" / "pager.log", nice=10)
+        # Without the niceness that it has in a clinic: here the clinics of other tests would all come before it.
+        self.pager = Process("pager", ["pager", *where], self.folder / "logs" / "pager.log")
 
     def __enter__(self) -> Self:
         self.clinic.provision()
