@@ -167,7 +167,7 @@ class Acts:
         try:
             zero_s = await self._zero(device)
             self.voice.say(
-                f"    {device}: permission ran out by itself; true output zero {zero_s - at_s:.1f} s after the cut"
+                f"    {device}: nobody had to do anything; true output zero {zero_s - at_s:.1f} s after the cut"
             )
             await self.house.pause(A_MOMENT_S)
         finally:

@@ -101,7 +101,7 @@ def _tells(story: str) -> None:
         r"confirmed at measured zero \d+ ms after sending",
         "hold released by front-desk",
         r"The link of (stim-\d\d) is cut",
-        r"permission ran out by itself; true output zero \d\.\d s after the cut",
+        r"nobody had to do anything; true output zero \d\.\d s after the cut",
         "lease lost",
         r"the stimulator's own watchdog ended output \d+ ms after the kill",
         r"agent started \(boot [0-9]+\)",
