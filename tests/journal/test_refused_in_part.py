@@ -11,40 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from demo.processes import await_that
 from fleet.adapters.journal.restore import verify_journal
-from fleet.adapters.journal.rows import PARTS
 from fleet.adapters.journal.writer import HANGS_S, Journal
 from tests.adapters.test_journal import AT, Counted, Disk, Tally, eventually
+from tests.hanging import SYNCS, hanging
 from tests.journal.tally import FOLD
-
-MINUTE_US = 60_000_000
-SYNCS = "fsync,fdatasync"
-
-
-@contextmanager
-def hanging_commits(journal: Path, pid: int, log: Path) -> Iterator[None]:
-    """While it lasts, each fsync of the process on the journal takes a minute; nothing raises."""
-    files = [f"--trace-path={journal}{part}" for part in PARTS]
-    command = ["strace", "-f", "-p", str(pid), "-o", str(log), *files]
-    strace = subprocess.Popen(
-        [*command, "-e", f"trace={SYNCS}", "-e", f"inject={SYNCS}:delay_enter={MINUTE_US}"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        tracer = f"TracerPid:\t{strace.pid}\n"
-        threads = Path(f"/proc/{pid}/task")
-        await_that(
-            "strace holds every thread",
-            lambda: all(tracer in (thread / "status").read_text() for thread in threads.iterdir()),
-            10.0,
-        )
-        yield
-    finally:
-        strace.kill()  # the process goes on, and so do its calls
-        strace.wait()
 
 
 @contextmanager
@@ -115,7 +86,7 @@ def test_a_commit_that_hangs_is_said_to_be_refused_until_it_is_done(tmp_path: Pa
     assert writer.stdout is not None
     try:
         assert writer.stdout.readline() == "open\n"
-        with hanging_commits(path, writer.pid, tmp_path / "held-up"):
+        with hanging(writer.pid, [path], SYNCS, tmp_path / "held-up"):
             writer.stdin.write("append\n")
             writer.stdin.flush()
             before, done, after_s = writer.stdout.readline().split()

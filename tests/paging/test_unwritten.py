@@ -14,7 +14,7 @@ from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.core.attention_state import Act
 from fleet.paging.unwritten import Came, Spell, Unwritten, Way
 from fleet.words.pages import Surroundings
-from tests.journal.test_refused_in_part import hanging_commits
+from tests.hanging import SYNCS, hanging
 from tests.paging.house import KEY, House, rota, webhook
 from tests.paging.receivers import HttpReceiver, Posted
 from tests.paging.test_heartbeat import beating, until
@@ -303,7 +303,7 @@ def test_h19_a_disk_that_hangs_without_an_error_calls_people_too(tmp_path: Path)
         with House(tmp_path, rota(anna=webhook("anna")), secrets) as house:
             house.treat("stim-01", to_ma=20)
             worker = house.clinic.ask(op="status")["pid"]
-            with hanging_commits(house.clinic.fleet_dir / "journal.db", worker, tmp_path / "held-up"):
+            with hanging(worker, [house.clinic.fleet_dir / "journal.db"], SYNCS, tmp_path / "held-up"):
                 house.clinic.suffer("stim-01", kind="output_above", size=8.0)
                 anna.await_posts(1, within_s=20.0)
                 assert of_journal(anna.posted) == [("trigger", WORDS)]

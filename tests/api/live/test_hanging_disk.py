@@ -4,7 +4,6 @@ It really hangs: strace holds up each call of the process on the files of the fl
 users', for a minute. The fleet has a disk that answers: what it confirms is asked of it, and is in its journal.
 """
 
-import subprocess
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,35 +11,23 @@ from pathlib import Path
 from typing import Any
 
 from demo.processes import await_that
-from fleet.adapters.journal.rows import PARTS
 from fleet.api.sight import NO_JOURNAL
 from tests.api.live.house import House, log_of, said
 from tests.api.live.test_stops import free_again
+from tests.hanging import hanging
 
-MINUTE_US = 60_000_000
 HELD_UP = "openat,newfstatat,pread64,pwrite64,fsync,fdatasync"
 HANGS_WORDS = "the journal cannot be followed for now: the disk does not answer"
 STOPPED_S_MAX = 1.0  # what the same stop may take with a disk that answers: test_stops
 
 
 @contextmanager
-def hanging(house: House) -> Iterator[Path]:
+def held_up_web(house: House) -> Iterator[Path]:
     """While it lasts the web process is answered by no file of the fleet's folder; the calls that are held up."""
-    folder = house.clinic.fleet_dir
-    files = [f"--trace-path={folder / name}{part}" for name in ("journal.db", "users.db") for part in PARTS]
+    databases = [house.clinic.fleet_dir / name for name in ("journal.db", "users.db")]
     log = house.clinic.folder / "logs" / "held-up"
-    command = ["strace", "-f", "-y", "-p", str(house.web.pid), "-o", str(log), *files]
-    strace = subprocess.Popen(
-        [*command, "-e", f"trace={HELD_UP}", "-e", f"inject={HELD_UP}:delay_enter={MINUTE_US}"],
-        stdin=subprocess.DEVNULL,
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
+    with hanging(house.web.pid, databases, HELD_UP, log):
         yield log
-    finally:
-        strace.kill()  # the process goes on, and so do its calls
-        strace.wait()
 
 
 def fleet_says(house: House) -> dict[str, Any]:
@@ -59,7 +46,7 @@ def test_a_stop_waits_for_no_disk_of_the_web_process_and_what_is_shown_meanwhile
     session = house.ward.treat("stim-01")
     house.await_shown(lambda rows: rows["stim-01"]["phase"] == "running")
     before = log_of(house)
-    with hanging(house) as held_up:
+    with held_up_web(house) as held_up:
         await_that("the journal hangs", lambda: held_up.exists() and "journal.db" in held_up.read_text(), 10.0)
         pushed_s = time.monotonic()
         (command,) = house.viewer.stop(scope="device", name="stim-01")
