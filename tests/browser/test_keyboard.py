@@ -96,6 +96,7 @@ def test_a_key_that_is_kept_down_stops_nothing(house: House, visitor: Visitor) -
     page = visitor.page
     visitor.sign_in("vera")
     visitor.go("device", "stim-02")
+    expect(visitor.title("Device stim-02")).to_be_focused()  # from then on the focus is the visitor's
     Keyboard(page).to("Emergency stop: stim-02")
     for _ in range(6):  # Playwright repeats a key that it presses again before it is let go
         page.keyboard.down("Enter")

@@ -269,6 +269,7 @@ def test_on_the_phone_a_test_alarm_is_answered_by_the_code_of_its_message(
     phone.go("rota")
     phone.go("call")
     expect(test).to_contain_text("A test alarm is under way")
+    phone.drawn()  # the focus is on its title by now
     keyboard = Keyboard(phone.page)
     keyboard.to("Code in the message")
     keyboard.type("00000000")
@@ -297,9 +298,10 @@ def test_the_phone_says_loudly_when_it_hears_nothing(phone: Visitor) -> None:
 
 def test_by_keyboard_alone_a_stand_in_is_entered(house: House, duty: Visitor) -> None:
     duty.go("rota")
+    expect(duty.title("On call")).to_be_focused()
     keyboard = Keyboard(duty.page)
     keyboard.enter("Change the rota")
-    expect(duty.title("Change the rota")).to_be_visible()
+    expect(duty.title("Change the rota")).to_be_focused()
     keyboard.enter("Add a stand-in")
     keyboard.choose("Instead", "Quinn")
     keyboard.enter("Save the rota")
