@@ -2,7 +2,7 @@
 
 Known of aiomqtt 2.5: it does not reconnect; a publish that timed out is still sent when the same client object
 connects again; a publish that the broker's ACL refused raises nothing (here it is counted); a cancellation may get
-lost in it (`heed_cancellation`).
+lost in it (`heed_cancellation`); why a connection was lost is asked for by whoever reads from it, else by nobody.
 """
 
 import asyncio
@@ -48,7 +48,18 @@ class Refused(aiomqtt.MqttError):
     """The broker does not let this device hear what is meant for it: struck off, or an ACL that does not know it."""
 
 
-class _Client(aiomqtt.Client):
+class Client(aiomqtt.Client):
+    """Asks why its connection was lost, if nobody else has: else asyncio logs an error whenever it is collected."""
+
+    async def __aexit__(self, *raised: Any) -> None:
+        try:
+            await super().__aexit__(*raised)
+        finally:
+            if self._disconnected.done() and not self._disconnected.cancelled():
+                self._disconnected.exception()
+
+
+class _Client(Client):
     """Counts publishes that the broker denied, which aiomqtt reports as success."""
 
     def __init__(self, on_denied: Callable[[], None], *args: Any, **kwargs: Any) -> None:

@@ -1,12 +1,16 @@
 """A room's stop: one request, every device of the room, each with a command of its own."""
 
+import asyncio
+
 from broker.contract.causes import Cause
 from tests.adapters.clinic import Clinic, eventually
-from tests.adapters.running import fleet_running, live
+from tests.adapters.running import Fleet, fleet_running, live
 
 
 async def test_every_device_of_the_room_hears_its_own_stop(clinic: Clinic) -> None:
     async with fleet_running(clinic) as fleet, live(clinic, "stim-01") as first, live(clinic, "stim-02") as second:
+        first.talks = second.talks = False  # a sample would say that nothing flows, and the stop would be over
+        await _unheard(fleet)
         answer = await fleet.ask(op="stop", room="room-1", issued_by="anna", reason="smoke")
         assert answer["ok"], answer
         assert [one["device"] for one in answer["commands"]] == ["stim-01", "stim-02"]
@@ -20,6 +24,13 @@ async def test_every_device_of_the_room_hears_its_own_stop(clinic: Clinic) -> No
         assert heard == {one["device"]: one["command_id"] for one in answer["commands"]}
         again = await fleet.ask(op="stop", room="room-1", issued_by="bo")
         assert again["commands"] == answer["commands"], "pushed again: the same stops go out once more"
+
+
+async def _unheard(fleet: Fleet) -> None:
+    """Until the fleet has not heard of any device for so long that no sample is on its way."""
+    async with asyncio.timeout(20):
+        while any(row["presence"] == "fresh" for row in (await fleet.ask(op="devices"))["devices"]):
+            await asyncio.sleep(0.02)  # polls another process
 
 
 async def test_a_room_without_devices_is_said(clinic: Clinic) -> None:

@@ -19,6 +19,7 @@ import aiomqtt
 from paho.mqtt.packettypes import PacketTypes
 from paho.mqtt.properties import Properties
 
+from agents.connection import Client
 from broker.contract.causes import Cause
 from broker.contract.limits import ENVELOPE
 from broker.contract.messages import (
@@ -95,9 +96,9 @@ class Clinic:
         context.load_cert_chain(key.with_suffix(".crt"), key)
         return context
 
-    def service(self, name: str) -> aiomqtt.Client:
+    def service(self, name: str) -> Client:
         tls = self.tls(self.site_dir / SERVICES_FOLDER / f"{name}.key")
-        return aiomqtt.Client(
+        return Client(
             self.mosquitto.host,
             self.mosquitto.port,
             identifier=name,

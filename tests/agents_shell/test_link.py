@@ -1,6 +1,7 @@
 """The link against a real Mosquitto with certificates: what is said when, and what becomes of it without a broker."""
 
 import asyncio
+import gc
 import itertools
 import ssl
 from collections import Counter
@@ -210,6 +211,21 @@ async def test_it_comes_back_after_the_broker_was_killed_and_tells_everything(
                 assert sample.late == late, seq
             await until(lambda: one.spool.pending(0, 10) == ())
         assert one.link.counts["connections"] == 2
+
+
+async def test_a_connection_that_is_lost_while_nobody_reads_leaves_no_error_behind(
+    clinic: Clinic, caplog: pytest.LogCaptureFixture
+) -> None:
+    """asyncio would log it, with a traceback, whenever it is collected: under whatever goes on by then."""
+    try:
+        async with clinic.service("fleet-intake") as client:
+            clinic.mosquitto.kill()
+            await until(client._disconnected.done)
+    finally:
+        clinic.mosquitto.start()
+    del client
+    gc.collect()
+    assert not [record for record in caplog.records if record.name == "asyncio"]
 
 
 @pytest.mark.parametrize("turns_between", range(8))

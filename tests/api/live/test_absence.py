@@ -36,6 +36,11 @@ def presence(house: House) -> str:
     return str(row["presence"])
 
 
+def newest_stop(house: House, scope: str) -> dict[str, Any] | None:
+    stops: list[dict[str, Any]] = house.viewer.get("/stops")["stops"]
+    return stops[0] if stops and stops[0]["scope"] == scope else None
+
+
 def worker(house: House) -> int:
     """The pid of the fleet's worker, under its supervisor."""
     pid = house.clinic.fleet.pid
@@ -78,8 +83,7 @@ def test_a_fleet_that_hangs_is_said_and_a_stop_answered_with_what_else_to_do(tri
         fleet.send(signal.SIGCONT)
     tried_house.await_fresh()
     # What was asked while it hung was heard all the same, and is in the record: the stop was late, and safe.
-    newest = await_that("the stop is known", lambda: tried_house.viewer.get("/stops")["stops"][:1], 10.0)[0]
-    assert newest["scope"] == "site"
+    newest = await_that("the stop is known", lambda: newest_stop(tried_house, scope="site"), 10.0)
     tried_house.await_stop(newest["command_id"], lambda stop: stop["confirmed"])
     said(tried_house.therapist.post("/releases", {"device": "all"}), 200)
     tried_house.ward.reset("stim-01")
