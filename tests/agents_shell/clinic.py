@@ -180,8 +180,14 @@ class ScriptedFleet:
         past: int = 0,
     ) -> M:
         """The first one looked for of a kind, heard already or still to come; the first `past` of the kind are over."""
-        async with asyncio.timeout(within_s), self._news:
-            await self._news.wait_for(lambda: any(map(which, self.of(kind, device)[past:])))
+        try:
+            async with asyncio.timeout(within_s), self._news:
+                await self._news.wait_for(lambda: any(map(which, self.of(kind, device)[past:])))
+        except TimeoutError:
+            newest = [self.of(each, device)[-3:] for each in (kind, Event, Birth)]
+            raise AssertionError(
+                f"not heard within {within_s} s; the newest of its kind, events, births: {newest}"
+            ) from None
         return next(message for message in self.of(kind, device)[past:] if which(message))
 
     async def hear_new(self, kind: type[M], which: Callable[[M], bool] = lambda _: True, device: str = "stim-01") -> M:
