@@ -110,12 +110,13 @@ class _Story:
         self._open_end = arguments.seconds is None and sys.stdin.isatty()
         eventful_s = arguments.seconds or USUAL_S
         self._open_s = eventful_s + (AFTERWARDS_S if self._open_end else 0.0)
+        self._page = _taken_port(arguments.page)
         self._demo = a_demo(tuple(rooms), eventful_s, arguments.seed, self._open_s - eventful_s)
         self._clinic = Clinic(
             folder,
             rooms,
             port=_free_port(),
-            web_port=_free_port(arguments.page) if arguments.page else None,
+            web_port=_port_of(self._page) if arguments.page else None,
             seed=arguments.seed,
             alone=self._demo.alone,
         )
@@ -138,6 +139,7 @@ class _Story:
         with self._telephone, self._clinic as clinic:
             try:
                 say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
+                self._page.close()  # for the web process
                 clinic.open()
                 self._invite(logins)
                 record, house = asyncio.run(self._live())
@@ -155,9 +157,15 @@ class _Story:
         return status(self._report(house, record), complaints)
 
     def _invite(self, logins: Logins) -> None:
-        """Where to look, and as whom."""
+        """Where to look, and as whom.
+
+        Raises:
+            DidNotHappen: nobody is there, say because the port was taken at the last moment.
+        """
         if self._clinic.web_port is None:
             return
+        if not self._clinic.web.alive:
+            raise DidNotHappen(f"the live page is not there. {self._clinic.web.last_words()}")
         self._voice.say(f"\nThe live page: http://127.0.0.1:{self._clinic.web_port}")
         self._voice.say(f"    {logins.words}")
 
@@ -308,13 +316,25 @@ def _rooms(rooms: dict[str, str]) -> str:
     return _some(len(set(rooms.values())), "room")
 
 
-def _free_port(wanted: int = 0) -> int:
-    """The port that is wanted, or if it is taken, or none is, any that is free."""
-    with socket.socket() as probe:
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        try:
-            probe.bind(("127.0.0.1", wanted))
-        except OSError:
-            probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
+def _taken_port(wanted: int = 0) -> socket.socket:
+    """Somebody who listens at the port that is wanted, or if it is taken, or none is, at any that is free: while a past
+    is made, another demo takes another one.
+    """
+    taken = socket.socket()
+    taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        taken.bind(("127.0.0.1", wanted))
+    except OSError:
+        taken.bind(("127.0.0.1", 0))
+    taken.listen(0)
+    return taken
+
+
+def _port_of(taken: socket.socket) -> int:
+    port: int = taken.getsockname()[1]
+    return port
+
+
+def _free_port() -> int:
+    with _taken_port() as taken:
+        return _port_of(taken)
