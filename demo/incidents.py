@@ -3,6 +3,7 @@
 The same devices, length and seed give the same demo. What does not fit into it is left out, in a sentence.
 """
 
+import math
 import random
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -165,13 +166,16 @@ def _refused(
     devices: Sequence[str], visits: Sequence[Visit], chance: random.Random
 ) -> tuple[list[Incident], tuple[str, ...]]:
     """Three requests that the fleet has to refuse, at devices where nobody is yet, as far as there are any."""
-    by_first = sorted(devices, key=lambda device: min(v.at_s for v in visits if v.device == device), reverse=True)
+    first_s = {visit.device: visit.at_s for visit in sorted(visits, key=lambda visit: visit.at_s, reverse=True)}
+    by_first = sorted(devices, key=lambda device: first_s.get(device, math.inf), reverse=True)
     found = [
         Incident(Kind.CONTRAINDICATION, 1.0, by_first[0], a_client(chance)),
         Incident(Kind.EXCESS_DENSITY, 2.5, by_first[1 % len(by_first)], a_client(chance)),
     ]
     if len(devices) < 2:
         return found, (f"Not in this demo: {_WORDS[Kind.TOO_EARLY]}; that takes two devices (--devices).",)
+    if not visits:
+        return found, (f"Not in this demo: {_WORDS[Kind.TOO_EARLY]}; nobody is treated in so short a time (--for).",)
     first = min(visits, key=lambda visit: visit.at_s)
     found.append(Incident(Kind.TOO_EARLY, first.at_s + LEAD_S - 3.0, by_first[0], first.client))
     return found, ()

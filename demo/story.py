@@ -57,13 +57,12 @@ def run(arguments: argparse.Namespace) -> int:
         return 1
     # Told to end by whoever runs us is told to end by Ctrl-C: everything is ended in order.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
-    story = _Story(folder, arguments, papers.rooms_of(devices, arguments.rooms))
     try:
-        status = story.tell()
+        status = _Story(folder, arguments, papers.rooms_of(devices, arguments.rooms)).tell()
     except (DidNotHappen, Refused) as failed:
         sys.stderr.write(f"The demo failed: {failed}\nLogs: {folder / 'logs'}\n")
-        return 1
-    except (KeyboardInterrupt, BrokenPipeError):
+        return 1  # the logs are wanted
+    except BaseException:
         _forget(folder, kept)
         raise
     _forget(folder, kept)

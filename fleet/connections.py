@@ -4,6 +4,7 @@ instance has taken over.
 
 import asyncio
 import logging
+import math
 import random
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -22,6 +23,7 @@ LISTEN_S = 1.2 * PERIOD_S  # long enough to hear one beat of another instance
 FAREWELL_BEATS = 5
 CONTESTED_S = 5.0  # a life that the broker ends sooner may have been ended by another instance
 PAUSE_S_MAX = 4.0
+TELL_AGAIN_S = 60.0  # that there is still no connection, in the log; the metrics count every try
 
 
 class Loss(StrEnum):
@@ -54,18 +56,22 @@ class Connections:
         """
         now = asyncio.get_running_loop().time
         contested = 0  # lives in a row that the broker ended soon
+        told_s = -math.inf  # when it was said that there is no connection, since the last one
         while True:
             began_s = now()
             try:
                 await self._one_life(listen_first=contested > 0)
             except _Lost as lost:
                 log.warning("connection lost: %s", lost)
+                told_s = -math.inf
                 self.losses[Loss.CLOSED if lost.by_broker else Loss.ECHO] += 1
                 # The broker is there and closed the connection: perhaps another instance took it. Listen, so that the
                 # two do not take it from each other for ever.
                 contested = (1 if now() - began_s > CONTESTED_S else contested + 1) if lost.by_broker else 0
             except NoConnection as error:
-                log.warning("no connection: %s", error)
+                if now() - told_s >= TELL_AGAIN_S:  # tried five times a second
+                    log.warning("no connection: %s", error)
+                    told_s = now()
                 self.losses[Loss.UNREACHABLE] += 1
                 contested = 0
             await self.sleep(_pause_s(contested))

@@ -71,8 +71,9 @@ def registry_adopted(durable: Durable, event: e.RegistryAdopted) -> None:
 
 
 def enrolled(durable: Durable, event: e.DeviceEnrolled) -> None:
-    # Settings versions go on rising, and holds stay: both are the fleet's own, not the device's memory.
-    _change(durable, event.device, enrolment=event.enrolment, boot_n=NO_BOOT, seq_floor=NO_SEQ, birth=None, spools={})
+    # Settings versions go on rising, and holds stay: both are the fleet's own, not the memory of the device. What is
+    # known of its spools stays too: a new disk has a new one, a restored disk tells nothing twice.
+    _change(durable, event.device, enrolment=event.enrolment, boot_n=NO_BOOT, seq_floor=NO_SEQ, birth=None)
 
 
 def booted(durable: Durable, event: e.DeviceBooted) -> None:

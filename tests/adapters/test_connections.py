@@ -16,7 +16,7 @@ from broker.pki.registry_file import load_registry
 from fleet.adapters.downlink import Downlink, RetainedCleared, StopTaken, Undelivered
 from fleet.adapters.echo import PERIOD_S, Echo, TakenOver
 from fleet.adapters.intake import Intake, Item
-from fleet.connections import Connections
+from fleet.connections import Connections, Loss
 from fleet.keyring import Keyring
 from tests.adapters.clinic import SITE, Clinic, WireDevice, eventually
 from tests.adapters.scripted_broker import CONNACK, TAKEN_OVER, server
@@ -93,12 +93,15 @@ async def test_a_sample_comes_in_and_a_lease_goes_out(clinic: Clinic) -> None:
     await device.connection.close()
 
 
-async def test_a_broker_that_was_killed_is_found_again(clinic: Clinic) -> None:
+async def test_a_broker_that_was_killed_is_found_again_and_its_absence_is_said_once(
+    clinic: Clinic, caplog: pytest.LogCaptureFixture
+) -> None:
     instance = Instance(clinic, 1)
     async with instance.running():
         await instance.up.wait()
         clinic.mosquitto.kill()
-        await eventually(lambda: not instance.up.is_set())
+        await eventually(lambda: instance.connections.losses[Loss.UNREACHABLE] >= 4)
+        assert len([record for record in caplog.records if "no connection" in record.message]) == 1
         clinic.mosquitto.start()
         await asyncio.wait_for(instance.up.wait(), 5)
         device = clinic.device("stim-01")

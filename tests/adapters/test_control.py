@@ -248,6 +248,21 @@ async def test_many_who_come_and_go_at_once_end_nothing(tmp_path: Path) -> None:
     assert loose == []
 
 
+def test_a_request_that_waits_while_the_process_ends_is_no_error(tmp_path: Path) -> None:
+    loose: list[dict[str, Any]] = []
+
+    async def life() -> None:
+        asyncio.get_running_loop().set_exception_handler(lambda _, context: loose.append(context))
+        async with served(tmp_path / "c") as counter:
+            _, writer = await asyncio.open_unix_connection(tmp_path / "c")
+            writer.write(line({"op": "release", "device": "all", "issued_by": "anna"}))
+            await eventually(lambda: counter.asked)
+        writer.close()
+
+    asyncio.run(life())
+    assert loose == []
+
+
 async def test_a_silent_client_is_let_go(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fleet.adapters.control.server.IDLE_S_MAX", 0.1)
     async with served(tmp_path / "c"):

@@ -6,6 +6,7 @@ status is 1 where a figure misses its target.
 
 import argparse
 import json
+import math
 import signal
 import sys
 import tempfile
@@ -80,8 +81,8 @@ def _found(kind: str, asked: Any, measure: Measure, folder: Path | None) -> dict
 def _wrong(arguments: dict[str, Any]) -> str | None:
     """What cannot be measured, as a sentence."""
     for name in ("devices", "seconds", "rate", "session", "every", "rounds"):
-        if arguments.get(name, 1) <= 0:
-            return f"--{name} must be above 0, not {arguments[name]:g}."
+        if not 0 < arguments.get(name, 1) < math.inf:
+            return f"--{name} must be a number above 0, not {arguments[name]:g}."
     if arguments.get("violations", 0) > arguments.get("devices", 0):
         return (
             f"--violations {arguments['violations']}: only {arguments['devices']} devices can break a limit, once each."

@@ -163,8 +163,9 @@ def test_a_figure_that_misses_its_target_is_no_success(tmp_path: Path, monkeypat
     ("arguments", "words"),
     [
         (["load", "--devices=3", "--violations=4"], "only 3 devices can break a limit"),
-        (["soak", "--rate=0"], "--rate must be above 0"),
-        (["idle", "--seconds=-1"], "--seconds must be above 0"),
+        (["soak", "--rate=0"], "--rate must be a number above 0"),
+        (["load", "--rate=nan"], "--rate must be a number above 0, not nan"),
+        (["idle", "--seconds=-1"], "--seconds must be a number above 0"),
         (["ride"], "invalid choice"),
     ],
 )

@@ -6,7 +6,7 @@ from broker.contract.messages import Event, EventKind, Receipt, SpoolDropped
 from broker.contract.messages import Unreadable as Listed
 from fleet.core import inputs
 from fleet.core.effects import SendReceipt
-from fleet.core.events import EventConflicted, SpoolGapFound
+from fleet.core.events import DeviceReported, EventConflicted, SpoolGapFound
 from fleet.core.fold_devices import RECENT_KEPT, SPOOLS_KEPT, UNREADABLE_KEPT
 from fleet.core.receipts import RANGES_MAX
 from tests.core.clinic import Clinic
@@ -70,6 +70,24 @@ def test_what_lies_too_far_ahead_is_not_hoarded_and_comes_again() -> None:
     assert report(clinic, 1001) == ["! count too_far_ahead"]
     assert report(clinic, 1) == ["DeviceReported latched", "> receipt stim-12 1"]
     assert report(clinic, 2) == ["DeviceReported latched", "> receipt stim-12 3"]
+
+
+def test_a_restored_disk_that_is_enrolled_again_tells_nothing_twice() -> None:
+    """Its spool is known: what it told is receipted, another event under an old number is recorded as that, no gap."""
+    clinic = Clinic()
+    clinic.ready("stim-12")
+    stim = clinic.stims["stim-12"]
+    told = [stim.event(EventKind.LATCHED) for _ in range(5)]
+    for one in told:
+        clinic.says("stim-12", one)
+    clinic.changes_device("stim-12", enrolment="second")
+    journaled = len(clinic.journal)
+    clinic.says("stim-12", replace(stim.birth(), oldest_n=4))
+    assert clinic.says("stim-12", told[3]) == ["> receipt stim-12 5"]
+    another = replace(told[4], event_id="f" * 32)
+    said = clinic.says("stim-12", another)
+    assert (said[0], said[-1]) == ("EventConflicted", "> receipt stim-12 5")
+    assert not [event for event in clinic.journal[journaled:] if isinstance(event, SpoolGapFound | DeviceReported)]
 
 
 def test_what_the_agent_had_to_drop_is_covered_by_its_saying_so() -> None:

@@ -33,6 +33,17 @@ def test_twelve_devices_show_everything_once_on_devices_of_their_own(seconds: fl
         assert len({visit.client for visit in demo.visits}) == len(demo.visits), "each session has a client of its own"
 
 
+@pytest.mark.parametrize("seconds", [10.0, 12.0, 14.0, 16.0])
+def test_however_short_a_demo_is_planned_and_what_does_not_fit_is_said(seconds: float) -> None:
+    """The command takes 10 s and more."""
+    for seed in SEEDS:
+        demo = a_demo(names(12), seconds, seed)
+        assert {Kind.CONTRAINDICATION, Kind.EXCESS_DENSITY} <= kinds(demo)
+        missing = set(Kind) - kinds(demo)
+        assert len(demo.left_out) == len(missing)
+        assert (Kind.TOO_EARLY in missing) == (demo.visits == ())
+
+
 def test_where_something_happens_a_session_was_begun_in_time_and_it_comes_to_rest() -> None:
     for seed in SEEDS:
         demo = a_demo(names(12), 45.0, seed)

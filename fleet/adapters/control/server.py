@@ -44,6 +44,7 @@ class _Server:
         self._answer = answer
         self._clients: dict[asyncio.StreamWriter, None] = {}  # who was heard last comes last
         self._answering: set[asyncio.StreamWriter] = set()
+        self._over = False
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         if len(self._clients) >= CLIENTS_MAX:
@@ -54,6 +55,9 @@ class _Server:
                 pass
         except (ConnectionError, TimeoutError):
             pass  # the client went, said nothing for minutes, or does not read: that is its business
+        except asyncio.CancelledError:
+            if not self._over:  # until Python 3.12 asyncio takes the end of the loop for an error of a client's
+                raise
         finally:
             self._clients.pop(writer, None)
             self._answering.discard(writer)
@@ -67,7 +71,8 @@ class _Server:
         chosen.transport.abort()
 
     def disconnect_all(self) -> None:
-        """Let every client go."""
+        """Let every client go, for good."""
+        self._over = True
         for writer in tuple(self._clients):
             writer.transport.abort()
 
