@@ -31,6 +31,7 @@ from fleet.core import (
     withdrawals,
 )
 from fleet.core.alarm_inputs import Asked, OfAlarm, OfPager, OfRecorder, Recorded, Reported, RotaChanged
+from fleet.core.effects import Count
 from fleet.core.evolve import evolve
 from fleet.core.inputs import (
     CancelSession,
@@ -181,7 +182,9 @@ def _sample(turn: Turn, device: Device, sample: Telemetry) -> None:
     match presence.place(turn, device, sample):
         case presence.Standing.NEWEST:
             _newest(turn, turn.state.device(device.device), sample)
-        case presence.Standing.OVERTAKEN | presence.Standing.LATE:
+        case presence.Standing.OVERTAKEN | presence.Standing.LATE as standing:
+            if standing is presence.Standing.OVERTAKEN:  # by a newer one, or it is one that was heard already
+                turn.at_once(Count(device.device, Channel.TELEMETRY, "overtaken"))
             leases.judge_only(turn, device, sample)
         case presence.Standing.REFUSED:
             pass  # counted and noticed where it was found

@@ -89,7 +89,7 @@ def test_what_was_found_live_is_known_after_a_restart_and_a_zero_from_before_it_
     clinic.shows("stim-12", amplitude_ma=9.0)
     clinic.sent(clinic.open_stop(), ONE)
     clinic.restarts()
-    assert clinic.says("stim-12", recorded) == []
+    assert clinic.says("stim-12", recorded) == ["! count overtaken"]
     assert "StopUnconfirmed room-4 stim-12" in clinic.after(2.0)
 
 
