@@ -197,7 +197,7 @@ def ahead_words(seconds: float) -> str:
     """`5 min`, `26.0 h`, `12.0 days`."""
     if seconds >= 3 * 86_400.0:
         return f"{seconds / 86_400.0:.1f} days"
-    return f"{seconds / 3600.0:.1f} h" if seconds >= 3600.0 else f"{seconds / 60.0:.0f} min"
+    return f"{seconds / 3600.0:.1f} h" if seconds >= 3570.0 else f"{seconds / 60.0:.0f} min"
 
 
 _RULE_WORDS: dict[str, str] = {

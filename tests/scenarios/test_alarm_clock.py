@@ -1,5 +1,5 @@
-"""A host that boots with its wall clock a year ahead, and a second later has it right: rota, tests, digests and shelves go
-by the clock as it is.
+"""A host that boots with its wall clock a year ahead, and has it right a second later: rota, tests, digests and shelves
+go by the clock as it is.
 """
 
 from dataclasses import replace

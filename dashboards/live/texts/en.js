@@ -323,7 +323,7 @@ export const en = {
   alarm_of: {
     A09_clock_step_s: {
       what: "A clock has stepped",
-      do: "Call an engineer. At the site it is the fleet host's: nothing is authorised until it is put right, or accepted.",
+      do: "Call an engineer. The site's is the fleet host's: nothing is authorised until it is right, or accepted.",
     },
     A09_session_overran: {
       what: "By its device's record, a session lasted longer than authorised while nobody heard it",
