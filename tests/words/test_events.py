@@ -92,7 +92,8 @@ def test_settings_that_were_issued_say_where_and_what_is_tighter() -> None:
 def test_the_fleet_s_state_is_told_line_by_line_and_what_is_wrong_in_capitals() -> None:
     well = {
         "pid": 7, "fleet_n": 3, "site": "north", "connected": True, "journal_position": 41, "journal_refusing": False,
-        "draining": False, "clock_step_s": None, "outbox": 0, "http": "http://127.0.0.1:9883", "refused": {"telemetry.bad_mac": 2},
+        "draining": False, "clock_step_s": None, "outbox": 0, "http": "http://127.0.0.1:9883",
+        "refused": {"telemetry.bad_mac": 2},
         "refused_by_core": {"lease.settings_old": 4}, "undelivered": {"lease.not_connected": 9},
     }  # fmt: skip
     assert status_words(well) == [
