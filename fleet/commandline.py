@@ -12,7 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from fleet.commands import accounts, client, journal, rota, stop, terminal, usage
+from fleet.commands import accounts, client, clock, journal, rota, stop, terminal, usage
 
 SITE_DIR = Path("site")
 
@@ -83,6 +83,9 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     release.add_argument("--service", action="store_const", const="service", help=says)
     _command(commands, "drain", "authorise nothing new; running sessions go on to their end", _drain)
     _command(commands, "undrain", "authorise again", _undrain)
+    clock.add_arguments(
+        _command(commands, "clock", "the host's clock and the clinic's time; accept a step", clock.clock)
+    )
 
     dose = _command(commands, "client", "what a client has had, and when the next session is possible", client.show)
     dose.add_argument("client", help="the client's token")

@@ -13,7 +13,15 @@ from fleet.adapters.control import alarm_requests, requests
 from fleet.core import effects, inputs
 from fleet.core.state import State
 from fleet.inbox import Inbox
-from fleet.views import alarm_rows, client_details, device_rows, refusal_row, session_details, session_list
+from fleet.views import (
+    alarm_rows,
+    client_details,
+    clock_details,
+    device_rows,
+    refusal_row,
+    session_details,
+    session_list,
+)
 
 ANSWER_S_MAX = 5.0
 WAITING_MAX = 1_000
@@ -62,6 +70,8 @@ class Desk:
                 return _ok(alarms=alarm_rows(self._state, past=past, wall_s=self._walltime()))
             case requests.AskClient(client=client):
                 return _ok(client=client_details(self._state, client, self._walltime()))
+            case requests.AskClock():
+                return _ok(**clock_details(self._state, self._boottime(), self._walltime()))
             case requests.AskStatus():
                 return _ok(**self._status())
             case requests.AskStop():
@@ -173,6 +183,10 @@ class Desk:
                 return inputs.Drain(request_id=request_id, issued_by=issued_by, now_s=now_s, wall_s=wall_s)
             case requests.AskUndrain(issued_by=issued_by):
                 return inputs.Undrain(request_id=request_id, issued_by=issued_by, now_s=now_s, wall_s=wall_s)
+            case requests.AskClockAccept(issued_by=issued_by, reason=reason):
+                return inputs.AcceptClock(
+                    request_id=request_id, issued_by=issued_by, reason=reason, now_s=now_s, wall_s=wall_s
+                )
             case _:
                 return _about_alarms(request_id, request, now_s, wall_s)
 

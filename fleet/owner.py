@@ -74,7 +74,7 @@ class Owner:
         for effect in decision.at_once:
             self._perform_at_once(effect)
         if decision.events:
-            self._durable = self._journal.append(_at(self._walltime()), decision.events)
+            self._durable = self._journal.append(_at(decision.events[0].wall_s), decision.events)
         if decision.after_commit:
             self._wait_with(decision.after_commit)
         self._turned(heard, decision)

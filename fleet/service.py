@@ -341,6 +341,7 @@ class _Service:
             "journal_position": journal.position,
             "journal_refusing": journal.refusing,
             "draining": owner.state.durable.draining,
+            "clock_step_s": owner.state.durable.clock_step_s,
             "inbox": len(inbox),
             "inbox_most": inbox.most,
             "outbox": downlink.waiting,

@@ -23,7 +23,8 @@ from fleet.core.refusals import Refusal
 from fleet.core.registry import RegisteredDevice
 from fleet.core.rota import on_call
 from fleet.core.state import Session, State
-from fleet.core.turn import wall_time
+from fleet.core.steady import STEP_S
+from fleet.core.turn import Turn, wall_time
 
 SESSIONS_SHOWN_MAX = 200
 LIVE_SILENT_AFTER_S = 2.0  # a live device speaks every 0.5 s: what it was last heard doing is over by now
@@ -192,7 +193,7 @@ def alarm_rows(state: State, *, past: bool, wall_s: float) -> list[dict[str, Any
     alarms = sorted(durable.alarms.items(), key=lambda found: (RANK[found[1].priority], found[1].since_wall_s))
     rows = [
         alarm_row(
-            replace(alarm, room=_stands_in(state, alarm), why=_due_in(state, alarm, wall_s)),
+            replace(alarm, room=_stands_in(state, alarm), why=_why_now(state, alarm, wall_s)),
             held=_held(durable.attention.get(where), state),
         )
         for where, alarm in alarms
@@ -207,8 +208,24 @@ def _stands_in(state: State, alarm: Alarm) -> str | None:
     return alarm.room if registered is None else registered.room
 
 
-def _due_in(state: State, alarm: Alarm, wall_s: float) -> Why:
-    """What is most pressing now, and what is left of it: what was when the alarm was raised is no news weeks later."""
+def clock_details(state: State, now_s: float, wall_s: float) -> dict[str, Any]:
+    """What the fleet host's clock says (`wall_s`), and what the clinic's time is."""
+    turn = Turn(state, now_s, wall_s)
+    return {
+        "host": wall_time(wall_s),
+        "clinic": wall_time(turn.wall_s),
+        "ahead_s": turn.ahead_s,
+        "step_s_max": STEP_S,
+        "in_doubt": state.durable.clock_step_s is not None,
+    }
+
+
+def _why_now(state: State, alarm: Alarm, wall_s: float) -> Why:
+    """What is most pressing now, and what is left of it: what was when the alarm was raised is no news weeks later.
+    While the host's clock is in doubt, that: a forged message before it has kept the alarm's reason.
+    """
+    if alarm.code is AlarmCode.A09 and alarm.device is None and state.durable.clock_step_s is not None:
+        return Why(quantity="clock_step_s", value=state.durable.clock_step_s)
     if alarm.code is not AlarmCode.A11:
         return alarm.why
     place = SITE if alarm.device is None else alarm.device

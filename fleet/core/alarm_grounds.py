@@ -119,6 +119,10 @@ def _unreadable(durable: Durable, event: e.EventUnreadable) -> Grounds:
     yield Ground(A.A09, place_of(durable, event.device), Why(quantity="unreadable"))
 
 
+def _clock(durable: Durable, event: e.FleetClockStepped | e.FleetClockAgreed | e.FleetClockAccepted) -> Grounds:
+    yield Ground(A.A09, SITE)
+
+
 # --- what devices say -------------------------------------------------------------------------------------------------
 
 
@@ -176,6 +180,9 @@ GROUNDS: Mapping[type[e.Event], Callable[[Durable, Any], Grounds]] = {
     e.SecurityNoticed: _noticed,
     e.EventConflicted: _conflicted,
     e.EventUnreadable: _unreadable,
+    e.FleetClockStepped: _clock,
+    e.FleetClockAgreed: _clock,
+    e.FleetClockAccepted: _clock,
     e.DeviceReported: _reported,
     e.DeviceBorn: _born,
 }

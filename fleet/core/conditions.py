@@ -201,7 +201,11 @@ def battery(look: Look, place: str, alarm: Alarm | None) -> Present | None:
 
 
 def not_ours(look: Look, place: str, alarm: Alarm | None) -> Present | None:
-    """A09: forged, replayed, foreign or malformed messages; a stepped clock; two devices of one name."""
+    """A09: forged, replayed, foreign or malformed messages; a stepped clock; two devices of one name. At the site also
+    the fleet host's own clock, for as long as it is in doubt.
+    """
+    if place == SITE and look.durable.clock_step_s is not None:
+        return Present(Why(quantity="clock_step_s", value=look.durable.clock_step_s))
     return _lately(look, key(AlarmCode.A09, place))
 
 

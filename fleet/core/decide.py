@@ -16,6 +16,7 @@ from broker.contract.topics import CHANNEL_OF, Channel
 from fleet.core import (
     alarms,
     attention,
+    clock,
     configuration,
     house,
     leases,
@@ -34,6 +35,7 @@ from fleet.core.alarm_inputs import Asked, OfAlarm, OfPager, OfRecorder, Recorde
 from fleet.core.effects import Count
 from fleet.core.evolve import evolve
 from fleet.core.inputs import (
+    AcceptClock,
     CancelSession,
     ConfirmOff,
     Drain,
@@ -56,7 +58,7 @@ from fleet.core.turn import Decision, Turn
 
 __all__ = ["Decision", "decide", "evolve"]
 
-_Person = RequestSession | CancelSession | PushStop | ConfirmOff | ReleaseHold | Drain | Undrain
+_Person = RequestSession | CancelSession | PushStop | ConfirmOff | ReleaseHold | Drain | Undrain | AcceptClock
 _Wire = Rejected | Unreadable | StopSent | StopCleared
 
 
@@ -69,11 +71,21 @@ def decide(state: State, heard: Input) -> Decision:
         case Tick():
             turn = Turn(state, heard.now_s, heard.wall_s)
             stops.chase(turn)
+            clock.look(turn)
             releases.clear(turn)
             sessions.pass_time(turn)
             withdrawals.out_of_service(turn)
             presence.look(turn)
-        case RequestSession() | CancelSession() | PushStop() | ConfirmOff() | ReleaseHold() | Drain() | Undrain():
+        case (
+            RequestSession()
+            | CancelSession()
+            | PushStop()
+            | ConfirmOff()
+            | ReleaseHold()
+            | Drain()
+            | Undrain()
+            | AcceptClock()
+        ):
             turn = Turn(state, heard.now_s, heard.wall_s)
             _asked(turn, heard)
         case Rejected() | Unreadable():
@@ -89,7 +101,7 @@ def decide(state: State, heard: Input) -> Decision:
             turn = Turn(state, heard.now_s, heard.wall_s)
             house.registry_changed(turn, heard)
         case TookOver():
-            turn = Turn(state, heard.now_s, heard.wall_s)
+            turn = Turn(state, heard.now_s, heard.wall_s, heard.host_boot)
             house.took_over(turn, heard)
         case _:
             assert_never(heard)
@@ -121,6 +133,7 @@ def _about_alarms(turn: Turn, heard: Asked | Reported | Recorded | RotaChanged) 
 def _asked(turn: Turn, heard: _Person) -> None:
     match heard:
         case RequestSession():
+            clock.look(turn)
             requests.requested(turn, heard)
         case CancelSession():
             sessions.cancel(turn, heard)
@@ -134,6 +147,8 @@ def _asked(turn: Turn, heard: _Person) -> None:
             house.drain(turn, heard)
         case Undrain():
             house.undrain(turn, heard)
+        case AcceptClock():
+            clock.accept(turn, heard)
         case _:
             assert_never(heard)
 

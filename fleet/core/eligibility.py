@@ -197,6 +197,8 @@ def _free(asked: _Asked) -> Iterator[Refusal]:
     durable = asked.state.durable
     if durable.draining:
         yield _refusal(Rule.DRAINING, RuleLayer.FLEET)
+    if durable.clock_step_s is not None:
+        yield _refusal(Rule.CLOCK_IN_DOUBT, RuleLayer.FLEET, "clock_step_s", durable.clock_step_s)
     if name in durable.holds or ALL in durable.holds or stops.pursued(asked.turn, name):
         yield _refusal(Rule.DEVICE_HELD, RuleLayer.FLEET)
     session = asked.state.session_on(asked.device)

@@ -24,6 +24,7 @@ from fleet.core.attention_events import (
     RotaAdopted,
     RungReached,
 )
+from fleet.core.clock_events import FleetClockAccepted, FleetClockAgreed, FleetClockStepped
 from fleet.core.device_events import (
     DeviceBooted,
     DeviceBorn,
@@ -108,6 +109,9 @@ __all__ = [
     "Event",
     "EventConflicted",
     "EventUnreadable",
+    "FleetClockAccepted",
+    "FleetClockAgreed",
+    "FleetClockStepped",
     "FleetNumberRaised",
     "FleetTookOver",
     "HoldCleared",
@@ -217,4 +221,7 @@ Event = (
     | StoreFailed
     | StoreTook
     | RecorderEnded
+    | FleetClockStepped
+    | FleetClockAgreed
+    | FleetClockAccepted
 )

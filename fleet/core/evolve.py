@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from fleet.core import events as e
-from fleet.core import fold_alarms, fold_attention, fold_devices, fold_sessions, fold_stops, fold_store
+from fleet.core import fold_alarms, fold_attention, fold_devices, fold_sessions, fold_stops, fold_store, steady
 from fleet.core.events import Event
 from fleet.core.fold_doses import DOSE_FOLDS
 from fleet.core.fold_use import USE_FOLDS
@@ -70,6 +70,7 @@ FOLDS: dict[type[Event], Fold] = {
     e.ZeroConfirmed: fold_alarms.confirmed,
     **fold_attention.FOLDS,
     **fold_store.FOLDS,
+    **steady.FOLDS,
 }
 
 
@@ -88,4 +89,5 @@ def evolve(state: State, event: Event) -> State:
     durable.events_n += 1
     durable.now_s = event.now_s
     durable.wall_s = max(durable.wall_s, event.wall_s)  # what goes by the rota may be stamped earlier (`Turn.clock_s`)
+    steady.follow(durable, event.now_s)
     return state

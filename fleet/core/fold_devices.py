@@ -5,7 +5,7 @@ from typing import Any
 
 from broker.contract import messages
 from fleet.core import events as e
-from fleet.core import fold_alarms, fold_attention, fold_doses, fold_store, fold_use
+from fleet.core import fold_alarms, fold_attention, fold_doses, fold_store, fold_use, steady
 from fleet.core.state import NO_BOOT, NO_SEQ, Device, Durable, Spool
 
 SETTINGS_KEPT = 4  # older versions by which a sample may still be judged
@@ -26,6 +26,7 @@ def took_over(durable: Durable, event: e.FleetTookOver) -> None:
     if durable.host_boot != event.host_boot:
         fold_use.lose_time(durable, event.wall_s)
         _rebase(durable, event.now_s)
+        steady.anchor(durable, event.now_s, event.wall_s)
     durable.fleet_n = event.fleet_n
     durable.host_boot = event.host_boot
     durable.took_over_s = event.now_s

@@ -180,6 +180,17 @@ class Undrain:
     wall_s: float
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AcceptClock:
+    """The host's wall clock has stepped ahead, and is right now: go on from `wall_s`."""
+
+    request_id: str
+    issued_by: str
+    reason: str
+    now_s: float
+    wall_s: float
+
+
 # --- the house ------------------------------------------------------------------------------------------------------
 
 
@@ -231,6 +242,7 @@ Input = (
     | ReleaseHold
     | Drain
     | Undrain
+    | AcceptClock
     | RegistryChanged
     | TookOver
     | Tick

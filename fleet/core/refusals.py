@@ -38,6 +38,8 @@ class Rule(StrEnum):
     ROOM = "room"
     CLIENT_IN_SESSION = "client_in_session"
     DRAINING = "draining"
+    CLOCK_IN_DOUBT = "clock_in_doubt"  # the fleet host's own has stepped ahead
+    CLOCK_NOT_IN_DOUBT = "clock_not_in_doubt"  # nothing to accept
     SESSION_UNKNOWN = "session_unknown"
     SESSION_OVER = "session_over"
     SESSION_RUNNING = "session_running"  # a cancel is for sessions that have not started: stop it instead

@@ -23,6 +23,7 @@ from broker.contract.shapes import Strict
 from fleet.core.alarm_events import Priority
 from fleet.core.alarm_state import Alarm, PastAlarm, Signs
 from fleet.core.attention_state import Attention, Drill, Page, Proof
+from fleet.core.clock_events import Steady
 from fleet.core.dose import ClientDoses
 from fleet.core.events import SessionState, StopTarget, WithheldFor
 from fleet.core.meter import Meter
@@ -171,6 +172,8 @@ class Durable(Strict):
     now_s: float = 0.0  # of the newest event
     wall_s: float = 0.0
     took_over_s: float = 0.0
+    steady: Steady | None = None  # None: nobody has taken over yet
+    clock_step_s: float | None = None  # while the host's wall clock is in doubt: by how much it had stepped ahead
     draining: bool = False
     registry: Registry = field(default_factory=Registry)
     devices: dict[str, Device] = field(default_factory=dict)
@@ -263,6 +266,7 @@ class Fleeting:
     noticed_s: dict[str, float] = field(default_factory=dict)  # security events: when the burst was last recorded
     elapsed_s: dict[str, tuple[str, float]] = field(default_factory=dict)  # by device: session, newest elapsed
     unpermitted_s: dict[str, float] = field(default_factory=dict)  # live without a session: first seen when
+    clock_agrees_s: float | None = None  # since when a clock in doubt has gone along with boot time
     looked_s: float = float("-inf")  # when presence was last looked at
     alarms_looked_s: float = float("-inf")  # when alarms were
     pager_s: float = float("-inf")  # when whoever delivers was last heard

@@ -6,6 +6,7 @@ from hashlib import sha256
 from typing import TypedDict
 
 from broker.contract.topics import Channel
+from fleet.core import steady
 from fleet.core.effects import AfterCommit, AtOnce, Count
 from fleet.core.events import Event, SecurityNoticed
 from fleet.core.evolve import evolve
@@ -34,18 +35,27 @@ class At(TypedDict):
 class Turn:
     """Collects a decision. `now_s` decides; `wall_s` is never before the newest event's. `clock_s` is the wall clock as
     it is: by it people are on call. One that was ahead for a moment holds `wall_s`, but no rota, test or shelf.
+
+    One that has stepped ahead is not believed: both go on by boot time then (`steady`), so that no event takes the
+    future into journal and ledger. `ahead_s` is how far the host's clock is ahead of boot time.
     """
 
-    __slots__ = ("_after_commit", "_at_once", "_events", "clock_s", "now_s", "state", "wall_s")
+    __slots__ = ("_after_commit", "_at_once", "_events", "ahead_s", "clock_s", "now_s", "state", "wall_s")
 
-    def __init__(self, state: State, now_s: float, wall_s: float) -> None:
+    def __init__(self, state: State, now_s: float, wall_s: float, host_boot: str | None = None) -> None:
         self.state = state
         self.now_s = now_s
-        self.clock_s = wall_s
-        self.wall_s = max(wall_s, state.durable.wall_s)
+        steady_s = steady.wall_s(state.durable, now_s, host_boot)
+        self.ahead_s = 0.0 if steady_s is None else wall_s - steady_s
+        self.believe(wall_s if steady_s is None or self.ahead_s <= steady.STEP_S else steady_s)
         self._events: list[Event] = []
         self._at_once: list[AtOnce] = []
         self._after_commit: list[AfterCommit] = []
+
+    def believe(self, clock_s: float) -> None:
+        """The wall clock is this."""
+        self.clock_s = clock_s
+        self.wall_s = max(clock_s, self.state.durable.wall_s)
 
     @property
     def at(self) -> At:

@@ -37,6 +37,11 @@ _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
         "See to the patient; call an engineer.",
     ),
 }
+# The fleet host's own clock: an alarm of the site. A device's is beside it in the table of codes.
+_HOST_CLOCK = (
+    "the fleet host's clock has stepped ahead, nothing new is authorised",
+    "Put it right, or `stimfleet clock accept` if it is right now.",
+)
 _A12: dict[str, tuple[str, str]] = {
     "no_rota": ("there is no rota, so nobody is told", "Import one: `stimfleet rota import FILE`."),
     "pager_silent": ("whoever delivers messages is not heard", "Start `stimfleet pager`; until then watch the screen."),
@@ -123,6 +128,8 @@ def _known(alarm: Body) -> tuple[str, str]:
 def _words(alarm: Body) -> tuple[str, str]:
     if alarm["code"] == "A11":
         return due_words.alarm_words(alarm["why"])
+    if _known(alarm) == ("A09", "clock_step_s") and alarm["device"] is None:
+        return _HOST_CLOCK
     return _WORDS_OF.get(_known(alarm)) or _WORDS[alarm["code"]]
 
 

@@ -101,6 +101,15 @@ _EVENT_WORDS: dict[str, Callable[[Body], str]] = {
     "FleetTookOver": lambda body: f"fleet instance {body['fleet_n']} is in charge",
     "DrainOrdered": lambda body: f"draining: nothing new is authorised ({body['issued_by']})",
     "DrainLifted": lambda body: f"no longer draining: sessions are authorised again ({body['issued_by']})",
+    "FleetClockStepped": lambda body: (
+        f"the fleet host's clock has stepped {ahead_words(body['step_s'])} ahead: nothing new is authorised until it "
+        "is put right, or accepted (`stimfleet clock`)"
+    ),
+    "FleetClockAgreed": lambda body: "the fleet host's clock is right again: sessions are authorised again",
+    "FleetClockAccepted": lambda body: (
+        f"the fleet host's clock is accepted by {body['issued_by']} ({body['reason']}), "
+        f"{ahead_words(body['after_wall_s'] - body['before_wall_s'])} ahead of the time until then"
+    ),
     "SecurityNoticed": lambda body: f"{_who(body)}: bad input on {body['channel'] or 'no channel'}: {body['reason']}",
     "DeviceBooted": lambda body: f"{_who(body)}: agent started (boot {body['boot_n']})",
     "DeviceLost": lambda body: f"{_who(body)}: lost, no word from it",
@@ -166,6 +175,7 @@ def status_words(status: Body) -> list[str]:
         ("broker", "connected" if status["connected"] else "NOT connected: nobody is leased"),
         ("journal", f"{status['journal_position']} events"),
         ("sessions", "draining: nothing new is authorised" if status["draining"] else "are authorised"),
+        *_clock_rows(status["clock_step_s"]),
         ("outbox", f"{status['outbox']} messages wait for the broker"),
         ("http", status["http"]),
     ]
@@ -175,6 +185,19 @@ def status_words(status: Body) -> list[str]:
         rows += [(name.replace("_", " "), f"{reason}: {count}") for reason, count in sorted(status[name].items())]
     who = f"site {status['site']}, fleet instance {status['fleet_n']}, process {status['pid']}"
     return [who, *(f"{name:<16}{words}" for name, words in rows)]
+
+
+def _clock_rows(step_s: float | None) -> list[tuple[str, str]]:
+    if step_s is None:
+        return []
+    return [("clock", f"it STEPPED {ahead_words(step_s)} ahead: nothing is authorised; see `stimfleet clock`")]
+
+
+def ahead_words(seconds: float) -> str:
+    """`5 min`, `26.0 h`, `12.0 days`."""
+    if seconds >= 3 * 86_400.0:
+        return f"{seconds / 86_400.0:.1f} days"
+    return f"{seconds / 3600.0:.1f} h" if seconds >= 3570.0 else f"{seconds / 60.0:.0f} min"
 
 
 _RULE_WORDS: dict[str, str] = {
@@ -206,6 +229,10 @@ _RULE_WORDS: dict[str, str] = {
     "room": "the device stands in another room",
     "client_in_session": "the client is in another session",
     "draining": "the fleet is draining: nothing new is authorised",
+    "clock_in_doubt": (
+        "the fleet host's clock has stepped ahead: put it right, or `stimfleet clock accept` if it is right now"
+    ),
+    "clock_not_in_doubt": "the fleet host's clock is not in doubt: there is nothing to accept",
     "device_speaks": "the device is heard: what it measures counts",
     "nothing_open": "nothing is open there",
     "session_unknown": "there is no such session",

@@ -188,6 +188,11 @@ class Clinic:
         self.wall_s += seconds
         return self.hears(inputs.Tick(self.now_s, self.wall_s))
 
+    def goes_to(self, wall_s: float) -> None:
+        """The wall clock comes to show this: boot time goes along, where it goes forward."""
+        self.now_s += max(0.0, wall_s - self.wall_s)
+        self.wall_s = wall_s
+
     def says(self, name: str, message: messages.Uplink, *, retained: bool = False) -> list[str]:
         """A device's message arrives."""
         return self.hears(inputs.Received(name, message, self.now_s, self.wall_s, retained))

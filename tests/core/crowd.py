@@ -33,7 +33,9 @@ class Crowd(Clinic):
         for name in names:
             self.running(name, client=f"c-{name}", request_id=f"request-{name}")
             self.now_s -= 3.0  # beside each other, not one after the other
+            self.wall_s -= 3.0
         self.now_s += 3.0
+        self.wall_s += 3.0
 
     def all_speak(self) -> None:
         """A sample of each, at this very moment."""

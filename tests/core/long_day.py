@@ -89,4 +89,18 @@ def a_long_day() -> Clinic:
     clinic.shows("stim-12")
     clinic.after(1.0)
     a_long_night(clinic)
+    _the_clock_steps(clinic)
     return clinic
+
+
+def _the_clock_steps(clinic: OnCall) -> None:
+    """Ahead, and back; ahead again, which is right."""
+    clinic.wall_s += 3600.0
+    clinic.after(1.0)
+    clinic.wall_s -= 3600.0
+    clinic.after(1.0)
+    clinic.after(60.0)
+    clinic.wall_s += 3600.0
+    clinic.after(1.0)
+    at = {"now_s": clinic.now_s, "wall_s": clinic.wall_s}
+    clinic.hears(inputs.AcceptClock(request_id="r10", issued_by="ada", reason="as my phone says", **at))

@@ -41,11 +41,9 @@ class Practice(Clinic):
         return decision
 
     def at(self, local: str) -> None:
-        """The wall clock shows this time in the clinic; boot time goes along, where it goes forward."""
+        """The wall clock comes to show this time in the clinic."""
         zone = ZoneInfo(self.registry.clinic.time_zone)
-        wall_s = datetime.fromisoformat(local).replace(tzinfo=zone).timestamp()
-        self.now_s += max(0.0, wall_s - self.wall_s)
-        self.wall_s = wall_s
+        self.goes_to(datetime.fromisoformat(local).replace(tzinfo=zone).timestamp())
 
     def days_later(self, days: float) -> None:
         self.now_s += days * DAY_S

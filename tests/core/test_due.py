@@ -41,8 +41,7 @@ def due_refusals(clinic: Clinic) -> list[tuple[str | None, float | None, float |
 
 
 def at(clinic: Clinic, local: datetime) -> None:
-    clinic.wall_s = local.timestamp()
-    clinic.now_s += 1.0
+    clinic.goes_to(local.timestamp())
 
 
 # --- by the calendar --------------------------------------------------------------------------------------------------
@@ -71,10 +70,11 @@ def test_it_is_told_of_thirty_days_ahead_from_midnight_on() -> None:
     vienna = ZoneInfo("Europe/Vienna")
     instructed(clinic, ada=500)
     checked(clinic, done=date(2026, 11, 1), days=model(365))  # the last day is 2027-11-01
-    at(clinic, datetime(2027, 10, 1, 23, 59, 58, tzinfo=vienna))
+    at(clinic, datetime(2027, 10, 1, 23, 59, 57, tzinfo=vienna))
+    clinic.after(1.0)  # A12 meanwhile: nobody is on call here
     assert clinic.after(1.0) == []
     assert clinic.after(1.0) == ["AlarmRaised A11 info room-4/stim-12 off"], "2027-10-02, thirty days before"
-    (alarm,) = clinic.state.durable.alarms.values()
+    alarm = clinic.state.durable.alarms["A11/stim-12"]
     assert (alarm.why.quantity, alarm.why.value) == ("calibration_days_left", 30.0)
     at(clinic, datetime(2027, 11, 2, tzinfo=vienna))
     assert clinic.after(1.0) == [], "overdue, it is the same alarm"
@@ -153,7 +153,7 @@ def test_a_minimum_with_a_day_is_told_of_before_it() -> None:
     assert most_pressing(clinic.state.durable, clinic.registry.devices["stim-12"], clinic.wall_s) is None
     clinic.changes_device("stim-12", firmware=FirmwareMin(version="2.0", by=SUNDAY))
     assert due_refusals(clinic) == []
-    clinic.wall_s += DAY_S
+    clinic.goes_to(clinic.wall_s + DAY_S)
     assert due_refusals(clinic) == [("firmware_version_days_overdue", 1.0, None)]
 
 
@@ -240,9 +240,10 @@ def test_the_next_of_several_instructions_is_told_and_time_brings_it() -> None:
     clinic = Clinic(alarms=True)
     instructed(clinic, ada=32, ben=45)
     assert clinic.after(1.0) == []
-    clinic.wall_s += DAY_S
+    clinic.goes_to(clinic.wall_s + DAY_S)
+    clinic.after(1.0)  # A12: nobody is on call here
     assert clinic.after(1.0) == []
-    clinic.wall_s += DAY_S
+    clinic.goes_to(clinic.wall_s + DAY_S)
     assert clinic.after(1.0) == ["AlarmRaised A11 info site off"]
     assert instructed(clinic, ada=400, ben=500)[-1] == "AlarmCleared A11 info site off"
 
@@ -273,6 +274,6 @@ def test_at_midnight_a_hundred_devices_a_second_are_looked_through() -> None:
         devices={name: replace(plain, device=name, checks=due) for name in (f"stim-{n:03d}" for n in range(250))}
     )
     assert [clinic.after(1.0) for _ in range(3)] == [[], [], []], "all of them, and none is due within 30 days"
-    clinic.wall_s = datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC).timestamp()
+    clinic.goes_to(datetime(2026, 11, 22, 23, 59, 59, tzinfo=UTC).timestamp())
     told = [sum("A11" in line for line in clinic.after(1.0)) for _ in range(4)]
     assert told == [100, 100, 50, 0]

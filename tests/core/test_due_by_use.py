@@ -42,7 +42,7 @@ def test_exactly_the_session() -> None:
     clinic = Clinic(alarms=True)
     checked(clinic, SAFETY, done=SUNDAY, sessions=model(3))
     for n in range(3):
-        clinic.wall_s += 2 * DAY_S  # one rest day between
+        clinic.goes_to(clinic.wall_s + 2 * DAY_S)  # one rest day between
         assert due_refusals(clinic) == []
         clinic.running(request_id=f"session {n}", client=f"c-47{n}")
         over(clinic, elapsed_s=600.0)

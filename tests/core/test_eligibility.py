@@ -253,16 +253,17 @@ def test_the_operator_is_known_and_instructed_on_that_model(clinic: Clinic) -> N
 
 def test_an_instruction_runs_out_at_its_moment(clinic: Clinic) -> None:
     until_s = SUNDAY_NOON_WALL_S + 300 * DAY_S
-    clinic.wall_s = until_s
+    clinic.goes_to(until_s - 0.5)
+    clinic.ready("stim-12")  # half a second
     assert rules(clinic) == ["operator_instruction"]
     early = Clinic()
-    early.ready()
-    early.wall_s = until_s - 1.0
+    early.goes_to(until_s - 1.5)
+    early.ready("stim-12")
     assert rules(early) == []
 
 
 def test_the_wall_clock_does_not_go_back_before_the_journal(clinic: Clinic) -> None:
-    clinic.wall_s = SUNDAY_NOON_WALL_S + 300 * DAY_S
+    clinic.goes_to(SUNDAY_NOON_WALL_S + 300 * DAY_S)
     clinic.says("stim-12", clinic.stims["stim-12"].birth())
     clinic.wall_s = SUNDAY_NOON_WALL_S  # somebody has set the clock back
     assert "operator_instruction" in rules(clinic)

@@ -127,12 +127,13 @@ def test_a11_thirty_days_ahead_as_information() -> None:
     clinic = Clinic(alarms=True)
     due_s = clinic.wall_s + 31 * DAY_S
     clinic.changes_device("stim-12", due_wall_s=due_s)
-    clinic.wall_s = due_s - 30 * DAY_S - 2.0
+    clinic.goes_to(due_s - 30 * DAY_S - 3.0)
+    clinic.after(1.0)  # A12 meanwhile: nobody is on call here
     assert clinic.after(1.0) == []
     assert clinic.after(1.0) == ["AlarmRaised A11 info room-4/stim-12 off"]
     assert (raised(clinic, "A11").why.quantity, raised(clinic, "A11").why.value) == ("certificate_days_left", 30.0)
     # Overdue, it is the same alarm, and refuses what is asked for.
-    clinic.wall_s = due_s
+    clinic.goes_to(due_s)
     assert not any("A11" in line for line in clinic.after(1.0))
     clinic.ready("stim-12")
     assert clinic.asks()[-1].startswith("> refused")

@@ -188,6 +188,7 @@ def test_medium_is_told_after_two_minutes_after_five_and_then_every_ten() -> Non
         clinic.shows("stim-12")
         clinic.shows("stim-7")
         clinic.now_s -= 1.0
+        clinic.wall_s -= 1.0
         told += [(at_s, line) for line in clinic.after(1.0) if line.startswith("tell")]
         for name in ("anna", "ben", "cleo"):
             clinic.delivered(name)

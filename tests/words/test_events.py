@@ -92,7 +92,8 @@ def test_settings_that_were_issued_say_where_and_what_is_tighter() -> None:
 def test_the_fleet_s_state_is_told_line_by_line_and_what_is_wrong_in_capitals() -> None:
     well = {
         "pid": 7, "fleet_n": 3, "site": "north", "connected": True, "journal_position": 41, "journal_refusing": False,
-        "draining": False, "outbox": 0, "http": "http://127.0.0.1:9883", "refused": {"telemetry.bad_mac": 2},
+        "draining": False, "clock_step_s": None, "outbox": 0, "http": "http://127.0.0.1:9883",
+        "refused": {"telemetry.bad_mac": 2},
         "refused_by_core": {"lease.settings_old": 4}, "undelivered": {"lease.not_connected": 9},
     }  # fmt: skip
     assert status_words(well) == [
@@ -106,7 +107,10 @@ def test_the_fleet_s_state_is_told_line_by_line_and_what_is_wrong_in_capitals() 
         "refused by core lease.settings_old: 4",
         "undelivered     lease.not_connected: 9",
     ]
-    told = status_words(well | {"connected": False, "journal_refusing": True, "draining": True})
+    told = status_words(
+        well | {"connected": False, "journal_refusing": True, "draining": True, "clock_step_s": 5 * 86_400.0}
+    )
+    assert "clock           it STEPPED 5.0 days ahead: nothing is authorised; see `stimfleet clock`" in told
     assert "broker          NOT connected: nobody is leased" in told
     assert "disk            it REFUSES: nothing is authorised, no receipts; stops still go out" in told
     assert "sessions        draining: nothing new is authorised" in told

@@ -321,6 +321,10 @@ export const en = {
     A13: { what: "Samples are not kept", do: "See what the recorder says. Sessions and the journal go on." },
   },
   alarm_of: {
+    A09_clock_step_s: {
+      what: "A clock has stepped",
+      do: "Call an engineer. The site's is the fleet host's: nothing is authorised until it is right, or accepted.",
+    },
     A09_session_overran: {
       what: "By its device's record, a session lasted longer than authorised while nobody heard it",
       do: "See to the patient; call an engineer.",
@@ -788,6 +792,8 @@ export const en = {
     room: "The device stands in another room: {name}.",
     client_in_session: "The client is in another session.",
     draining: "The fleet is draining: nothing new is authorised.",
+    clock_in_doubt: "The fleet host's clock has stepped ahead. An engineer puts it right there, or accepts it.",
+    clock_not_in_doubt: "The fleet host's clock is not in doubt: there is nothing to accept.",
     device_speaks: "The device is heard: what it measures counts.",
     nothing_open: "Nothing is open there.",
     session_unknown: "There is no such session.",

@@ -119,6 +119,22 @@ class AskUndrain(Strict):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class AskClockAccept(Strict):
+    """The fleet host's clock has stepped ahead, and is right as it is now. `reason` is kept in the journal for good."""
+
+    op: Literal["clock_accept"]
+    issued_by: Label
+    reason: alarm_requests.Comment
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class AskClock(Strict):
+    """What the fleet host's clock says, and what the clinic's time is."""
+
+    op: Literal["clock"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class AskDevices(Strict):
     op: Literal["devices"]
 
@@ -153,11 +169,12 @@ Decided = (
     | AskRelease
     | AskDrain
     | AskUndrain
+    | AskClockAccept
     | alarm_requests.OfAlarm
     | alarm_requests.OfPager
     | alarm_requests.OfRecorder
 )
-Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus
+Request = Decided | AskList | AskShow | AskDevices | AskAlarms | AskClient | AskStatus | AskClock
 OPS = ", ".join(get_args(get_type_hints(ask)["op"])[0] for ask in get_args(Request))
 
 
