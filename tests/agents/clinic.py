@@ -223,11 +223,15 @@ class Clinic:
 
     def until_on_phase(self) -> None:
         """To half a second of full strength in the next ON phase."""
-        while self.state.watch.flowing_s is not None:
+        while self._is_at_full_strength():
             self.run(TICK_S)
-        while self.state.watch.flowing_s is None:
+        while not self._is_at_full_strength():
             self.run(TICK_S)
         self.run(0.5)
+
+    def _is_at_full_strength(self) -> bool:
+        reading = self.state.watch.reading
+        return reading is not None and reading.in_on_phase
 
     def suffer(self, kind: FaultKind, size: float | None = None) -> None:
         self.stimulator.suffer(fault(kind, size=size))

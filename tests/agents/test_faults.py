@@ -20,6 +20,7 @@ FINE = Reading(
     raw_n=1,
     impedance_ohm=800.0,
     setting_ma=20.0,
+    level_ma=20.0,
     in_on_phase=True,
     battery_pct=80.0,
     temperature_c=30.0,
@@ -27,7 +28,7 @@ FINE = Reading(
     watchdog_tripped=False,
     hand_switch_pressed=False,
 )
-RESTING = replace(FINE, amplitude_ma=0.0, impedance_ohm=None, in_on_phase=False, setting_ma=0.0)
+RESTING = replace(FINE, amplitude_ma=0.0, impedance_ohm=None, in_on_phase=False, setting_ma=0.0, level_ma=0.0)
 
 
 def flowing(drive: Drive = ON, for_s: float = 2.0) -> tuple[Watch, float]:
