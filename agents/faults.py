@@ -128,9 +128,7 @@ def _pulses_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) 
     if reading.raw_amplitude is None or reading.raw_n == watch.raw_n:
         return watch
     repeats = watch.raw_repeats + 1 if reading.raw_amplitude == watch.raw_amplitude else 1
-    return changed(
-        watch, raw_amplitude=reading.raw_amplitude, raw_n=reading.raw_n, raw_repeats=repeats, unread_s=0.0
-    )
+    return changed(watch, raw_amplitude=reading.raw_amplitude, raw_n=reading.raw_n, raw_repeats=repeats, unread_s=0.0)
 
 
 # --- what is found ----------------------------------------------------------------------------------------------------

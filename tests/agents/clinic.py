@@ -72,12 +72,13 @@ class Clinic:
     limits: Limits = GENERIC_PROFILE
     wall_step_s: float = 0.0
     seed: int = 7
+    skin: Skin | None = CALM_SKIN  # None: somebody's, by the seed
     store: DurableStore | None = None  # where records go besides `on_disk`
     switched_on: bool = True
 
     def __post_init__(self) -> None:
         self.stimulator = SimulatedStimulator(
-            "S-0012", start_s=self.now_s, seed=self.seed, skin=CALM_SKIN, battery_pct=self.battery_pct
+            "S-0012", start_s=self.now_s, seed=self.seed, skin=self.skin, battery_pct=self.battery_pct
         )
         self._driver = InProcessStimulator(self.stimulator, lambda: self.now_s)
         self._presses = 0
