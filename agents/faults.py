@@ -60,9 +60,10 @@ class Watch:
     driven: tuple[tuple[float, float], ...] = ()  # (until, setting_ma) of what was driven lately, newest last
     raw_amplitude: int | None = None
     raw_n: int = -1
-    raw_s: float = -math.inf  # when the converter last measured another pulse
     raw_repeats: int = 0
-    flowing_s: float | None = None  # since when ON pulses of ZERO_MA or more have flowed without a break
+    flowing_s: float | None = None  # since when pulses of ZERO_MA or more have been due without a break, ramps included
+    flowed_s: float = -math.inf  # when a reading last showed such pulses
+    unread_s: float = 0.0  # for how long of such pulses, breaks left out, the converter has measured no new one
 
     @property
     def window_s(self) -> float:
@@ -118,13 +119,16 @@ def _peak_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) ->
 
 
 def _pulses_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) -> Watch:
-    if not (drive.enabled and drive.setting_ma >= ZERO_MA and reading.in_on_phase):
+    # By what was ordered, in ramps too: a lifted pad lets nothing flow, and is to be seen by that. A level that is no
+    # number may be any.
+    if not drive.enabled or reading.level_ma < ZERO_MA:
         return changed(watch, flowing_s=None)
-    watch = watch if watch.flowing_s is not None else changed(watch, flowing_s=now_s, raw_s=now_s)
+    since_s, for_s = (now_s, 0.0) if watch.flowing_s is None else (watch.flowing_s, now_s - watch.flowed_s)
+    watch = changed(watch, flowing_s=since_s, flowed_s=now_s, unread_s=watch.unread_s + for_s)
     if reading.raw_amplitude is None or reading.raw_n == watch.raw_n:
         return watch
     repeats = watch.raw_repeats + 1 if reading.raw_amplitude == watch.raw_amplitude else 1
-    return changed(watch, raw_amplitude=reading.raw_amplitude, raw_n=reading.raw_n, raw_s=now_s, raw_repeats=repeats)
+    return changed(watch, raw_amplitude=reading.raw_amplitude, raw_n=reading.raw_n, raw_repeats=repeats, unread_s=0.0)
 
 
 # --- what is found ----------------------------------------------------------------------------------------------------
@@ -188,13 +192,13 @@ def _hand_switch(watch: Watch) -> Finding | None:
 
 
 def _sensor(watch: Watch, now_s: float, drive: Drive) -> Finding | None:
-    """Ten identical raw ON readings, or no new pulse measured where one must have come."""
+    """Ten identical raw readings of pulses, or no new pulse measured where one must have come."""
     if not drive.enabled:
         return None
     if watch.raw_repeats >= FROZEN_READINGS:
         return _frozen("identical_readings", float(watch.raw_repeats), float(FROZEN_READINGS))
     # Between two pulses at 1 Hz lies the whole second: the period comes on top, half of one as slack.
-    silent_s = now_s - watch.raw_s - 1.5 * watch.pulse_period_s
+    silent_s = watch.unread_s - 1.5 * watch.pulse_period_s
     if watch.flowing_s is None or silent_s < NO_READING_S:
         return None
     return _frozen("s_without_pulse", silent_s, NO_READING_S)
@@ -231,12 +235,16 @@ _ELECTRODE: dict[Contact, tuple[Cause, EventKind]] = {
 
 
 def _electrode(watch: Watch, now_s: float, baseline_ohm: float | None) -> Finding | None:
-    """What ON-phase pulses say about the pads; nothing while none flow."""
+    """What the pulses say about the pads, in ramps too; nothing while none of ZERO_MA are due.
+
+    A single reading without impedance at their beginning is none yet: level and meter may be a pulse apart. It is not
+    given a whole window: where one pulse a cycle is strong enough (1 Hz), it shows in no more than one.
+    """
     if watch.reading is None or watch.flowing_s is None:
         return None
     impedance_ohm = number(watch.reading.impedance_ohm)
-    if impedance_ohm is None and now_s - watch.flowing_s < watch.window_s:
-        return None  # the first pulse may not have been measured yet
+    if impedance_ohm is None and not now_s > watch.flowing_s:
+        return None
     judged = _ELECTRODE.get(contact(impedance_ohm, baseline_ohm))
     if judged is None:
         return None

@@ -95,7 +95,7 @@ def _resume(turn: Turn, pressed: Pressed) -> None:
 def _run(turn: Turn) -> None:
     """From 0, with a fresh eye on sensor and pads."""
     turn.change_session(setting_ma=0.0, contact=Contact.GOOD, degraded=False)
-    watch = replace(turn.state.watch, raw_amplitude=None, raw_repeats=0, flowing_s=None)
+    watch = replace(turn.state.watch, raw_amplitude=None, raw_repeats=0, flowing_s=None, unread_s=0.0)
     turn.change(phase=Phase.RUNNING, watch=watch)
 
 

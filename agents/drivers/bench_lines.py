@@ -167,6 +167,7 @@ _READS: Final[dict[str, Callable[[object], Any]]] = {
     "raw_n": _whole,
     "impedance_ohm": _or_none(_number),
     "setting_ma": _finite,
+    "level_ma": _finite,
     "in_on_phase": _switch,
     "battery_pct": _or_none(_number),
     "temperature_c": _or_none(_number),

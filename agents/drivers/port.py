@@ -55,15 +55,17 @@ class Reading:
     `raw_amplitude` the converter's count for the last pulse, fine enough that noise shows (a frozen sensor repeats
     it), and `raw_n` rises with each pulse so measured: at 1 Hz many readings lie between two pulses. `setting_ma` is
     what the stimulator believes it was set to; `in_on_phase` says that the cycle is in its ON phase at full strength
-    (not ramping).
+    (not ramping). `level_ma` is the strongest pulse that setting and cycle, ramps included, ordered in the window of
+    the peak, 0 where none was due: an order, not a measurement, so an open lead changes nothing of it.
     """
 
     taken_s: float  # boot time
     amplitude_ma: float | None
     raw_amplitude: int | None
     raw_n: int
-    impedance_ohm: float | None  # from ON-phase pulses or test pulses; None while neither flows, or nothing is read
+    impedance_ohm: float | None  # of that window, or from test pulses; None where neither flows, or nothing is read
     setting_ma: float
+    level_ma: float
     in_on_phase: bool
     battery_pct: float | None
     temperature_c: float | None

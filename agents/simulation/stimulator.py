@@ -48,6 +48,7 @@ class Hardware:
 @dataclass(frozen=True, slots=True)
 class _Pulse:
     at_s: float
+    ordered_ma: float
     true_ma: float
     impedance_ohm: float
     raw: int | None  # the converter's count; None: it gave none
@@ -241,7 +242,7 @@ class SimulatedStimulator:
     def _fire(self, at_s: float) -> None:
         pattern = self._output.pattern
         assert pattern is not None
-        wanted_ma = self._output.setting_ma * envelope(pattern, at_s - self._cycle_start_s)
+        wanted_ma = ordered_ma = self._output.setting_ma * envelope(pattern, at_s - self._cycle_start_s)
         if above := self._fault(FaultKind.OUTPUT_ABOVE):
             wanted_ma *= above.size
         if (stuck := self._fault(FaultKind.OUTPUT_STUCK)) and stuck.size > 0.0:
@@ -254,7 +255,7 @@ class SimulatedStimulator:
         self.charge_uc += true_ma * pattern.pulse_width_us / 1000.0
         raw = self._convert(true_ma)
         self._raw_last, self._raw_n = raw, self._raw_n + 1
-        self._pulses.append(_Pulse(at_s, true_ma, impedance_ohm, raw))
+        self._pulses.append(_Pulse(at_s, ordered_ma, true_ma, impedance_ohm, raw))
         self.trace.note(at_s, true_ma)
         self._next_pulse_s = at_s + pattern.pulse_period_s
 
@@ -281,6 +282,7 @@ class SimulatedStimulator:
             raw_n=self._raw_n,
             impedance_ohm=None if is_blind else self._measured_impedance(recent),
             setting_ma=self._ordered.setting_ma if self._ordered.enabled else 0.0,
+            level_ma=round(max((pulse.ordered_ma for pulse in recent), default=0.0), 3),
             in_on_phase=self._in_on_phase(),
             battery_pct=round(self._battery_pct(), 1),
             temperature_c=round(self._temperature_c() + self._chance.gauss(0.0, 0.05), 1),

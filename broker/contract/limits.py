@@ -22,7 +22,7 @@ BATTERY_END_PCT = 5.0
 OVER_TEMPERATURE_C = 60.0  # own design value: of the stimulator's output stage
 SESSION_S_MIN = 300.0
 PAUSE_TOTAL_S = 600.0
-FROZEN_READINGS = 10  # identical raw ON-phase readings in a row
+FROZEN_READINGS = 10  # identical raw readings of pulses in a row, ramps included
 NO_READING_S = 1.0
 
 
@@ -234,7 +234,7 @@ def setting_step_max_ma(setting_ma: float, limits: Limits) -> float:
 
 
 class Contact(StrEnum):
-    """What an impedance says about the electrode, judged on ON-phase samples and on test pulses when armed."""
+    """What an impedance says about the electrode, judged on pulses, ramps included, and on test pulses when armed."""
 
     GOOD = "good"
     DEGRADED = "degraded"

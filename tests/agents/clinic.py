@@ -72,12 +72,13 @@ class Clinic:
     limits: Limits = GENERIC_PROFILE
     wall_step_s: float = 0.0
     seed: int = 7
+    skin: Skin | None = CALM_SKIN  # None: somebody's, by the seed
     store: DurableStore | None = None  # where records go besides `on_disk`
     switched_on: bool = True
 
     def __post_init__(self) -> None:
         self.stimulator = SimulatedStimulator(
-            "S-0012", start_s=self.now_s, seed=self.seed, skin=CALM_SKIN, battery_pct=self.battery_pct
+            "S-0012", start_s=self.now_s, seed=self.seed, skin=self.skin, battery_pct=self.battery_pct
         )
         self._driver = InProcessStimulator(self.stimulator, lambda: self.now_s)
         self._presses = 0
@@ -223,11 +224,15 @@ class Clinic:
 
     def until_on_phase(self) -> None:
         """To half a second of full strength in the next ON phase."""
-        while self.state.watch.flowing_s is not None:
+        while self._is_at_full_strength():
             self.run(TICK_S)
-        while self.state.watch.flowing_s is None:
+        while not self._is_at_full_strength():
             self.run(TICK_S)
         self.run(0.5)
+
+    def _is_at_full_strength(self) -> bool:
+        reading = self.state.watch.reading
+        return reading is not None and reading.in_on_phase
 
     def suffer(self, kind: FaultKind, size: float | None = None) -> None:
         self.stimulator.suffer(fault(kind, size=size))

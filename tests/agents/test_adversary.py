@@ -120,6 +120,7 @@ class Adversary(RuleBasedStateMachine):
             raw_n=self.raw_n,
             impedance_ohm=None if fault == 2 else 40.0 if fault == 3 else 800.0,
             setting_ma=honest,
+            level_ma=honest,
             in_on_phase=self.drive.enabled,
             battery_pct=3.0 if fault == 4 else 80.0,
             temperature_c=90.0 if fault == 5 else 30.0,

@@ -20,6 +20,7 @@ FINE = Reading(
     raw_n=1,
     impedance_ohm=800.0,
     setting_ma=20.0,
+    level_ma=20.0,
     in_on_phase=True,
     battery_pct=80.0,
     temperature_c=30.0,
@@ -27,7 +28,7 @@ FINE = Reading(
     watchdog_tripped=False,
     hand_switch_pressed=False,
 )
-RESTING = replace(FINE, amplitude_ma=0.0, impedance_ohm=None, in_on_phase=False, setting_ma=0.0)
+RESTING = replace(FINE, amplitude_ma=0.0, impedance_ohm=None, in_on_phase=False, setting_ma=0.0, level_ma=0.0)
 
 
 def flowing(drive: Drive = ON, for_s: float = 2.0) -> tuple[Watch, float]:
@@ -87,20 +88,37 @@ def test_twice_the_baseline_ends_output(impedance_ohm: float, ends: bool) -> Non
     assert found == ([Cause.ELECTRODE_DEGRADED] if ends else [])
 
 
-def test_the_first_pulse_of_an_on_phase_may_not_have_been_measured_yet() -> None:
-    """For 100 ms (or one pulse period) no impedance is no fault; after that it is an open lead."""
+def test_the_first_pulse_of_a_ramp_may_not_have_been_measured_yet() -> None:
+    """One reading without impedance is no fault; at the second it is an open lead."""
     watch = ordered(Watch(0.0, 1.0, was_driven=False), NOW_S, ZERO, ON)
-    unread = replace(FINE, impedance_ohm=None)
-    for count, expected in enumerate(([], [], [Cause.ELECTRODE_OPEN])):
+    unread = replace(FINE, impedance_ohm=None, in_on_phase=False, level_ma=1.0)
+    for count, expected in enumerate(([], [Cause.ELECTRODE_OPEN])):
         now_s = NOW_S + 0.05 * count
         watch = watched(watch, now_s, replace(unread, taken_s=now_s, raw_n=count, raw_amplitude=count), ON)
         assert causes(watch, now_s, ON) == expected
 
 
-def test_pads_are_not_judged_while_nothing_or_next_to_nothing_flows() -> None:
-    assert after(replace(FINE, impedance_ohm=None, in_on_phase=False)) == []
-    weak = replace(ON, setting_ma=0.9)
-    assert after(replace(FINE, impedance_ohm=None, amplitude_ma=0.9), drive=weak) == []
+@pytest.mark.parametrize("in_on_phase", [True, False])
+@pytest.mark.parametrize(
+    ("level_ma", "judged"), [(0.0, False), (0.999, False), (1.0, True), (20.0, True), (math.nan, True)]
+)
+@pytest.mark.parametrize(
+    ("impedance_ohm", "cause"),
+    [(None, Cause.ELECTRODE_OPEN), (40.0, Cause.ELECTRODE_SHORT), (6000.0, Cause.ELECTRODE_DEGRADED)],
+)
+def test_pads_are_judged_from_1_ma_of_ordered_level_in_ramps_too(
+    level_ma: float, judged: bool, impedance_ohm: float | None, cause: Cause, in_on_phase: bool
+) -> None:
+    """At full strength or in a ramp; a level that is no number may be any. Below, a reading says nothing."""
+    reading = replace(FINE, amplitude_ma=0.2, impedance_ohm=impedance_ohm, level_ma=level_ma, in_on_phase=in_on_phase)
+    assert after(reading) == ([cause] if judged else [])
+
+
+def test_pads_are_not_judged_by_pulses_once_zero_is_ordered() -> None:
+    watch, now_s = flowing()
+    watch = ordered(watch, now_s, ON, ZERO)
+    late = replace(FINE, taken_s=now_s + 0.05, impedance_ohm=None)
+    assert causes(watched(watch, now_s + 0.05, late, ZERO), now_s + 0.05, ZERO) == []
 
 
 # --- peak -------------------------------------------------------------------------------------------------------------
@@ -206,6 +224,27 @@ def test_no_new_pulse_measured_while_on(pattern: Pattern, due_s: float, raw_ampl
         at_s = now_s + after_s
         reading = replace(FINE, taken_s=at_s, raw_n=watch.raw_n, raw_amplitude=raw_amplitude)
         assert causes(watched(watch, at_s, reading, drive), at_s, drive) == expected
+
+
+@pytest.mark.parametrize(("new_pulse", "frozen_after"), [(False, 6), (True, None)])
+def test_pulses_that_are_never_measured_are_missed_over_many_short_cycles(
+    new_pulse: bool, frozen_after: int | None
+) -> None:
+    """0.2 s of pulses in each cycle of 10 s: the sixth makes more than the second; breaks do not count."""
+    watch, now_s = flowing()
+    watch = watched(watch, now_s + 0.05, replace(RESTING, taken_s=now_s + 0.05, raw_n=watch.raw_n), ON)
+    frozen: list[int] = []
+    for cycle in range(1, 9):
+        now_s += 10.0
+        for count in range(5):
+            at_s = now_s + 0.05 * count
+            raw_n = 1000 + 10 * cycle if new_pulse else watch.raw_n
+            reading = replace(FINE, taken_s=at_s, raw_n=raw_n, raw_amplitude=440 + cycle % 3, in_on_phase=False)
+            watch = watched(watch, at_s, reading, ON)
+            frozen += [cycle] if causes(watch, at_s, ON) == [Cause.SENSOR_FROZEN] else []
+        watch = watched(watch, now_s + 0.25, replace(RESTING, taken_s=now_s + 0.25, raw_n=watch.raw_n), ON)
+        assert causes(watch, now_s + 0.25, ON) == [], "between the pulses nothing is missed"
+    assert (frozen[0] if frozen else None) == frozen_after
 
 
 def test_silence_is_more_than_a_second_without_a_peak() -> None:

@@ -205,7 +205,7 @@ async def test_status_says_which_session_runs_how_far_and_how_strongly(
         duration_s=1200.0,
         ceiling=Limit(40.0, Layer.PLAN),
         lease_margin_s=4.04,
-        reading=Reading(1.0, 11.9, 278, 7, 1500.0, 12.0, in_on_phase, 90.0, 25.0, True, False, False),
+        reading=Reading(1.0, 11.9, 278, 7, 1500.0, 12.0, 12.0, in_on_phase, 90.0, 25.0, True, False, False),
     )
     async with panel_on(tmp_path, snapshot) as (panel, _):
         _, words = await ask(panel, {"do": "status"})

@@ -139,6 +139,7 @@ READING = {
     "raw_n": 7,
     "impedance_ohm": None,
     "setting_ma": 0,
+    "level_ma": 0,
     "in_on_phase": False,
     "battery_pct": 90.0,
     "temperature_c": float("nan"),

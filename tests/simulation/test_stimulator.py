@@ -5,6 +5,7 @@ import math
 import pytest
 
 from agents.drivers.port import ZERO, Drive, Pattern, Reading
+from agents.simulation.faults import FaultKind, fault
 from agents.simulation.skin import Skin
 from agents.simulation.stimulator import HOST_WATCHDOG_S, Hardware, SimulatedStimulator
 
@@ -111,6 +112,30 @@ def test_a_cycle_ramps_up_holds_ramps_down_and_rests() -> None:
     assert truth.at(SWITCHED_ON_S + 6.75) == pytest.approx(10.0, abs=0.81), "and again from zero"
     on_phase = [reading.taken_s - SWITCHED_ON_S for reading in readings[:130] if reading.in_on_phase]
     assert [min(on_phase), max(on_phase)] == pytest.approx([1.0, 2.95], abs=0.051)
+
+
+@pytest.mark.parametrize("lifted", [False, True])
+def test_the_level_is_what_setting_and_cycle_order_whatever_flows(lifted: bool) -> None:
+    """Ramp up 1 s, 2 s on, ramp down 0.5 s, off: the strongest order of the last 100 ms, with the pads off as well."""
+    host = Host(stimulator())
+    if lifted:
+        host.stimulator.suffer(fault(FaultKind.ELECTRODE_LIFTS, size=0.0))
+    readings = host.drive(output(40.0, Pattern(200.0, 100.0, on_s=2.0, off_s=3.0, ramp_up_s=1.0, ramp_down_s=0.5)), 5.0)
+    level = {round(reading.taken_s - SWITCHED_ON_S, 2): reading.level_ma for reading in readings}
+    # Up: the newest pulse is the strongest; down: the one that is just 100 ms old. A pulse more or less is 0.8 mA.
+    for at_s, expected_ma in [
+        (0.25, 10.0),
+        (0.5, 20.0),
+        (1.0, 40.0),
+        (2.9, 40.0),
+        (3.3, 24.0),
+        (3.5, 8.0),
+        (3.65, 0.0),
+    ]:
+        assert level[at_s] == pytest.approx(expected_ma, abs=0.81), f"at {at_s} s"
+    assert host.drive(ZERO, 0.5)[-1].level_ma == 0.0
+    # The ramps' true output is another matter:
+    assert host.stimulator.trace.peak(SWITCHED_ON_S, host.now_s) == pytest.approx(0.075 if lifted else 40.0, abs=0.01)
 
 
 def test_every_start_begins_its_cycle_anew_from_zero() -> None:
