@@ -2,15 +2,19 @@
 
 Exit status: 0 done, 1 it could not be done (a sentence on stderr says why and what to do), 2 the command was not
 understood, 65 the fleet's journal cannot be read, 75 another fleet instance took over, 78 the site or a setting cannot
-be used, 130 interrupted.
+be used, 130 interrupted, 141 whoever read what it says has gone, as a shell reports it of any command (128 + SIGPIPE).
 """
 
 import argparse
+import os
+import signal
 import sys
 from collections.abc import Sequence
 from typing import Any
 
 from broker.collecting import collecting_seldom
+
+_NOT_UNDERSTOOD = 2  # argparse's status
 
 
 def parser() -> argparse.ArgumentParser:
@@ -47,15 +51,41 @@ class _Version(argparse.Action):
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command; returns its exit status."""
-    arguments = parser().parse_args(argv)
     try:
-        status: int = arguments.run(arguments)
+        try:
+            arguments = _understood(sys.argv[1:] if argv is None else argv)
+            status: int = arguments.run(arguments)
+        finally:
+            _flush()
     except KeyboardInterrupt:
         return 130
-    except BrokenPipeError:  # `stimfleet ... | head`: nobody reads on, which is no fault
-        sys.stderr.close()
-        return 0
+    except BrokenPipeError:  # `stimfleet ... | head`: nobody reads on, which is no fault, and nothing to say
+        return _unread()
     return status
+
+
+def _understood(argv: Sequence[str]) -> argparse.Namespace:
+    """Raises: SystemExit: it is not understood, or only help was asked for."""
+    try:
+        return parser().parse_args(argv)
+    except SystemExit as ended:
+        if ended.code == _NOT_UNDERSTOOD and "stop" in argv[:1]:
+            from fleet.commands import stop
+
+            stop.not_understood()
+        raise
+
+
+def _flush() -> None:
+    """Say what is still to be said now, where a reader that has gone is known, and not when the interpreter ends."""
+    if sys.stdout is not None:  # somebody has started us without
+        sys.stdout.flush()
+
+
+def _unread() -> int:
+    """What is still to be said goes nowhere, or it would fail once more when the interpreter ends."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 128 + signal.SIGPIPE
 
 
 def command() -> int:

@@ -58,7 +58,7 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
     device.add_argument("--room", required=True)
     device.add_argument("--serial", required=True, help="serial number on the stimulator")
     device.add_argument("--model", required=True)
-    device.add_argument("--out", type=Path, required=True, help="folder to make")
+    device.add_argument("--out", type=Path, required=True, help="folder to make; never one that holds papers")
 
     service = _part(parts, "service", "certificate of a fleet service that has none", _service, ca=True)
     service.add_argument("service", help="fleet-intake or fleet-safety")
@@ -73,11 +73,12 @@ def _add_provision(parser: argparse.ArgumentParser) -> None:
 
     renew = _part(parts, "renew", "a new certificate for a device, a service or the broker (`server`)", _renew, ca=True)
     renew.add_argument("identity", help="device id, fleet-intake, fleet-safety or server")
-    renew.add_argument("--out", type=Path, help="folder of a device's new papers")
+    renew.add_argument("--out", type=Path, help="folder of a device's new papers: a new one, or its own")
     renew.add_argument(
         "--new-key", action="store_true", help="a device's key too; the old one stays good until --finish"
     )
-    renew.add_argument("--finish", action="store_true", help="end the overlap: a device's old key is good no more")
+    says = "end the overlap: the old key is refused by fleet and device, its certificate not yet by the broker"
+    renew.add_argument("--finish", action="store_true", help=says)
 
     rotate = _part(parts, "rotate", "a new site key; the old one stays good until --finish", _rotate)
     rotate.add_argument("--finish", action="store_true", help="end the overlap: the old site key is good no more")
@@ -213,7 +214,12 @@ def _renew(args: argparse.Namespace) -> int:
         return _say(f"New certificate of {args.identity}: {path}. Restart what uses it.")
     if args.finish:
         drop_old_keys(args.site_dir, args.identity)
-        return _say(f"Only the newest key of {args.identity} is good from now on; restart the fleet or have it reload.")
+        return _say(
+            f"Only the newest key of {args.identity} is good from now on, to the fleet and to the device; "
+            "restart the fleet or have it reload.",
+            "The broker still lets in whoever has the old key and certificate, until that runs out: "
+            f"where it may be stolen, strike the device off with `stimfleet provision revoke {args.identity}`.",
+        )
     if args.out is None:
         raise ProvisioningRefused("Name the folder for the device's new papers with --out.")
     device = renew_device(args.site_dir, args.ca_dir, args.identity, args.out, now=_now(), new_key=args.new_key)
@@ -372,6 +378,8 @@ def _plainly(run: _Run) -> _Run:
             return run(args)
         except (ProvisioningRefused, BadRegistry, BrokerFailed) as refused:
             sys.stderr.write(f"{refused}\n")
+        except BrokenPipeError:  # no file that cannot be used: whoever reads has gone, which `stimfleet.main` knows
+            raise
         except OSError as error:
             sys.stderr.write(f"{error.filename or 'A file'} cannot be used: {error.strerror}.\n")
         return REFUSED

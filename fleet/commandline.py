@@ -15,6 +15,7 @@ from typing import Any
 from fleet.commands import accounts, client, clock, journal, rota, stop, terminal, usage
 
 SITE_DIR = Path("site")
+_EXAMPLE = "2026-11-22T09:30+01:00"  # of a moment
 
 # A usual local plan (domain.md "Dose rules"): where the command line says nothing.
 _PLAN: tuple[tuple[str, float | str, str], ...] = (
@@ -71,9 +72,7 @@ def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]"
     push.add_argument("--reason", default="pushed", help="a few words, no client data")
     push.add_argument(
         "--within-s",
-        type=float,
-        default=stop.ZERO_S,
-        help="how long to wait for measured zero (default: %(default)s)",
+        help=f"how long to wait for measured zero (default: {stop.ZERO_S:g}); a wrong one keeps no stop back",
     )
     says = "at the device, you have seen that it is off: ends the stop of one whose agent is dead"
     _command(commands, "confirm-off", says, _confirm_off).add_argument("device", help="device id")
@@ -135,7 +134,7 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--operator", required=True, help="who treats")
     parser.add_argument("--rule-set", default="ems-2026-1", help="the rules of the screening")
     parser.add_argument(
-        "--screened-at", required=True, type=_moment, metavar="TIME", help="when: `now`, or 2026-11-22T09:30+01:00"
+        "--screened-at", required=True, type=_moment, metavar="TIME", help=f"when: `now`, or {_EXAMPLE}"
     )
     findings = parser.add_mutually_exclusive_group(required=True)
     findings.add_argument("--no-findings", action="store_const", const=[], dest="finding", help="nothing was found")
@@ -371,7 +370,7 @@ def _moment(text: str) -> float:
     try:
         moment = datetime.fromisoformat(text)
     except ValueError as error:
-        raise argparse.ArgumentTypeError(f"{text!r} is neither `now` nor a time like 2026-11-22T09:30+01:00") from error
+        raise argparse.ArgumentTypeError(f"{text!r} is neither `now` nor a time like {_EXAMPLE}") from error
     if moment.tzinfo is None:
-        raise argparse.ArgumentTypeError(f"{text!r} does not say in which time zone, e.g. {text}+01:00")
+        raise argparse.ArgumentTypeError(f"{text!r} does not say in which time zone, as does {_EXAMPLE}")
     return moment.timestamp()

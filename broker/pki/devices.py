@@ -3,7 +3,7 @@
     device folder, handed to the device:  device.key  device.crt  ca.crt  site.pub  device.json
 
 Every function raises `ProvisioningRefused` with one sentence for people. The registry is written last, so that a
-command that was interrupted can be given again.
+command that was interrupted can be given again: for a new device with another folder, as papers are kept.
 """
 
 import json
@@ -26,6 +26,7 @@ from broker.pki.folder import (
     registry_of,
     save,
 )
+from broker.pki.papers import refuse_taken
 from broker.pki.registry import OPERATOR_PATTERN, Device, Operator, Registry
 
 
@@ -53,6 +54,7 @@ def provision_device(
         authority = authority_of(ca_dir, registry.site)
         key = certs.new_key()
         certificate = certs.issue(authority, device, key.public_key(), certs.Use.CLIENT, now)
+        refuse_taken(out_dir, registry.site)
         make_folder(out_dir)
         write_secret(out_dir / "device.key", certs.key_pem(key))
         write_public(out_dir / "device.crt", certs.certificate_pem(certificate))
@@ -78,6 +80,7 @@ def renew_device(
                 f"The device {device} has a new key already; end that renewal with --finish once it uses it."
             )
         authority = authority_of(ca_dir, registry.site)
+        refuse_taken(out_dir, registry.site, device)
         make_folder(out_dir)
         public_keys = known.public_keys
         if new_key:

@@ -14,6 +14,8 @@ from fastapi.responses import JSONResponse
 from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
+from fleet.words.fields import misfit_words
+
 log = logging.getLogger(__name__)
 
 
@@ -90,9 +92,8 @@ async def _invalid(_request: Request, error: Exception) -> JSONResponse:
     """Names the field, and never repeats what was sent: it may be a password."""
     assert isinstance(error, RequestValidationError)
     first = error.errors()[0]
-    field = ".".join(str(part) for part in first["loc"][1:])
-    said = str(first["msg"]).removeprefix("Value error, ")
-    return problem(422, "invalid", f"The request's {field or 'body'}: {said}.")
+    place = () if first["type"] == "json_invalid" else first["loc"][1:]  # there it is the character, for programs
+    return problem(422, "invalid", f"The request's {misfit_words(first, place, 'body')}.")
 
 
 _WORDS = {404: ("not_found", "There is nothing here."), 405: ("method", "This path does not take that method.")}

@@ -14,6 +14,7 @@ from broker.contract.plan import Plan
 from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, RoomId
 from fleet.adapters.control.alarm_requests import Comment
 from fleet.core.screening import Screening
+from fleet.words.fields import misfit_words
 
 _MOMENT = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:\d{2}(\.\d{1,6})?(Z|[+-]\d{2}:\d{2})$"
 
@@ -35,8 +36,7 @@ def _by_json(kind: Any) -> BeforeValidator:
             return _adapter(kind).validate_json(json.dumps(value, allow_nan=False), strict=True)
         except ValidationError as refused:
             error = refused.errors(include_url=False, include_input=False)[0]
-            field = ".".join(str(part) for part in error["loc"])
-            raise ValueError(f"{field}: {error['msg']}".removeprefix(": ")) from None
+            raise ValueError(misfit_words(error, error["loc"])) from None
 
     return BeforeValidator(read)
 

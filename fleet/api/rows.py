@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from broker.contract.topics import ALL
 from fleet.api.sight import Sight
 from fleet.api.stop_book import Followed, Recorded
 from fleet.api.window import wall_words
@@ -130,7 +131,7 @@ def stop_row(recorded: Recorded) -> Document:
     stop = recorded.stop
     return {
         "command_id": stop.command_id,
-        "scope": "site" if recorded.device == "all" else "device",
+        "scope": "site" if recorded.device == ALL else "device",
         "device": recorded.device,
         "cause": stop.cause.value,
         "hold": stop.hold,
@@ -162,7 +163,7 @@ def _followed_row(recorded: Recorded, one: Followed) -> Document:
         "amplitude_ma": one.amplitude_ma,
         "confirmed_by": None if one.by is None else one.by.value,
         "confirmed_at": None if one.confirmed_wall_s is None else wall_words(one.confirmed_wall_s),
-        "words": _stop_words(standing, one),
+        "words": _stop_words(standing, one, of_site=recorded.device == ALL),
     }
 
 
@@ -174,7 +175,7 @@ def _standing(recorded: Recorded, one: Followed) -> str:
     return "ordered" if recorded.cause_to_sent_s is None else "sent"
 
 
-def _stop_words(standing: str, one: Followed) -> str:
+def _stop_words(standing: str, one: Followed, *, of_site: bool) -> str:
     if standing == "off_by_person":
         return "a person at the device has seen that it is off; nothing was measured"
     if standing == "zero":
@@ -184,4 +185,6 @@ def _stop_words(standing: str, one: Followed) -> str:
         return f"{room}{one.device}: {SWITCH_OFF}"
     if standing == "received":
         return f"received after {milliseconds(one.sent_to_received_s)}; zero current is not measured yet"
-    return "sent; not received yet" if standing == "sent" else "ordered; not sent yet"
+    if standing == "ordered":
+        return "ordered; not sent yet"
+    return "sent; zero current is not measured yet" if of_site else "sent; not received yet"  # the site has no receipts

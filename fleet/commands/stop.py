@@ -1,12 +1,14 @@
 """`stimfleet stop`: push a stop, follow it until zero current is measured, and never end without what counts."""
 
 import argparse
+import math
 import time
 
 from fleet.commands import terminal
 
 ANSWER_S = 2.0  # then a person should be on the way to the device, not waiting here
 ZERO_S = 7.0  # an idle device speaks every 5 s
+BY_HAND = "press the stop button on the stimulator or switch it off at the wall."
 
 
 def push(args: argparse.Namespace) -> int:
@@ -23,9 +25,11 @@ def push(args: argparse.Namespace) -> int:
         )
         if answer["ok"]:
             terminal.say("Ordered.")
-            _follow_stop(args, answer["command_id"], waiting)
+            _follow_stop(args, answer["command_id"], waiting, _wait_s(args.within_s))
         else:
             terminal.fail(str(answer["text"]))
+    except BrokenPipeError:  # `stimfleet stop all | head -1`
+        terminal.fail("Nobody reads along any more, so nobody waits for measured zero.")
     except (terminal.Failed, OSError) as failed:
         terminal.fail(str(failed))
     except KeyboardInterrupt:
@@ -37,7 +41,29 @@ def push(args: argparse.Namespace) -> int:
     return 1 if waiting else 0
 
 
-def _follow_stop(args: argparse.Namespace, command_id: str, waiting: set[str]) -> None:
+def not_understood() -> None:
+    """What was typed is no stop: whoever typed it must not believe that it is one."""
+    terminal.fail(f"NOTHING WAS STOPPED: {BY_HAND}")
+
+
+def _wait_s(text: str | None) -> float:
+    """How long to wait, judged once the stop is pushed: a wrong number is no reason not to stop."""
+    if text is None:
+        return ZERO_S
+    try:
+        wait_s = float(text)
+    except ValueError:
+        wait_s = math.nan
+    if math.isfinite(wait_s) and wait_s > 0.0:
+        return wait_s
+    terminal.fail(
+        f"--within-s must be a positive number of seconds, like 10; {text!r} is none. "
+        f"The stop was pushed all the same, and zero is waited for {ZERO_S:g} s."
+    )
+    return ZERO_S
+
+
+def _follow_stop(args: argparse.Namespace, command_id: str, waiting: set[str], wait_s: float) -> None:
     """Say what becomes of a stop; takes out of `waiting` whatever has been measured at zero."""
     devices = {row["device"]: row for row in terminal.asked(args, op="devices")["devices"]}
     if args.device not in devices and args.device != "all":
@@ -48,7 +74,7 @@ def _follow_stop(args: argparse.Namespace, command_id: str, waiting: set[str]) -
     ordered: set[str] | None = None
     with terminal.reader(args) as journal:
         journal.skip(keep=1000)
-        for name, body in terminal.follow(journal, time.monotonic() + args.within_s, command_id):
+        for name, body in terminal.follow(journal, time.monotonic() + wait_s, command_id):
             if name == "StopOrdered":
                 ordered = {target["device"] for target in body["targets"]}
                 waiting.clear()
@@ -66,4 +92,4 @@ def _follow_stop(args: argparse.Namespace, command_id: str, waiting: set[str]) -
 
 def _not_confirmed(waiting: set[str]) -> None:
     for device in sorted(waiting):
-        terminal.fail(f"NOT confirmed: {device}: press the stop button on the stimulator or switch it off at the wall.")
+        terminal.fail(f"NOT confirmed: {device}: {BY_HAND}")

@@ -36,6 +36,8 @@ def plainly(run: Callable[[argparse.Namespace], int]) -> Callable[[argparse.Name
             return run(args)
         except (JournalError, Failed) as failed:
             return fail(str(failed))
+        except BrokenPipeError:  # no file that cannot be used: whoever reads has gone, which `stimfleet.main` knows
+            raise
         except OSError as error:
             return fail(f"{error.filename or error} cannot be used: {error.strerror or 'it is not there'}.")
 

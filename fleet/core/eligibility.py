@@ -157,11 +157,16 @@ def _listed(asked: _Asked) -> Iterator[Refusal]:
         yield _refusal(Rule.ROOM, RuleLayer.CLINIC, registered.room)
 
 
+def _fresh(asked: _Asked) -> bool:
+    return presence.liveness(asked.state, asked.device.device, asked.turn.now_s) is presence.Liveness.FRESH
+
+
 def _born(asked: _Asked) -> Iterator[Refusal]:
     """What the device said of itself on this boot."""
     birth, registered = asked.device.birth, asked.registered
     if birth is None or birth.boot_n != asked.device.boot_n:
-        yield _of_device(Rule.DEVICE_NOT_FRESH, "birth")
+        if _fresh(asked):  # else `_heard` says it: one doubt, one reason
+            yield _of_device(Rule.DEVICE_NOT_FRESH, "birth")
         return
     if registered is not None and (birth.serial, birth.model) != (registered.serial, registered.model):
         yield _of_device(Rule.DEVICE_IDENTITY, "serial" if birth.serial != registered.serial else "model")
@@ -175,8 +180,7 @@ def _heard(asked: _Asked) -> Iterator[Refusal]:
     """What its newest sample shows. Without one there is nothing to answer."""
     name = asked.device.device
     seen = asked.state.newest(name)
-    fresh = presence.liveness(asked.state, name, asked.turn.now_s) is presence.Liveness.FRESH
-    if seen is None or not fresh:
+    if seen is None or not _fresh(asked):
         silent_s = None if seen is None else asked.turn.now_s - seen.received_s
         yield _of_device(Rule.DEVICE_NOT_FRESH, "silent_s", silent_s, presence.STALE_AFTER_S)
         return

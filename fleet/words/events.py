@@ -33,10 +33,15 @@ def _stop_ordered(body: Body) -> str:
 def _stop_confirmed(body: Body) -> str:
     if body["amplitude_ma"] is None:
         return f"{body['device']}: a person at the device has seen that it is off; nothing was measured"
+    measured = f"zero current measured ({body['amplitude_ma']:.2f} mA)"
+    if body["cause_to_sent_s"] is None:
+        return f"{body['device']}: not known to be sent, {measured}"
+    # A stop of the whole site has no receipts, and one that zero has overtaken is missed by nobody.
+    receipt_s = body["sent_to_received_s"]
+    received = "" if receipt_s is None else f"received after {milliseconds(receipt_s)}, "
     return (
-        f"{body['device']}: sent after {milliseconds(body['cause_to_sent_s'])}, received after "
-        f"{milliseconds(body['sent_to_received_s'])}, zero current measured ({body['amplitude_ma']:.2f} mA) after "
-        f"{milliseconds(body['sent_to_zero_s'])}"
+        f"{body['device']}: sent after {milliseconds(body['cause_to_sent_s'])}, {received}"
+        f"{measured} after {milliseconds(body['sent_to_zero_s'])}"
     )
 
 

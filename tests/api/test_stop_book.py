@@ -51,6 +51,20 @@ def standings(row: dict[str, Any]) -> dict[str, tuple[str, bool]]:
     return {one["device"]: (one["standing"], one["unconfirmed"]) for one in row["devices"]}
 
 
+def test_a_stop_of_the_site_that_is_sent_waits_for_zero_and_not_for_a_receipt() -> None:
+    told = Told()
+    site = told.pushes(ONE)
+    sent = {one["device"]: (one["standing"], one["words"]) for one in told.row(site)["devices"]}
+    assert sent["stim-7"] == ("sent", "sent; zero current is not measured yet")
+    told = Told()
+    told.clinic.pushes_stop("stim-7")
+    told.reads()
+    (own,) = [event.stop.command_id for event in told.clinic.journal if isinstance(event, StopOrdered)]
+    assert told.row(own)["devices"][0]["words"] == "ordered; not sent yet"
+    told.clinic.sent(own, ONE)
+    assert told.row(own)["devices"][0]["words"] == "sent; not received yet"
+
+
 @pytest.mark.parametrize("web_restarted", [False, True], ids=["read along", "web restarted between the two"])
 def test_a_second_stop_of_the_site_is_not_confirmed_while_the_first_waits_for_a_device(*, web_restarted: bool) -> None:
     told = Told()

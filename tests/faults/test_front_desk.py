@@ -1,6 +1,8 @@
 """The person at the front desk types commands: plain words, the truth, and an exit status that means it."""
 
 import io
+import os
+import re
 import signal
 import subprocess
 import sys
@@ -101,6 +103,99 @@ def test_a_stop_is_followed_to_measured_zero_and_a_long_comment_does_not_hold_it
     ward.reset("stim-01")
 
 
+@pytest.mark.parametrize("wrong", ["-1", "0", "nan", "inf", "soon"])
+def test_a_wrong_waiting_time_delays_no_stop_and_is_said(ward: Ward, wrong: str) -> None:
+    stopped = desk(ward, "stop", "stim-02", f"--within-s={wrong}")
+    assert stopped.status == 0, stopped.err
+    assert stopped.err == (
+        f"--within-s must be a positive number of seconds, like 10; {wrong!r} is none. "
+        "The stop was pushed all the same, and zero is waited for 7 s.\n"
+    )
+    assert "zero current measured" in stopped.out
+    assert desk(ward, "release", "stim-02").status == 0
+    ward.reset("stim-02")
+
+
+def test_a_stop_of_the_whole_site_does_not_tell_of_receipts_that_cannot_come(ward: Ward) -> None:
+    stopped = desk(ward, "stop", "all")
+    assert stopped.status == 0, stopped.err
+    confirmed = [line for line in stopped.out.splitlines() if "zero current measured" in line]
+    assert len(confirmed) == 2
+    for line in confirmed:
+        assert re.fullmatch(r"stim-0[12]: sent after \d+ ms, zero current measured \(.* mA\) after \d+ ms", line)
+    assert desk(ward, "release", "all").status == 0
+    for device in ("stim-01", "stim-02"):
+        ward.reset(device)
+
+
+@pytest.mark.parametrize(
+    "words", [("stop",), ("stop", "stim-01", "--within-s"), ("stop", "stim-01", "stim-02"), ("stop", "--al")]
+)
+def test_a_stop_that_is_not_understood_says_that_nothing_was_stopped(tmp_path: Path, words: tuple[str, ...]) -> None:
+    stopped = types(tmp_path, *words)
+    assert stopped.status == 2
+    assert stopped.err.splitlines()[-1] == f"NOTHING WAS STOPPED: {DO_IT_BY_HAND}"
+
+
+def test_the_help_of_a_stop_is_no_failed_stop(tmp_path: Path) -> None:
+    asked = types(tmp_path, "stop", "--help")
+    assert (asked.status, asked.err) == (0, "")
+
+
+def unread(*words: str) -> tuple[int, str]:
+    """Type a command whose reader has gone (`... | head -0`); its exit status, and what it says besides."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}  # as at a terminal
+    try:
+        command = [sys.executable, "-m", "stimfleet", *words]
+        done = subprocess.run(
+            command, stdout=writing, stderr=subprocess.PIPE, text=True, check=False, timeout=60, env=buffered
+        )
+    finally:
+        os.close(writing)
+    return done.returncode, done.stderr
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("--help",),
+        ("--version",),
+        ("session", "--help"),
+        ("asyncapi",),
+        ("rota", "show", "--site-dir=nowhere"),
+        ("provision", "dose", "--modality=nmes", "--site-dir={site}"),
+        ("session", "list", "--data-dir={fleet}"),
+        ("status", "--data-dir={fleet}"),
+        ("devices", "--data-dir={fleet}"),
+        ("alarms", "--data-dir={fleet}"),
+        ("journal", "tail", "--data-dir={fleet}"),
+        ("journal", "verify", "--data-dir={fleet}"),
+    ],
+)
+def test_a_reader_that_has_gone_ends_a_command_quietly(ward: Ward, words: tuple[str, ...]) -> None:
+    places = {"site": ward.clinic.site_dir, "fleet": ward.clinic.fleet_dir}
+    status, err = unread(*(word.format(**places) for word in words))
+    if "nowhere" in words[-1]:  # it has nothing to say to whoever has gone: it fails as ever
+        assert status == 1
+        assert "nowhere" in err
+    else:
+        assert (status, err) == (128 + signal.SIGPIPE, "")
+
+
+def test_a_stop_whose_reader_has_gone_is_pushed_and_says_what_counts_where_it_can(ward: Ward) -> None:
+    status, err = unread("stop", "stim-01", f"--data-dir={ward.clinic.fleet_dir}")
+    assert status != 0
+    assert err.splitlines() == [
+        "Nobody reads along any more, so nobody waits for measured zero.",
+        f"NOT confirmed: stim-01: {DO_IT_BY_HAND}",
+    ]
+    assert "stim-01: stop ordered by" in desk(ward, "journal", "tail").out
+    await_that("released", lambda: desk(ward, "release", "stim-01").status == 0, 15.0)
+    ward.reset("stim-01")
+
+
 def test_a_stop_that_nobody_can_confirm_says_so_everywhere(ward: Ward) -> None:
     ward.treat("stim-01")
     agent = ward.clinic.agents["stim-01"]
@@ -152,6 +247,18 @@ def test_a_screening_that_nobody_made_is_no_screening(ward: Ward) -> None:
     said = desk(ward, *asks_for("stim-01"))
     assert said.status == 2
     assert "one of the arguments --no-findings --finding is required" in said.err
+
+
+@pytest.mark.parametrize("wrong", ["2020-01-01", "2020-01-01+01:00", "2020-01-01T10:00", "yesterday"])
+def test_a_time_of_a_screening_that_is_none_is_answered_by_one_that_is_taken(tmp_path: Path, wrong: str) -> None:
+    asked = asks_for("stim-01", "--no-findings")
+    said = types(tmp_path, *asked, f"--screened-at={wrong}")
+    assert said.status == 2
+    example = re.search(r"\b20\S+(?=[.]?$)", said.err.rstrip())
+    assert example is not None
+    assert example[0] == "2026-11-22T09:30+01:00"
+    followed = types(tmp_path, *asked, f"--screened-at={example[0]}")
+    assert (followed.status, "The fleet service does not answer" in followed.err) == (1, True), "it was understood"
 
 
 def test_the_fleet_s_own_state_is_told_in_words(ward: Ward) -> None:

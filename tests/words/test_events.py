@@ -63,7 +63,7 @@ def test_every_event_of_a_long_day_has_words_or_is_the_machinerys_own_business()
     assert {name for name, words in told.items() if words is None} == QUIET
 
 
-def test_a_confirmed_stop_says_its_latencies_and_an_unheard_step_says_so() -> None:
+def test_a_confirmed_stop_says_its_latencies_and_leaves_out_a_receipt_that_never_came() -> None:
     body = {
         "device": "stim-12",
         "amplitude_ma": 0.31,
@@ -72,7 +72,13 @@ def test_a_confirmed_stop_says_its_latencies_and_an_unheard_step_says_so() -> No
         "sent_to_zero_s": 0.151,
     }
     assert event_words("StopConfirmed", body) == (
-        "stim-12: sent after 4 ms, received after not heard, zero current measured (0.31 mA) after 151 ms"
+        "stim-12: sent after 4 ms, zero current measured (0.31 mA) after 151 ms"
+    ), "a stop of the whole site has no receipts, and what was overtaken by zero is no trouble"
+    assert event_words("StopConfirmed", {**body, "sent_to_received_s": 0.021}) == (
+        "stim-12: sent after 4 ms, received after 21 ms, zero current measured (0.31 mA) after 151 ms"
+    )
+    assert event_words("StopConfirmed", {**body, "cause_to_sent_s": None, "sent_to_zero_s": None}) == (
+        "stim-12: not known to be sent, zero current measured (0.31 mA)"
     )
 
 

@@ -10,8 +10,8 @@ import { icon } from "./icons.js";
 const ROWS_SHOWN = 6;
 const UNREAD_AFTER = 6; // looks
 
-/** The way of a stop as its steps, each with its time. */
-export function steps(row) {
+/** The way of a stop as its steps, each with its time. One of the whole site has no receipts: none is waited for. */
+export function steps(row, ofSite) {
   const stage = stageOf(row);
   const done = (name, value) => h("li", { class: "done" }, say(`stop.step.${name}`), " ", h("b", null, latency(value)));
   const open = (name) => h("li", { class: "open" }, say(`stop.step.${name}`));
@@ -27,19 +27,19 @@ export function steps(row) {
     { class: "steps" },
     row.cause_to_sent_s === null ? open("sending") : done("sent", row.cause_to_sent_s),
     row.sent_to_received_s === null
-      ? !isOver(row) && open("received_waiting")
+      ? !ofSite && !isOver(row) && open("received_waiting")
       : done("received", row.sent_to_received_s),
     zero(),
   );
 }
 
-function ofDevice(row) {
+function ofDevice(row, ofSite) {
   const room = row.room ?? deviceRow(row.device)?.room;
   return h(
     "li",
     { class: `stop-device ${stageOf(row)}`, key: row.device },
     h("span", { class: "who" }, row.device, room && h("span", { class: "small" }, ` ${room}`)),
-    steps(row),
+    steps(row, ofSite),
   );
 }
 
@@ -49,7 +49,7 @@ function rowsOf(pushed) {
   const over = rows.filter(isOver).length;
   return [
     rows.length > 1 && h("p", { class: "sum" }, say("stop.confirmed_of", { over, n: rows.length })),
-    h("ul", { class: "stop-devices" }, worst.slice(0, ROWS_SHOWN).map(ofDevice)),
+    h("ul", { class: "stop-devices" }, worst.slice(0, ROWS_SHOWN).map((row) => ofDevice(row, pushed.scope === "site"))),
     rows.length > ROWS_SHOWN && h("p", { class: "small" }, say("more", { n: rows.length - ROWS_SHOWN })),
   ];
 }

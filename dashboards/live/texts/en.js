@@ -249,6 +249,7 @@ export const en = {
     standing: {
       ordered: "ordered",
       sent: "sent, not received yet",
+      sent_to_site: "sent, zero not measured yet",
       received: "received, zero not measured yet",
       off_by_person: "a person has seen it off",
     },

@@ -21,9 +21,10 @@ const rowsOf = (stops) =>
     })),
   );
 
-function outcome({ device }) {
+function outcome({ stop, device }) {
   if (device.unconfirmed) return h("span", { class: "badge high" }, icon("alarm"), say("stop.step.not_confirmed"));
   if (device.standing === "zero") return say("stop.zero_measured");
+  if (device.standing === "sent" && stop.scope === "site") return say("stop.standing.sent_to_site");
   return say(`stop.standing.${device.standing}`);
 }
 

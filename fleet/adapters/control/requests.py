@@ -19,6 +19,7 @@ from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, Operator
 from broker.contract.topics import ALL, RESERVED_IDS
 from fleet.adapters.control import alarm_requests
 from fleet.core.screening import Screening
+from fleet.words.fields import misfit_words
 
 
 def _one_device(device: str) -> str:
@@ -197,12 +198,12 @@ def parse(line: bytes) -> Request:
         error = refused.errors(include_url=False, include_input=False)[0]
     except RecursionError:
         raise BadRequest("The request is nested too deeply.") from None
-    field = ".".join(str(part) for part in error["loc"][1:])
+    place = error["loc"][1:]
     match error["type"]:
         case "union_tag_not_found" | "union_tag_invalid":
             raise BadRequest(f"The request's op must be one of: {OPS}.")
-        case _ if field:
-            raise BadRequest(f"The request's {field}: {error['msg'].removeprefix('Value error, ')}.")
+        case _ if place:
+            raise BadRequest(f"The request's {misfit_words(error, place)}.")
         case _:
             raise BadRequest("The request is not one JSON object.")
 
