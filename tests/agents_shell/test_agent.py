@@ -326,15 +326,15 @@ async def test_what_cannot_begin_says_why_in_a_sentence(clinic: Clinic, tmp_path
         (
             "spool.db",
             (
-                "The agent cannot begin: cannot open the event spool {}/spool.db: unable to open database file. Nothing is"
-                " stimulated unrecorded: take away what is in the way, see to the disk, or give another --data-dir."
+                "The agent cannot begin: cannot open the event spool {}/spool.db: unable to open database file. Nothing"
+                " is stimulated unrecorded: take away what is in the way, see to the disk, or give another --data-dir."
             ),
         ),
         (
             "panel.sock",
             (
-                "The panel cannot open at {}/panel.sock: Address already in use. Take away what is there, or give another"
-                " --data-dir."
+                "The panel cannot open at {}/panel.sock: Address already in use. Take away what is there, or give"
+                " another --data-dir."
             ),
         ),
     ],

@@ -6,8 +6,8 @@ import os
 import socket
 import stat
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
@@ -21,8 +21,8 @@ STOP = {"do": "stop_button"}
 STATUS = b'{"do": "status"}\n'
 
 
-@contextmanager
-def polling(path: Path, clients: int, lines: int = 1) -> Iterator[None]:
+@asynccontextmanager
+async def polling(path: Path, clients: int, lines: int = 1) -> AsyncIterator[None]:
     """As many threads, each of which connects, asks `lines` at once, reads a little and goes, over and over."""
     over = threading.Event()
 
@@ -45,15 +45,14 @@ def polling(path: Path, clients: int, lines: int = 1) -> Iterator[None]:
     finally:
         over.set()
         for thread in threads:
-            thread.join()
+            await asyncio.to_thread(thread.join)
 
 
 @pytest.mark.parametrize(("clients", "lines"), [(CLIENTS_MAX, 1), (3 * CLIENTS_MAX, 1), (CLIENTS_MAX, 40)])
 async def test_every_stop_gets_through_while_others_poll(tmp_path: Path, clients: int, lines: int) -> None:
-    async with panel_on(tmp_path) as (panel, buttons):
-        with polling(panel.path, clients, lines):
-            for _ in range(40):
-                assert (await asyncio.to_thread(ask_panel, tmp_path, STOP))["accepted"]
+    async with panel_on(tmp_path) as (panel, buttons), polling(panel.path, clients, lines):
+        for _ in range(40):
+            assert (await asyncio.to_thread(ask_panel, tmp_path, STOP))["accepted"]
     assert [press for press, _, _ in buttons.pressed] == [Press.STOP_BUTTON] * 40
 
 
@@ -148,3 +147,10 @@ async def test_nobody_else_may_connect_from_the_sockets_first_moment(
             assert modes == [0o600]
     finally:
         os.umask(before)
+
+
+async def test_a_panel_that_is_closed_before_it_served_ends_quietly(tmp_path: Path) -> None:
+    """An agent that is ended at once."""
+    async with panel_on(tmp_path) as (panel, _):
+        assert panel.path.is_socket()
+    assert not panel.path.exists()
