@@ -32,7 +32,7 @@ from agents.link import Link
 from agents.panel import SOCKET_NAME, Panel
 from agents.settings import Settings
 from agents.socket_path import overlong
-from agents.spool import Happened, Stamp, corrupt_spool, open_spool
+from agents.spool import Happened, Spool, SpoolFailed, Stamp, corrupt_spool, open_spool
 from agents.steps import Acknowledge, Announce, Emit, Output, Persist, Reply, Sample
 from agents.systemd import notify, watchdog_period_s
 from broker.contract.messages import CommandRefused, Detail, EventKind
@@ -56,8 +56,7 @@ class Agent:
     not its own, `tell` who hears of the life of the process: one agent among many is no process.
 
     Raises:
-        AgentRefused: papers, keys, counters or the stimulator are not what they must be.
-        SpoolFailed: the disk does not work.
+        AgentRefused: papers, keys, counters, spool or the stimulator are not what they must be.
     """
 
     def __init__(
@@ -78,9 +77,7 @@ class Agent:
         self._stimulator = BenchStimulator(settings.stimulator) if stimulator is None else stimulator
         self._counters = _counters(settings.counters)
         self._disk = ThreadPoolExecutor(1, thread_name_prefix="spool")
-        self._spool, self._corrupt = open_spool(
-            settings.data_dir / "spool.db", _new_id, self._stamp_now, settings.spool_events_max
-        )
+        self._spool, self._corrupt = _spool(settings, self._stamp_now)
         self._control = Control(
             self._stimulator,
             LatchFile(settings.data_dir / "latch"),
@@ -112,12 +109,12 @@ class Agent:
     async def run(self, end: asyncio.Event, on_ready: Callable[[], None]) -> None:
         """Live until `end` is set; then end at zero, told to the fleet as far as it listens."""
         try:
+            self._open_panel()
             await self._start()
             async with asyncio.TaskGroup() as life:
                 link = life.create_task(self._link.run(), name="agent: link")
-                await self._panel.open()
                 watchers = [
-                    life.create_task(self._panel.failed(), name="agent: panel"),
+                    life.create_task(self._panel.serve(), name="agent: panel"),
                     life.create_task(self._fall_with_disk(), name="agent: disk"),
                     life.create_task(self._tell_supervisor(), name="agent: supervisor"),
                 ]
@@ -132,7 +129,17 @@ class Agent:
                 for task in (link, *watchers):
                     task.cancel()
         finally:
+            await self._panel.close()
             await asyncio.to_thread(self._close)
+
+    def _open_panel(self) -> None:
+        try:
+            self._panel.open()
+        except OSError as error:
+            raise AgentRefused(
+                f"The panel cannot open at {self._panel.path}: {error.strerror or error}. Take away what is there, or "
+                "give another --data-dir."
+            ) from error
 
     async def _start(self) -> None:
         try:
@@ -226,6 +233,16 @@ class Agent:
 
 def _new_id() -> str:
     return secrets.token_hex(16)
+
+
+def _spool(settings: Settings, stamp: Callable[[], Stamp]) -> tuple[Spool, Path | None]:
+    try:
+        return open_spool(settings.data_dir / "spool.db", _new_id, stamp, settings.spool_events_max)
+    except SpoolFailed as failed:
+        raise AgentRefused(
+            f"The agent cannot begin: {failed}. Nothing is stimulated unrecorded: take away what is in the way, see to "
+            "the disk, or give another --data-dir."
+        ) from failed
 
 
 def _counters(path: Path | None) -> NotCounted:

@@ -4,33 +4,35 @@
     {"do": "raise", "step_ma": 1.0}                               {"accepted": false, "words": "why, and what to do"}
     {"do": "reset", "engineer_pin": "..."}
 
-The socket is 0600 in the agent's data folder: who may use it is who may use the agent's account. A client that is
-slow, silent, oversized or many holds up nobody but itself: a new one is always let in, the longest silent one goes.
+The socket is 0600 in the agent's data folder: who may use it is who may use the agent's account. Who is let in, and
+who has to make room, is `agents.callers`: a press gets through, however slow, silent, oversized or many the others are.
 """
 
 import asyncio
 import contextlib
 import itertools
 import json
-import logging
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final, Protocol
 
+from agents.callers import Callers
 from agents.control import Snapshot
 from agents.engineer import PIN_CHARS_MAX, PinRefused, is_pin
 from agents.panel_words import Place, status_words
+from agents.presses import STEP_MA_MIN
 from agents.steps import Press, Reply
 from broker.contract.causes import ResetBy
+from broker.unique_keys import KeyTwice, unique
 
-_log = logging.getLogger(__name__)
 SOCKET_NAME: Final = "panel.sock"
 LINE_BYTES_MAX: Final = 4 * 1024
-CLIENTS_MAX: Final = 8
-SILENT_S: Final = 30.0
 ANSWER_S: Final = 3.0  # the control loop answers within a tick and a disk write
 _WRONG_PINS_MAX: Final = 5  # until the agent starts again
+_STEPS: Final = frozenset({Press.RAISE, Press.LOWER})
+STEP_MA_MAX: Final = 1000.0  # far above any limit: whoever says more has mistyped
 
 
 class Presses(Protocol):
@@ -50,6 +52,9 @@ class _Answer:
 
     def line(self) -> bytes:
         return json.dumps({"accepted": self.accepted, "words": self.words}).encode() + b"\n"
+
+
+_TOO_LONG: Final = _Answer(False, f"A request has at most {LINE_BYTES_MAX} bytes.")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,10 +84,9 @@ class Panel:
         self._loop = asyncio.get_running_loop()
         self._press_ids = itertools.count(1)
         self._waiting: dict[int, asyncio.Future[Reply]] = {}
-        self._clients: dict[asyncio.Task[Any], asyncio.StreamWriter] = {}  # the longest silent first
         self._wrong_pins = 0
-        self._server: asyncio.Server | None = None
-        self._bug: asyncio.Future[None] = self._loop.create_future()
+        self._callers = Callers(self.path, self._line, LINE_BYTES_MAX, _TOO_LONG.line())
+        self._serving: asyncio.Task[Any] | None = None
 
     @property
     def path(self) -> Path:
@@ -92,69 +96,30 @@ class Panel:
         """The control loop's answer to a press."""
         self._loop.call_soon_threadsafe(self._resolve, reply)
 
-    async def open(self) -> None:
-        """Listen."""
-        self.path.unlink(missing_ok=True)
-        self._server = await asyncio.start_unix_server(self._serve, self.path, limit=LINE_BYTES_MAX)
-        self.path.chmod(0o600)
+    def open(self) -> None:
+        """Listen; whoever comes is answered once it is served.
+
+        Raises:
+            OSError: there can be no socket in the data folder.
+        """
+        self._callers.open()
+
+    async def serve(self) -> None:
+        """Let in and answer, until `close`. Raises what no panel should raise."""
+        self._serving = asyncio.current_task()
+        await self._callers.serve()
 
     async def close(self) -> None:
         """Hang up; returns when every client's conversation is over."""
-        if self._server is not None:
-            self._server.close()
-        clients = dict(self._clients)
-        for writer in clients.values():
-            writer.transport.abort()
-        if clients:
-            await asyncio.wait(clients)
+        if self._serving is not None:
+            self._serving.cancel()
+            await asyncio.wait([self._serving])
+        self._callers.close()
 
-    async def failed(self) -> None:
-        """Raises what no panel should raise; a client's connection has no task group that would."""
-        await asyncio.shield(self._bug)
+    # --- what is said -----------------------------------------------------------------------------------------------
 
-    # --- clients ----------------------------------------------------------------------------------------------------
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = asyncio.current_task()
-        assert task is not None
-        while len(self._clients) >= CLIENTS_MAX:
-            longest_silent = next(iter(self._clients))
-            self._clients.pop(longest_silent).transport.abort()
-        self._clients[task] = writer
-        try:
-            async with asyncio.timeout(None) as patience:
-                await self._converse(task, reader, writer, patience)
-        except (ConnectionError, TimeoutError) as error:
-            _log.info("a panel client ended: %s", error or "silent")
-        except Exception as bug:
-            if not self._bug.done():
-                self._bug.set_exception(bug)
-            raise
-        finally:
-            self._clients.pop(task, None)
-            writer.close()
-
-    async def _converse(
-        self,
-        task: asyncio.Task[Any],
-        reader: asyncio.StreamReader,
-        writer: asyncio.StreamWriter,
-        patience: asyncio.Timeout,
-    ) -> None:
-        while True:
-            patience.reschedule(self._loop.time() + SILENT_S)
-            try:
-                raw = await reader.readline()
-            except ValueError:  # the reader's, for a line over its limit
-                writer.write(_Answer(False, f"A request has at most {LINE_BYTES_MAX} bytes.").line())
-                await writer.drain()
-                return
-            if not raw.endswith(b"\n"):
-                return
-            if task in self._clients:
-                self._clients[task] = self._clients.pop(task)  # now the last to have spoken
-            writer.write((await self._answer(raw)).line())
-            await writer.drain()
+    async def _line(self, raw: bytes) -> bytes:
+        return (await self._answer(raw)).line()
 
     async def _answer(self, raw: bytes) -> _Answer:
         try:
@@ -211,20 +176,35 @@ class Panel:
 def _request_from(raw: bytes) -> _Request:
     """Raises: BadRequest: anything that is not a request."""
     try:
-        said = json.loads(raw)
+        said = json.loads(raw, object_pairs_hook=unique)
+    except KeyTwice as twice:
+        raise BadRequest(f"A request says each thing once: {twice}.") from twice
     except (ValueError, RecursionError) as error:
         raise BadRequest("A request is one JSON object on one line.") from error
     if not isinstance(said, dict):
         raise BadRequest("A request is one JSON object on one line.")
     if unknown := set(said) - {"do", "step_ma", "engineer_pin"}:
         raise BadRequest(f"A request has no {', '.join(sorted(unknown))[:80]}.")
-    step_ma, pin = said.get("step_ma", 1.0), said.get("engineer_pin")
-    if isinstance(step_ma, bool) or not isinstance(step_ma, int | float) or not 0.0 < step_ma <= 1000.0:
-        raise BadRequest("step_ma is a number above 0, in mA.")
+    press, pin = _press_from(said.get("do")), said.get("engineer_pin")
+    step_ma = _step_ma_from(press, said.get("step_ma", 1.0)) if press in _STEPS else 1.0
     # JSON can say half a character ("\\ud800"), which no bytes stand for.
     if pin is not None and not (isinstance(pin, str) and len(pin) <= PIN_CHARS_MAX and pin.isprintable()):
         raise BadRequest(f"engineer_pin is printable text of at most {PIN_CHARS_MAX} characters.")
-    return _Request(_press_from(said.get("do")), float(step_ma), pin)
+    return _Request(press, step_ma, pin)
+
+
+def _step_ma_from(press: Press | None, said: object) -> float:
+    """Less is always free: whatever is above 0 and ends somewhere lowers, to 0 where it is more than there is.
+
+    Raises: BadRequest: no number, or not one to step by.
+    """
+    if isinstance(said, bool) or not isinstance(said, int | float):
+        raise BadRequest("step_ma is a number, in mA.")
+    if press is Press.LOWER and not 0 < said < math.inf:
+        raise BadRequest("Lower by more than 0 mA: --by MA.")
+    if press is Press.RAISE and not STEP_MA_MIN <= said <= STEP_MA_MAX:
+        raise BadRequest(f"Raise by {STEP_MA_MIN:g} to {STEP_MA_MAX:g} mA: --by MA.")
+    return float(min(said, STEP_MA_MAX))
 
 
 def _press_from(wanted: object) -> Press | None:

@@ -1,6 +1,7 @@
 """What a press at the device may do: why not, in words for the person who pressed. Pure judgements, no effects."""
 
 from collections.abc import Iterable
+from math import inf
 
 from agents.state import Session, State, is_held, is_latched, not_ready, pads
 from agents.steps import Press, Pressed
@@ -9,7 +10,7 @@ from broker.contract.limits import Contact, Limit, allowed_peak_ma, setting_step
 from broker.contract.messages import Phase
 
 RESET_AFTER_S = 3.0  # with the cause gone and zero measured
-STEP_MA_MIN = 0.1  # a smaller step cannot be felt; zero, negative and NaN are no steps
+STEP_MA_MIN = 0.1  # of a raise: a smaller one cannot be felt; zero, negative and NaN are no steps
 
 _Rows = Iterable[tuple[bool, str]]
 
@@ -72,7 +73,7 @@ def _rows(state: State, pressed: Pressed) -> _Rows:
         case Press.RAISE:
             yield from _raises(state, pressed)
         case Press.LOWER:
-            yield not pressed.step_ma >= STEP_MA_MIN, f"At least {STEP_MA_MIN} mA a step."
+            yield not 0.0 < pressed.step_ma < inf, "Lower by more than 0 mA."  # however little: less is always free
         case Press.RESET:
             yield from _resets(state, pressed)
         case _:

@@ -54,7 +54,8 @@ def load_settings(**given: object) -> Settings:
         if error["type"] == "extra_forbidden":
             raise SettingsRefused(f"{field} is no setting of the agent.") from None
         if error["type"] == "missing":
-            raise SettingsRefused(f"{field} is missing: --{field.replace('_', '-')} or the environment.") from None
+            variable = f"{ENVIRONMENT_PREFIX}{field}".upper()
+            raise SettingsRefused(f"{field} is missing: give --{field.replace('_', '-')}, or set {variable}.") from None
         raise SettingsRefused(f"{field} cannot be {error['input']!r}: {error['msg']}.") from None
     except SettingsError as error:
         raise SettingsRefused(f"The environment cannot be read: {error}.") from None

@@ -273,8 +273,11 @@ def open_spool(
     try:
         database = _open_sound(path)
     except _Corrupt:
-        aside = _set_aside(path)
-        database = _open_sound(path)
+        try:
+            aside = _set_aside(path)
+            database = _open_sound(path)
+        except (_Corrupt, OSError) as error:
+            raise SpoolFailed(f"cannot set the corrupt event spool {path} aside: {error}") from error
     return Spool(database, new_id, stamp, events_max), aside
 
 
@@ -288,8 +291,11 @@ class _Corrupt(Exception):
 
 
 def _open_sound(path: Path) -> sqlite3.Connection:
-    path.touch(mode=0o600)
-    database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    try:
+        path.touch(mode=0o600)
+        database = sqlite3.connect(path, isolation_level=None, check_same_thread=False, timeout=5.0)
+    except (OSError, sqlite3.Error) as error:
+        raise SpoolFailed(f"cannot open the event spool {path}: {error}") from error
     try:
         database.execute("pragma journal_mode = wal")
         database.execute("pragma synchronous = full")  # a commit is on the disk, not in its cache

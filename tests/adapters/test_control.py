@@ -80,6 +80,8 @@ def test_requests_are_what_they_say() -> None:
         (b"[]\n", "not one JSON object"),
         (b"7\n", "not one JSON object"),
         (b"{}\n", "op must be one of"),
+        (line(STOP).replace(b"{", b'{"device": "all", '), "The request says each thing once: 'device' is there twice"),
+        (line(SESSION).replace(b'"on_s"', b'"on_s": 60.0, "on_s"'), "'on_s' is there twice"),
         (line({"op": "start"}), "op must be one of: session_request, session_cancel, stop, "),
         (line({"op": "stop", "issued_by": "anna"}), "device"),
         (line({**STOP, "room": "room-1"}), "one of them only"),

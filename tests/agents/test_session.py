@@ -167,10 +167,23 @@ def test_a_step_is_2_ma_below_20_and_1_ma_from_there_and_5_ma_a_second() -> None
     assert clinic.setting_ma == 21.0
     clinic.run(0.2)
     assert clinic.press(Press.RAISE, 0.5).accepted
+    assert not clinic.press(Press.RAISE, 0.05).accepted
+    assert not clinic.press(Press.LOWER, math.inf).accepted
     for nothing in (0.0, -5.0, math.nan):
         assert not clinic.press(Press.RAISE, nothing).accepted
         assert not clinic.press(Press.LOWER, nothing).accepted
     assert clinic.setting_ma == 21.5
+
+
+def test_less_is_always_free_however_little_or_much() -> None:
+    clinic = Clinic()
+    clinic.until_running(2.0)
+    assert clinic.press(Press.RAISE, 2.0).accepted
+    from_ma = clinic.setting_ma
+    assert clinic.press(Press.LOWER, 0.05).accepted
+    assert clinic.setting_ma == pytest.approx(from_ma - 0.05)
+    assert clinic.press(Press.LOWER, 1e300).words == "Setting 0.0 mA."
+    assert clinic.setting_ma == 0.0
 
 
 def test_no_raise_beyond_the_plan_or_the_limits() -> None:

@@ -8,6 +8,8 @@ from contextlib import asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from agents.simulation.stimulator import HOST_WATCHDOG_S
 from broker.contract.causes import Cause
 from broker.contract.messages import (
@@ -315,7 +317,41 @@ async def test_what_cannot_begin_says_why_in_a_sentence(clinic: Clinic, tmp_path
     status, said = await run("agent", "--device-dir", str(tmp_path), "--data-dir", str(tmp_path), "--stimulator", "x")
     assert status == 1
     assert "device.json cannot be read" in said
-    assert await run("agent") == (1, "device_dir is missing: --device-dir or the environment.\n")
+    assert await run("agent") == (1, "device_dir is missing: give --device-dir, or set STIMFLEET_AGENT_DEVICE_DIR.\n")
+
+
+@pytest.mark.parametrize(
+    ("in_the_way", "says"),
+    [
+        (
+            "spool.db",
+            (
+                "The agent cannot begin: cannot open the event spool {}/spool.db: unable to open database file. Nothing"
+                " is stimulated unrecorded: take away what is in the way, see to the disk, or give another --data-dir."
+            ),
+        ),
+        (
+            "panel.sock",
+            (
+                "The panel cannot open at {}/panel.sock: Address already in use. Take away what is there, or give"
+                " another --data-dir."
+            ),
+        ),
+    ],
+)
+async def test_what_stands_in_the_way_in_the_data_folder_is_named(
+    clinic: Clinic, tmp_path: Path, in_the_way: str, says: str
+) -> None:
+    data = tmp_path / "data"
+    (data / in_the_way).mkdir(parents=True)
+    async with bench(tmp_path, clinic=clinic):
+        status, said = await run(
+            "agent",
+            *("--device-dir", str(clinic.device_dir("stim-01")), "--data-dir", str(data)),
+            *("--stimulator", str(tmp_path / "bench" / "stim-01.sock"), "--broker-port", str(clinic.mosquitto.port)),
+        )
+    assert (status, said) == (1, says.format(data) + "\n")
+    assert (data / in_the_way).is_dir(), "nothing of somebody's is taken away"
 
 
 async def test_a_corrupt_spool_is_set_aside_and_told(clinic: Clinic, tmp_path: Path) -> None:

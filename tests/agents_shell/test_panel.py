@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from agents.callers import CLIENTS_MAX
 from agents.drivers.port import Reading
 from agents.engineer import PinRefused, is_pin, set_pin
-from agents.panel import CLIENTS_MAX, Panel
+from agents.panel import Panel
 from agents.panel_words import CAUSES, CONDITIONS, PHASES, Place, status_words
 from agents.steps import Press, Reply
 from broker.contract.causes import Cause, ResetBy
@@ -50,11 +51,13 @@ async def panel_on(folder: Path, snapshot: object = SNAPSHOT) -> AsyncIterator[t
         room="room-1",
     )
     buttons.answer = panel.reply
-    await panel.open()
-    try:
-        yield panel, buttons
-    finally:
-        await panel.close()
+    panel.open()
+    async with asyncio.TaskGroup() as life:
+        life.create_task(panel.serve(), name="panel")
+        try:
+            yield panel, buttons
+        finally:
+            await panel.close()
 
 
 async def ask(panel: Panel, request: object) -> tuple[bool, str]:
@@ -103,9 +106,18 @@ async def test_several_presses_on_one_connection_are_answered_in_order(tmp_path:
         ({"do": "arm", "force": True}, "has no force"),
         ({"do": "raise", "step_ma": "2"}, "step_ma is a number"),
         ({"do": "raise", "step_ma": True}, "step_ma is a number"),
-        ({"do": "raise", "step_ma": -1}, "step_ma is a number"),
-        (b'{"do": "raise", "step_ma": NaN}\n', "step_ma is a number"),
-        (b'{"do": "raise", "step_ma": 1e999}\n', "step_ma is a number"),
+        ({"do": "raise", "step_ma": -1}, "Raise by 0.1 to 1000 mA: --by MA."),
+        ({"do": "raise", "step_ma": 0.05}, "Raise by 0.1 to 1000 mA: --by MA."),
+        ({"do": "raise", "step_ma": 5000}, "Raise by 0.1 to 1000 mA: --by MA."),
+        (b'{"do": "raise", "step_ma": NaN}\n', "Raise by 0.1 to 1000 mA: --by MA."),
+        (b'{"do": "raise", "step_ma": 1e999}\n', "Raise by 0.1 to 1000 mA: --by MA."),
+        ({"do": "lower", "step_ma": None}, "step_ma is a number"),
+        ({"do": "lower", "step_ma": 0}, "Lower by more than 0 mA: --by MA."),
+        (b'{"do": "lower", "step_ma": NaN}\n', "Lower by more than 0 mA: --by MA."),
+        (b'{"do": "lower", "step_ma": Infinity}\n', "Lower by more than 0 mA: --by MA."),
+        (b'{"do": "status", "do": "stop_button"}\n', "A request says each thing once: 'do' is there twice"),
+        (b'{"do": "raise", "step_ma": 1, "step_ma": 2}\n', "'step_ma' is there twice"),
+        (b'{"do": "stop", "more": {"a": 1, "a": 2}}\n', "'a' is there twice"),
         ({"do": "reset", "engineer_pin": 1234}, "engineer_pin is printable text"),
         ({"do": "reset", "engineer_pin": "1" * 65}, "engineer_pin is printable text"),
         (b'{"do": "reset", "engineer_pin": "\\ud800"}\n', "engineer_pin is printable text"),
@@ -121,6 +133,22 @@ async def test_what_is_no_request_presses_nothing_and_is_told_why(tmp_path: Path
         assert not accepted
         assert words in said
         assert buttons.pressed == []
+
+
+@pytest.mark.parametrize(
+    ("said", "step_ma"),
+    [(b"0.05", 0.05), (b"1e-9", 1e-9), (b"1000", 1000.0), (b"1001", 1000.0), (b"1e300", 1000.0), (b"9" * 999, 1000.0)],
+)
+async def test_less_is_always_free(tmp_path: Path, said: bytes, step_ma: float) -> None:
+    async with panel_on(tmp_path) as (panel, buttons):
+        assert (await ask(panel, b'{"do": "lower", "step_ma": ' + said + b"}\n"))[0]
+        assert buttons.pressed == [(Press.LOWER, step_ma, ResetBy.THERAPIST)]
+
+
+async def test_a_stop_is_not_refused_for_a_step_it_has_no_use_for(tmp_path: Path) -> None:
+    async with panel_on(tmp_path) as (panel, buttons):
+        assert (await ask(panel, {"do": "stop_button", "step_ma": -1}))[0]
+        assert buttons.pressed == [(Press.STOP_BUTTON, 1.0, ResetBy.THERAPIST)]
 
 
 async def test_silent_and_slow_clients_hold_up_nobody(tmp_path: Path) -> None:

@@ -255,6 +255,14 @@ def test_a_failed_write_raises_and_gives_no_number(tmp_path: Path) -> None:
     assert numbers(spool.pending(0, 10_000)) == list(range(1, next_n + 1)), "without a gap"
 
 
+def test_a_disk_that_gives_no_spool_is_told_as_that(tmp_path: Path) -> None:
+    (tmp_path / "spool.db").mkdir()
+    (tmp_path / "file").write_bytes(b"")
+    for path in (tmp_path / "spool.db", tmp_path / "nowhere" / "spool.db", tmp_path / "file" / "spool.db"):
+        with pytest.raises(SpoolFailed, match=f"cannot open the event spool {path}"):
+            open_spool(path, NEW_ID, lambda: Stamp(4, AT, 1.0))
+
+
 @pytest.mark.parametrize(
     "wreck",
     [

@@ -17,6 +17,7 @@ from broker.contract.messages import Scope
 from broker.contract.plan import Plan
 from broker.contract.shapes import ClientToken, DeviceId, HexId, Label, OperatorId, RoomId, Strict
 from broker.contract.topics import ALL, RESERVED_IDS
+from broker.unique_keys import KeyTwice, unique
 from fleet.adapters.control import alarm_requests
 from fleet.core.screening import Screening
 from fleet.words.fields import misfit_words
@@ -193,7 +194,11 @@ def parse(line: bytes) -> Request:
         BadRequest: says which field and why.
     """
     try:
-        return _one_place(_adapter.validate_json(line, strict=True))
+        request = _adapter.validate_json(line, strict=True)
+        json.loads(line, object_pairs_hook=unique)
+        return _one_place(request)
+    except KeyTwice as twice:
+        raise BadRequest(f"The request says each thing once: {twice}.") from None
     except ValidationError as refused:
         error = refused.errors(include_url=False, include_input=False)[0]
     except RecursionError:

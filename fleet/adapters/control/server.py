@@ -7,8 +7,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
+from broker.unix_sockets import place_for, take_away
 from fleet.adapters.control.requests import BadRequest, Request, parse, render
-from fleet.unix_sockets import place_for, take_away
 
 log = logging.getLogger(__name__)
 LINE_BYTES_MAX = 64 * 1024

@@ -10,8 +10,8 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from broker.unix_sockets import place_for, take_away
 from fleet.adapters.feed.frames import beat_frame, missed_frame, sample_frame
-from fleet.unix_sockets import place_for, take_away
 
 log = logging.getLogger(__name__)
 FLUSH_S = 0.05

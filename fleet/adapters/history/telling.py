@@ -8,7 +8,7 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
 
-from fleet.unix_sockets import place_for, take_away
+from broker.unix_sockets import place_for, take_away
 
 LINE_BYTES_MAX = 16 * 1024
 

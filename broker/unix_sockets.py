@@ -1,4 +1,4 @@
-"""Sockets in the data folder: nobody but the account that runs the fleet may connect to one."""
+"""Sockets in a data folder: nobody but the account that runs the service, or the agent, may connect to one."""
 
 import os
 import stat
