@@ -36,6 +36,10 @@ _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
         "by its device's record, a session lasted longer than it was authorised for while nobody heard it",
         "See to the patient; call an engineer.",
     ),
+    ("A09", "too_many"): (
+        "it tells more than any device has to tell",
+        "Use another device; call an engineer.",
+    ),
 }
 _A12: dict[str, tuple[str, str]] = {
     "no_rota": ("there is no rota, so nobody is told", "Import one: `stimfleet rota import FILE`."),
