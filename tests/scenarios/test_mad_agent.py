@@ -9,7 +9,8 @@ from broker.contract.causes import Cause
 from broker.contract.messages import Event, EventKind, Phase, SettingChanged, Uplink
 from fleet.core import events, inputs
 from fleet.core.alarm_state import key
-from fleet.core.budget import BURST_ROWS, ROWS_PER_S, URGENT_KINDS
+from fleet.core.budget import ROWS_PER_S, URGENT_KINDS
+from fleet.core.budget_state import BURST_ROWS
 from fleet.core.effects import Count, SendLease, SendReceipt
 from fleet.core.events import SessionState
 from tests.core.clinic import Clinic
