@@ -19,7 +19,7 @@ from fleet.core.state import Device, Session
 from fleet.core.turn import Turn
 
 # An honest device has hundreds of events a day, most of them turns of its knob: a day's spool passes at once, and
-# 20,000 of them, all that a spool can hold, in half an hour. A mad one has some 0.6 GB a day, and A09 all the while.
+# 20,000 of them, all that a spool can hold, in half an hour. A mad one has 0.4 to 1.5 GB a day, and A09 all the while.
 ROWS_PER_S = 10.0
 URGENT_AGAIN_S = 2.0
 PHASE_AGAIN_S = 1.0  # below sessions.UNPERMITTED_AFTER_S: a person who starts there is not stopped for it
