@@ -16,6 +16,7 @@ from broker.contract.topics import CHANNEL_OF, Channel
 from fleet.core import (
     alarms,
     attention,
+    budget,
     clock,
     configuration,
     house,
@@ -76,6 +77,7 @@ def decide(state: State, heard: Input) -> Decision:
             sessions.pass_time(turn)
             withdrawals.out_of_service(turn)
             presence.look(turn)
+            _waiting_births(turn)
         case (
             RequestSession()
             | CancelSession()
@@ -113,6 +115,7 @@ def decide(state: State, heard: Input) -> Decision:
         paging.look(turn)
     if turn.events:
         paging.follow(turn)
+        _pay(turn, heard)
     return turn.decision()
 
 
@@ -233,6 +236,20 @@ def _birth(turn: Turn, device: Device, birth: Birth, *, retained: bool) -> None:
     stops.hold_again(turn, name, birth)
     releases.born(turn, turn.state.device(name))
     releases.remind(turn, turn.state.device(name))
+
+
+def _pay(turn: Turn, heard: Input) -> None:
+    """What follows from a device's own words is paid for by that device."""
+    if isinstance(heard, Received | Unreadable):
+        budget.spend(turn, heard.device, len(turn.events))
+
+
+def _waiting_births(turn: Turn) -> None:
+    """What was above the budget, and is not any more."""
+    for device, waiting in budget.births_due(turn):
+        before_n = len(turn.events)
+        _birth(turn, device, waiting.birth, retained=waiting.retained)
+        budget.spend(turn, device.device, len(turn.events) - before_n)
 
 
 def _ack(turn: Turn, device: Device, ack: Ack) -> None:

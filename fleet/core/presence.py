@@ -8,7 +8,7 @@ from enum import StrEnum
 
 from broker.contract.messages import Birth, Telemetry
 from broker.contract.topics import CHANNELS, Channel
-from fleet.core import sessions
+from fleet.core import budget, sessions
 from fleet.core.effects import Count
 from fleet.core.events import DeviceBooted, DeviceBorn, DeviceLost, DeviceReturned, FleetNumberRaised
 from fleet.core.state import NO_BOOT, Device, Seen, State
@@ -89,7 +89,9 @@ def place(turn: Turn, device: Device, sample: Telemetry) -> Standing:
 
 
 def _boot(turn: Turn, device: Device, boot_n: int, channel: Channel, *, retained: bool = False) -> bool:
-    """A boot number that is not the present one: a higher one is a new boot, a lower one is refused."""
+    """A boot number that is not the present one: a higher one is a new boot, a lower one is refused. One above the
+    budget is not believed yet: there is no session then, and what speaks under it is answered by nothing.
+    """
     name = device.device
     if boot_n < device.boot_n and retained:
         # A broker that was killed may keep an old birth until the device writes the next: no sign of a second disk.
@@ -97,6 +99,8 @@ def _boot(turn: Turn, device: Device, boot_n: int, channel: Channel, *, retained
         return False
     if boot_n < device.boot_n:
         turn.refused(name, channel, "boot_n_went_back")
+        return False
+    if not budget.admits_boot(turn, device, channel):
         return False
     turn.state.fleeting.seen.pop(name, None)
     turn.happened(DeviceBooted(**turn.at, device=name, boot_n=boot_n))
@@ -106,9 +110,11 @@ def _boot(turn: Turn, device: Device, boot_n: int, channel: Channel, *, retained
 
 
 def born(turn: Turn, device: Device, birth: Birth, *, retained: bool) -> bool:
-    """Take in a birth; False where it is refused or older than the one that is known."""
+    """Take in a birth; False where it is refused, older than the one that is known, or waits for the budget."""
     name = device.device
     if birth.boot_n != device.boot_n and not _boot(turn, device, birth.boot_n, Channel.BIRTH, retained=retained):
+        if birth.boot_n > device.boot_n:
+            budget.keep_birth(turn, device, birth, retained=retained)
         return False
     known_birth = device.birth
     if known_birth is not None and known_birth.boot_n == birth.boot_n:
@@ -118,6 +124,9 @@ def born(turn: Turn, device: Device, birth: Birth, *, retained: bool) -> bool:
         if birth.seq < known_birth.seq:
             return False
     if birth != known_birth:
+        if not budget.admits(turn, name, Channel.BIRTH, budget.BIRTH):
+            budget.keep_birth(turn, device, birth, retained=retained)
+            return False
         turn.happened(DeviceBorn(**turn.at, device=name, birth=birth))
     _outnumber(turn, name, birth.fleet_n)
     return True

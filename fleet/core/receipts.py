@@ -6,6 +6,7 @@ so that another event under the same n is told from a repetition.
 
 from broker.contract.messages import Birth, Event, Receipt
 from broker.contract.topics import Channel
+from fleet.core import budget
 from fleet.core.effects import Count, SendReceipt
 from fleet.core.events import DeviceReported, EventConflicted, EventUnreadable, SpoolGapFound
 from fleet.core.fold_devices import UNREADABLE_KEPT, covered, spool_of
@@ -20,10 +21,12 @@ LISTED_AFTER_S = 2.0
 
 
 def report(turn: Turn, device: str, event: Event) -> bool:
-    """Take in an event; True where it is new. Repetitions are receipted again: the first receipt may be lost."""
+    """Take in an event; True where it is new. Repetitions are receipted again: the first receipt may be lost. One above
+    the device's budget is not receipted, and its agent tells it again.
+    """
     spool = spool_of(turn.state.durable, device, event.spool_id)
     new = not covered(spool, event.n)
-    if new and _too_far_ahead(turn, device, spool, event.n):
+    if new and (_too_far_ahead(turn, device, spool, event.n) or not budget.admits_event(turn, device, event)):
         return False
     if new:
         turn.happened(DeviceReported(**turn.at, device=device, event=event))
@@ -73,6 +76,8 @@ def quarantine(turn: Turn, device: str, heard: Unreadable) -> None:
             return
         if len(spool.unreadable) >= UNREADABLE_KEPT and not _list_taken(turn, device, spool):
             _receipt(turn, device, spool_id)
+            return
+        if not budget.admits(turn, device, Channel.EVENT):
             return
         turn.happened(
             EventUnreadable(**turn.at, device=device, spool_id=spool_id, n=heard.n, payload_sha256=heard.payload_sha256)

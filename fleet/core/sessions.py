@@ -9,7 +9,7 @@ from broker.contract.causes import CONSEQUENCES, Cause, Ending
 from broker.contract.limits import ZERO_MA
 from broker.contract.messages import LIVE_PHASES, AckStatus, CommandRefusal, EventKind, Phase, Telemetry
 from broker.contract.topics import Channel
-from fleet.core import stops, withdrawals, zero
+from fleet.core import budget, stops, withdrawals, zero
 from fleet.core.effects import Answer, Ordered, Refused, SendAuthorisation, SendCancel
 from fleet.core.events import (
     AuthorisationAccepted,
@@ -102,6 +102,10 @@ def follow(turn: Turn, device: Device, sample: Telemetry) -> Session | None:
         if not transition_allowed(session, to):
             turn.refused(device.device, Channel.TELEMETRY, "impossible_phase")
             return None
+        if to is not S.STOPPING and not budget.admits(
+            turn, device.device, Channel.TELEMETRY, budget.PHASE, budget.PHASE_AGAIN_S
+        ):
+            return None  # and no lease: a device that goes on changing its mind ends
         _advance(turn, session, to, sample)
         session = turn.state.durable.sessions[session.session_id]
     if sample.elapsed_s < _elapsed_s(turn, session):

@@ -23,6 +23,7 @@ from broker.contract.shapes import Strict
 from fleet.core.alarm_events import Priority
 from fleet.core.alarm_state import Alarm, PastAlarm, Signs
 from fleet.core.attention_state import Attention, Drill, Page, Proof
+from fleet.core.budget_state import Budget
 from fleet.core.clock_events import Steady
 from fleet.core.dose import ClientDoses
 from fleet.core.events import SessionState, StopTarget, WithheldFor
@@ -278,6 +279,7 @@ class Fleeting:
     dues_day: date | None = None  # the day on which checks were last looked through, and what is left of that
     dues_left: tuple[str, ...] = ()
     due_soon: dict[str, DueSoon] = field(default_factory=dict)  # by device
+    budgets: dict[str, Budget] = field(default_factory=dict)  # by device: what it may still write
 
     def note_sent(self, what: str, now_s: float) -> None:
         """Remember a sending. Bounded: what was forgotten is sent again a little early."""

@@ -36,6 +36,10 @@ _WORDS_OF: dict[tuple[str, str], tuple[str, str]] = {
         "by its device's record, a session lasted longer than it was authorised for while nobody heard it",
         "See to the patient; call an engineer.",
     ),
+    ("A09", "too_many"): (
+        "it tells more than any device has to tell",
+        "Use another device; call an engineer.",
+    ),
 }
 # The fleet host's own clock: an alarm of the site. A device's is beside it in the table of codes.
 _HOST_CLOCK = (

@@ -76,6 +76,7 @@ def test_the_words_of_a01_name_room_and_device_and_say_to_switch_it_off() -> Non
             {"quantity": "session_overran"},
             ": by its device's record, a session lasted longer than it was authorised",
         ),
+        ("A09", {"quantity": "too_many"}, ": it tells more than any device has to tell. Use another device"),
         ("A11", {"quantity": "due_in_s", "value": 12 * 86_400.0}, ": certificate due in 12 days."),
         ("A11", {"quantity": "due_in_s", "value": -1.0}, ": certificate 1 day overdue."),
         ("A11", {"quantity": "certificate_days_left", "value": 0.0}, ": certificate due today. Renew it"),

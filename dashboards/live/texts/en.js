@@ -330,6 +330,10 @@ export const en = {
       what: "By its device's record, a session lasted longer than authorised while nobody heard it",
       do: "See to the patient; call an engineer.",
     },
+    A09_too_many: {
+      what: "It tells more than any device has to tell",
+      do: "Use another device; call an engineer.",
+    },
     A13_store_refuses: {
       what: "Samples are not kept: their disk or store takes nothing",
       do: "Make room for the history; the recorder says what refuses. Sessions and the journal go on.",
