@@ -116,7 +116,7 @@ class Device:
             phase=self.phase,
             session_id=self.session_id,
             elapsed_s=_MARKS["elapsed_s"],
-            setting_ma=SETTING_MA if running else 0.0,
+            setting_ma=min(SETTING_MA, 5.0 * self.elapsed_s) if running else 0.0,
             amplitude_ma=_MARKS["amplitude_ma"],
             pulse_width_us=300.0,
             frequency_hz=50.0,
