@@ -64,7 +64,9 @@ def test_h01_every_limit_of_a_sample(clinic: Clinic, shown: dict[str, Any], quan
     assert event.limit == limit
 
 
-@pytest.mark.parametrize("shown", [{"setting_ma": 40.0, "elapsed_s": 8.0}, {"temperature_c": 60.0}, {"frequency_hz": 40.0 * (1 + 1e-10)}])
+@pytest.mark.parametrize(
+    "shown", [{"setting_ma": 40.0, "elapsed_s": 8.0}, {"temperature_c": 60.0}, {"frequency_hz": 40.0 * (1 + 1e-10)}]
+)
 def test_h01_at_a_limit_is_inside_it(clinic: Clinic, shown: dict[str, Any]) -> None:
     assert clinic.shows("stim-12", **shown) == [lease(clinic)]
 

@@ -38,7 +38,8 @@ def test_h04_a_jump_of_the_setting_stops_the_session(clinic: Clinic) -> None:
     """0.5 s and 2 control ticks at 5 mA/s are 3 mA, and a step of 1 mA: 34 mA, and no more."""
     assert clinic.shows("stim-12", setting_ma=34.1, elapsed_s=6.5) == STOPPED
     assert breach(clinic).value == pytest.approx(4.1)
-    assert breach(clinic).limit == Limit(pytest.approx(4.0), Layer.ENVELOPE)
+    assert breach(clinic).limit.value == pytest.approx(4.0)
+    assert breach(clinic).limit.layer is Layer.ENVELOPE
 
 
 def test_h04_the_steepest_rise_that_is_allowed_is_leased(clinic: Clinic) -> None:
