@@ -4,7 +4,7 @@ import math
 from dataclasses import replace
 from typing import assert_never
 
-from agents import presses
+from agents import over_limits, presses
 from agents.faults import number
 from agents.state import Arming
 from agents.steps import Press, Pressed, Reply, Written
@@ -121,6 +121,9 @@ def set_to(turn: Turn, setting_ma: float) -> None:
 
 def _reset(turn: Turn, pressed: Pressed) -> None:
     cause = turn.state.durable.latch
+    if pressed.who is ResetBy.ENGINEER:
+        durable = turn.state.durable
+        turn.change_durable(over_limits=over_limits.seen_by_engineer(durable.over_limits, durable.boot_n))
     turn.change_durable(latch=None, reset_by=ResetBy.NOBODY)
     turn.change(phase=Phase.IDLE)
     turn.save()

@@ -15,12 +15,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Protocol
 
-from agents.steps import Durable
+from agents.steps import Durable, OverLimit
 from broker.contract import messages
 from broker.contract.causes import Cause, ResetBy
 from broker.contract.limits import LIMIT_NAMES, Layer, Limit, Limits
 
-FORMAT = 1
+FORMAT = 2  # 1 had wall times of the over-limits, which decide nothing any more
 MISSING = "the latch record is missing"
 DAMAGED = "the latch record is damaged"
 UNREADABLE = "the latch record cannot be read"
@@ -159,8 +159,13 @@ def decoded(content: bytes) -> Durable:
     if hashlib.sha256(body).hexdigest().encode() != digest:
         raise ValueError("the digest does not match")
     fields: dict[str, Any] = json.loads(body)
-    if fields.pop("format") != FORMAT:
-        raise ValueError("another format of the record")
+    match fields.pop("format"):
+        case 1:
+            known = tuple(OverLimit(boot_n=0, boottime_s=None) for _ in fields.pop("over_limit_wall_s"))
+        case 2:
+            known = tuple(OverLimit(**each) for each in fields.pop("over_limits"))
+        case _:
+            raise ValueError("another format of the record")
     holds, latch, settings = fields.pop("holds"), fields.pop("latch"), fields.pop("settings")
     return Durable(
         latch=None if latch is None else Cause(latch),
@@ -169,7 +174,7 @@ def decoded(content: bytes) -> Durable:
             tuple(holds.pop("device")), tuple(holds.pop("all")), holds.pop("service"), holds.pop("more")
         ),
         settings=None if settings is None else _settings(settings),
-        over_limit_wall_s=tuple(fields.pop("over_limit_wall_s")),
+        over_limits=known,
         **fields,
     )
 

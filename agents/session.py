@@ -16,7 +16,7 @@ Rules of this file:
 
 from typing import assert_never
 
-from agents import faults, hand, hearing, interlock, readings, telemetry
+from agents import faults, hand, hearing, interlock, over_limits, readings, telemetry
 from agents.changed import changed
 from agents.drivers.port import ZERO, Identity
 from agents.faults import Watch
@@ -59,7 +59,8 @@ def begin(
     watch = Watch(zero_ordered_s=now_s, pulse_period_s=SLOWEST_PULSE_S, was_driven=died_in is not None)
     state = State(durable, identity, self_test, Phase.FAULT, now_s, ZERO, now_s, watch, first_seq, trouble_s=now_s)
     turn = Turn(state)
-    turn.change_durable(boot_n=durable.boot_n + 1, live_session_id=None)
+    known = over_limits.at_start(durable.over_limits, now_s)
+    turn.change_durable(boot_n=durable.boot_n + 1, live_session_id=None, over_limits=known)
     turn.tell(Announce())
     if self_test is not None:
         failed = turn.event(EventKind.SELF_TEST_FAILED, Cause.SELF_TEST_FAILED, messages.SelfTestFailed(self_test))

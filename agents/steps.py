@@ -18,6 +18,14 @@ HOLDS_KEPT = 16  # per scope; beyond that `more`
 
 
 @dataclass(frozen=True, slots=True)
+class OverLimit:
+    """An over-limit: in which start of the agent, and when on CLOCK_BOOTTIME. None: an old record did not say."""
+
+    boot_n: int
+    boottime_s: float | None
+
+
+@dataclass(frozen=True, slots=True)
 class Durable:
     """All that must survive a power cut, written as one record. `latch` None: not latched.
 
@@ -32,7 +40,7 @@ class Durable:
     holds: messages.Holds = field(default_factory=messages.Holds.of)
     fleet_n: int = 0
     settings: messages.Settings | None = None
-    over_limit_wall_s: tuple[float, ...] = ()  # for "engineer at the second in 24 h"
+    over_limits: tuple[OverLimit, ...] = ()  # for "engineer at the second in 24 h"
 
 
 # --- inputs ---------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ session ends, pauses and latches are here; why and when is `agents.session`'s.
 
 from typing import Any
 
+from agents import over_limits
 from agents.changed import changed
 from agents.faults import STUCK_GRACE_S
 from agents.interlock import Ramp
@@ -15,7 +16,6 @@ from broker.contract import messages
 from broker.contract.causes import CONSEQUENCES, Cause, ResetBy
 from broker.contract.messages import EventKind, Phase
 
-DAY_S = 24 * 3600.0
 GAP_S = STUCK_GRACE_S + 0.05  # five ticks without a reading are a gap in the session's own record
 _GRAVITY = {ResetBy.NOBODY: 0, ResetBy.THERAPIST: 1, ResetBy.ENGINEER: 2}
 _GRAVEST = 3  # an output that does not obey opens the relay, whatever was found before
@@ -67,10 +67,12 @@ class Turn:
 def latch(turn: Turn, cause: Cause, *told: Output) -> None:
     """End what is on and latch: on disk first, then told. A graver latch takes the place of a lesser one."""
     state = turn.state
-    over_limits = _over_limits(state, cause)
-    reset_by = _reset_by(cause, len(over_limits))
+    counted = over_limits.recent(state.durable.over_limits, state.now_s)
+    if cause is Cause.OVER_LIMIT:
+        counted = over_limits.with_one_more(counted, state.durable.boot_n, state.now_s)
+    reset_by = _reset_by(cause, len(counted))
     is_graver = _gravity(cause, reset_by) > _gravity(state.durable.latch, state.durable.reset_by)
-    turn.change_durable(over_limit_wall_s=over_limits)
+    turn.change_durable(over_limits=counted)
     if is_graver:
         turn.change_durable(latch=cause, reset_by=reset_by)
         turn.change(trouble_s=state.now_s)
@@ -156,17 +158,10 @@ def _gravity(cause: Cause | None, reset_by: ResetBy) -> int:
     return _GRAVEST if cause is Cause.OUTPUT_STUCK else _GRAVITY[reset_by]
 
 
-def _reset_by(cause: Cause, over_limits: int) -> ResetBy:
+def _reset_by(cause: Cause, nth_over_limit: int) -> ResetBy:
     consequence = CONSEQUENCES[cause]
     nth = consequence.engineer_from_nth_in_24_h
-    return ResetBy.ENGINEER if nth is not None and over_limits >= nth else consequence.reset_by
-
-
-def _over_limits(state: State, cause: Cause) -> tuple[float, ...]:
-    """Wall times of the over-limits of the last 24 h. One that seems to lie ahead, after a step back, counts too."""
-    wall_s = state.now_s + (state.wall_ahead_s or 0.0)
-    recent = tuple(at_s for at_s in state.durable.over_limit_wall_s if wall_s - at_s < DAY_S)
-    return (*recent, wall_s)[-8:] if cause is Cause.OVER_LIMIT else recent
+    return ResetBy.ENGINEER if nth is not None and nth_over_limit >= nth else consequence.reset_by
 
 
 def _give_up_arming(turn: Turn) -> None:

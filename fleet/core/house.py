@@ -39,8 +39,8 @@ def undrain(turn: Turn, heard: Undrain) -> None:
 
 
 def registry_changed(turn: Turn, heard: RegistryChanged) -> None:
-    """Adopt the clinic's list: enrol, withhold what is struck off, bring settings up to date, end what is out of
-    service."""
+    """Adopt the clinic's list: enrol, withhold what is struck off, bring settings up to date, withdraw what was moved,
+    end what is out of service."""
     durable = turn.state.durable
     if heard.registry == durable.registry:
         return
@@ -53,6 +53,7 @@ def registry_changed(turn: Turn, heard: RegistryChanged) -> None:
         birth = turn.state.device(name).birth
         if birth is not None:
             configuration.agree(turn, name, birth.settings_version)
+    withdrawals.moved(turn)
     withdrawals.out_of_service(turn)
 
 

@@ -35,7 +35,7 @@ from broker.contract.limits import (
 from broker.contract.messages import Lease, Phase, Telemetry
 from broker.contract.plan import Plan
 from broker.contract.topics import Channel
-from fleet.core import configuration, sessions, stops, withdrawals
+from fleet.core import configuration, rises, sessions, stops, withdrawals
 from fleet.core.effects import Count, SendLease
 from fleet.core.events import (
     BaselineMeasured,
@@ -65,7 +65,8 @@ def answer(turn: Turn, device: Device, session: Session, sample: Telemetry) -> N
     if bounds is None:
         _leave_out(turn, device, "settings_unknown")
         return
-    breach = _violation(turn, bounds, sample) or _output_after_end(turn, session, sample)
+    too_fast = rises.too_fast(turn, session, bounds.limits, sample, newest=True)
+    breach = _violation(turn, bounds, sample) or _output_after_end(turn, session, sample) or too_fast
     if breach is not None:
         _violated(turn, session, breach)
         return
@@ -100,7 +101,10 @@ def judge_only(turn: Turn, device: Device, sample: Telemetry) -> None:
     if sample.session_id != session.session_id or sample.boot_n != session.authorisation.boot_n:
         return
     bounds = _bounds(turn, device, session, sample, keep=False)
-    breach = None if bounds is None else _violation(turn, bounds, sample)
+    if bounds is None:
+        return
+    too_fast = rises.too_fast(turn, session, bounds.limits, sample, newest=False)
+    breach = _violation(turn, bounds, sample) or too_fast
     if breach is not None:
         _violated(turn, session, breach)
 

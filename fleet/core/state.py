@@ -227,6 +227,17 @@ class FlatLine:
 
 
 @dataclass(frozen=True, slots=True)
+class Risen:
+    """How high a sample showed the setting, and by which limits it was judged (`rises`)."""
+
+    session_id: str
+    seq: int
+    setting_ma: float  # 0 where the phase allows none
+    elapsed_s: float
+    limits: Limits
+
+
+@dataclass(frozen=True, slots=True)
 class Bounds:
     """What a sample of one session is compared with, worked out once for a settings version and a pulse."""
 
@@ -263,6 +274,7 @@ class Fleeting:
     seen: dict[str, Seen] = field(default_factory=dict)
     flat_lines: dict[str, FlatLine] = field(default_factory=dict)
     bounds: dict[str, Bounds] = field(default_factory=dict)
+    risen: dict[tuple[str, bool], Risen] = field(default_factory=dict)  # by device: the newest one, and the last late
     sent_s: dict[str, float] = field(default_factory=dict)  # when something repeated was last sent, by a name for it
     noticed_s: dict[str, float] = field(default_factory=dict)  # security events: when the burst was last recorded
     elapsed_s: dict[str, tuple[str, float]] = field(default_factory=dict)  # by device: session, newest elapsed

@@ -1,4 +1,5 @@
-"""Withdrawing what was authorised: by a person, or because its device is taken out of service (contract.md, rule 7)."""
+"""Withdrawing what was authorised: by a person, because its device is taken out of service (contract.md, rule 7), or
+because it was moved to another room than the one that the session was authorised for (H14)."""
 
 from broker.contract import messages
 from broker.contract.causes import Cause
@@ -9,6 +10,8 @@ from fleet.core.state import Session
 from fleet.core.turn import Turn
 
 SERVICE_GRACE_S = 5.0  # for the settings that say so to arrive, as with any others
+MOVED = "fleet: the device was moved to another room"
+_NOTHING_FLOWS = frozenset({SessionState.AUTHORISED, SessionState.ARMED})
 _GOES_ON = frozenset({SessionState.ARMED, SessionState.RUNNING, SessionState.PAUSED})
 
 
@@ -22,6 +25,19 @@ def withdraw(turn: Turn, session: Session, issued_by: str) -> str:
         SessionCancelled(**turn.at, session_id=session.session_id, command_id=command_id, issued_by=issued_by)
     )
     return command_id
+
+
+def moved(turn: Turn) -> None:
+    """Withdraw what has not started on devices that stand in another room than they were authorised for.
+
+    Nothing flows yet, and whoever asked for the room may have another device before them. What runs or pauses goes on:
+    it is with its client, and its record keeps the room in which it began.
+    """
+    for session in list(turn.state.open_sessions()):
+        registered = turn.state.registered(session.device)
+        is_elsewhere = registered is not None and registered.room != session.authorisation.room
+        if is_elsewhere and session.state in _NOTHING_FLOWS:
+            withdraw(turn, session, MOVED)
 
 
 def out_of_service(turn: Turn) -> None:

@@ -232,7 +232,7 @@ class WireDevice:
                 phase=self.phase,
                 session_id=self.session_id,
                 elapsed_s=self.elapsed_s,
-                setting_ma=20.0 if running else 0.0,
+                setting_ma=min(20.0, 5.0 * self.elapsed_s) if running else 0.0,
                 amplitude_ma=18.0 + noise if running else 0.0,
                 pulse_width_us=300.0,
                 frequency_hz=50.0,

@@ -123,6 +123,7 @@ class Ward:
         for phase in (Phase.AUTHORISED, Phase.ARMED, Phase.RUNNING):
             stim.phase = phase
             self.hear(stim.name, stim.sample())
+        stim.elapsed_s = 6.0
         stim.shown = {"setting_ma": 30.0, "amplitude_ma": 29.5, "lease_margin_s": 4.4}
         self.hear(stim.name, stim.sample())
 

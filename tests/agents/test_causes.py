@@ -254,21 +254,6 @@ def test_over_limit() -> None:
     reset(clinic, ResetBy.ENGINEER)
 
 
-def test_over_limit_counts_by_the_day() -> None:
-    """A day later the second one is a first one again."""
-    clinic = running_at(20.0)
-    clinic.suffer(FaultKind.OUTPUT_ABOVE, 1.5)
-    clinic.run(1.0)
-    reset(clinic, ResetBy.THERAPIST)
-    clinic.stimulator.heal(FaultKind.OUTPUT_ABOVE)
-    clinic.wall_step_s = 24 * 3600.0
-    clinic.until_running(20.0)
-    clinic.until_on_phase()
-    clinic.suffer(FaultKind.OUTPUT_ABOVE, 1.5)
-    clinic.run(1.0)
-    assert_latched(clinic, Cause.OVER_LIMIT, ResetBy.THERAPIST)
-
-
 def test_output_stuck() -> None:
     """Zero was ordered and something flows on: after one pulse period + 200 ms the relay opens; an engineer resets."""
     clinic = running_at(40.0)

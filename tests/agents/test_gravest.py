@@ -8,11 +8,11 @@ from agents.control import TICK_S
 from agents.drivers.port import Drive, Reading, Stimulator
 from agents.simulation.faults import FaultKind
 from agents.state import conditions
-from agents.steps import Announce, Durable, Press
+from agents.steps import Announce, Durable, OverLimit, Press
 from broker.contract.causes import CONSEQUENCES, Cause, ResetBy
 from broker.contract.messages import Condition, EventKind, Phase
 from tests.agents.after import running_at
-from tests.agents.clinic import SETTINGS, WALL_AT_BOOT_S, Clinic
+from tests.agents.clinic import SETTINGS, Clinic
 
 OTHER_LATCHES = [cause for cause, row in CONSEQUENCES.items() if row.latches and cause is not Cause.OUTPUT_STUCK]
 ENGINEERS = [cause for cause in OTHER_LATCHES if CONSEQUENCES[cause].reset_by is ResetBy.ENGINEER]
@@ -42,10 +42,8 @@ def test_a_stuck_output_opens_the_relay_whatever_was_latched_before(first: Cause
 def test_an_engineers_fault_in_a_session_whose_output_then_sticks(first: FaultKind) -> None:
     """Too hot, frozen, or over the limit for the second time today; and then zero is ordered in vain."""
     clinic = running_at(30.0)
-    an_hour_ago_s = WALL_AT_BOOT_S + clinic.now_s - 3600.0
-    clinic.stepper.state = replace(
-        clinic.state, durable=replace(clinic.state.durable, over_limit_wall_s=(an_hour_ago_s,))
-    )
+    an_hour_ago = OverLimit(clinic.state.durable.boot_n, clinic.now_s - 3600.0)
+    clinic.stepper.state = replace(clinic.state, durable=replace(clinic.state.durable, over_limits=(an_hour_ago,)))
     clinic.suffer(FaultKind.OUTPUT_STUCK)
     clinic.suffer(first, 2.0 if first is FaultKind.OUTPUT_ABOVE else None)
     clinic.run(2.0)

@@ -1,6 +1,7 @@
 """The durable record through power cuts at every system call, kill -9, and damage of every kind."""
 
 import hashlib
+import json
 import signal
 import subprocess
 import sys
@@ -15,7 +16,7 @@ from agents.drivers.port import ZERO
 from agents.latch import DAMAGED, FORMAT, MISSING, UNREADABLE, LatchFile, decoded, encoded
 from agents.session import begin
 from agents.state import is_latched
-from agents.steps import Durable, Emit, Press
+from agents.steps import Durable, Emit, OverLimit, Press
 from broker.contract.causes import Cause, ResetBy
 from broker.contract.limits import GENERIC_PROFILE
 from broker.contract.messages import EventKind, Holds
@@ -33,7 +34,7 @@ FULL = Durable(
     holds=Holds.of(("0a" * 8, "0b" * 8), ("0c" * 8,), service=True, more=True),
     fleet_n=7,
     settings=replace(SETTINGS, capabilities=("late_samples",), limits=GENERIC_PROFILE),
-    over_limit_wall_s=(1.79e9, 1.79e9 + 0.125),
+    over_limits=(OverLimit(40, 9_000.125), OverLimit(41, None)),
 )
 # The life of a device: booted, session live, latched with a hold, released, reset, live again, latched.
 LIFE = (
@@ -314,7 +315,7 @@ def signed(body: bytes) -> bytes:
         b"[]",
         b"null",
         b"not json",
-        encoded(FULL).partition(b"\n")[2].replace(b'"format": 1', b'"format": 2'),
+        encoded(FULL).partition(b"\n")[2].replace(b'"format": 2', b'"format": 3'),
         encoded(FULL).partition(b"\n")[2].replace(b'"boot_n"', b'"boots"'),
         encoded(FULL).partition(b"\n")[2].replace(b'"peak_ma_max"', b'"peak"'),
         encoded(FULL).partition(b"\n")[2].replace(b'"latch": "over_limit"', b'"latch": "no_such_cause"'),
@@ -329,8 +330,16 @@ def test_a_record_that_says_something_else_is_damaged(tmp_path: Path, body: byte
 
 
 def test_the_format_is_the_one_that_is_written() -> None:
-    assert FORMAT == 1
+    assert FORMAT == 2
     assert decoded(encoded(FULL)) == FULL
+
+
+def test_a_record_of_format_1_is_read_and_its_over_limits_count() -> None:
+    """Its wall times say nothing that is trusted; that there were two is kept."""
+    fields = json.loads(encoded(FULL).partition(b"\n")[2])
+    del fields["over_limits"]
+    old = {**fields, "format": 1, "over_limit_wall_s": [1.79e9, 1.79e9 + 0.125]}
+    assert decoded(signed(json.dumps(old).encode())) == replace(FULL, over_limits=2 * (OverLimit(0, None),))
 
 
 SHORT_WRITER = """

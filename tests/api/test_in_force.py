@@ -47,7 +47,7 @@ def test_the_electrode_is_drawn_as_it_is_judged(baseline_ohm: float | None) -> N
     clinic.armed()
     if baseline_ohm is not None:
         clinic.stims["stim-12"].phase = type(clinic.stims["stim-12"].phase).RUNNING
-        clinic.shows("stim-12", setting_ma=10.0, amplitude_ma=9.0, impedance_ohm=baseline_ohm)
+        clinic.shows("stim-12", setting_ma=10.0, amplitude_ma=9.0, elapsed_s=2.0, impedance_ohm=baseline_ohm)
     drawn = in_force(clinic.state, clinic.session_on())
     assert drawn.baseline_ohm == baseline_ohm
     for bound_ohm, below, above in (

@@ -99,7 +99,7 @@ class Device:
 
     def _shape(self) -> bytes:
         """The sample's bytes with places for what changes; made anew when anything else does."""
-        known = (self.phase, self.session_id, self.settings_version)
+        known = (self.phase, self.session_id, self.settings_version, self._setting_ma())
         if self._template[0] != known:
             shape = encode(self._plain("2026-01-01T00:00:00.000Z")).replace(b"%", b"%%")
             for name, mark in _MARKS.items():
@@ -107,8 +107,11 @@ class Device:
             self._template = known, shape.replace(b"2026-01-01T00:00:00.000Z", b"%(at)s")
         return self._template[1]
 
+    def _setting_ma(self) -> float:
+        """Raised at 5 mA/s from the start on."""
+        return min(SETTING_MA, 5.0 * self.elapsed_s) if self.phase is Phase.RUNNING else 0.0
+
     def _plain(self, at: str) -> Telemetry:
-        running = self.phase is Phase.RUNNING
         return Telemetry(
             boot_n=self.boot_n,
             seq=int(_MARKS["seq"]),
@@ -116,7 +119,7 @@ class Device:
             phase=self.phase,
             session_id=self.session_id,
             elapsed_s=_MARKS["elapsed_s"],
-            setting_ma=SETTING_MA if running else 0.0,
+            setting_ma=self._setting_ma(),
             amplitude_ma=_MARKS["amplitude_ma"],
             pulse_width_us=300.0,
             frequency_hz=50.0,

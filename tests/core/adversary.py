@@ -125,6 +125,8 @@ class World:
     def goes_to(self, name: str, phase: Phase) -> None:
         """The device shows a phase, whether or not the contract would let it."""
         stim = self.clinic.stims[name]
+        if phase is Phase.RUNNING and stim.phase is not phase:
+            stim.elapsed_s += 6.0  # it was raised to 30 mA, and nobody heard of it
         stim.phase = phase
         stim.shown = {"setting_ma": 30.0, "amplitude_ma": 29.0} if phase is Phase.RUNNING else {}
 

@@ -61,6 +61,7 @@ class Stimulator:
     settings_version: int = 0
     phase: Phase = Phase.IDLE
     session_id: str | None = None
+    elapsed_s: float = 0.0  # of that session, in its samples
     latched: Cause | None = None
     holds: messages.Holds = field(default_factory=messages.Holds.of)
     profile: Limits = GENERIC_PROFILE
@@ -77,7 +78,7 @@ class Stimulator:
             at=WALL,
             phase=self.phase,
             session_id=self.session_id,
-            elapsed_s=0.0,
+            elapsed_s=0.0 if self.session_id is None else self.elapsed_s,
             setting_ma=0.0,
             amplitude_ma=0.1,
             pulse_width_us=0.0 if self.session_id is None else PLAN.pulse_width_us,
@@ -314,7 +315,7 @@ class Clinic:
         self.asks(**{"device": name, "room": room, **changes})
         session = self.session_on(name)
         stim = self.stims[name]
-        stim.phase, stim.session_id = Phase.AUTHORISED, session.session_id
+        stim.phase, stim.session_id, stim.elapsed_s = Phase.AUTHORISED, session.session_id, 0.0
         done = messages.Ack(stim.boot_n, session.authorisation.command_id, messages.AckStatus.DONE, None, None, WALL)
         self.says(name, done)
         self.shows(name)
@@ -327,11 +328,12 @@ class Clinic:
         return self.session_on(name)
 
     def running(self, name: str = "stim-12", **changes: Any) -> Session:
-        """A session runs at 30 mA."""
+        """A session runs at 30 mA, which takes 6 s of raising."""
         self.armed(name, **changes)
         self.stims[name].phase = Phase.RUNNING
         self.shows(name)
         self.stims[name].shown = {"setting_ma": 30.0, "amplitude_ma": 29.5}
+        self.stims[name].elapsed_s = 6.0
         self.shows(name)
         return self.session_on(name)
 

@@ -329,7 +329,7 @@ def test_an_ordinary_session_raises_nothing() -> None:
     clinic = Clinic(alarms=True)
     clinic.running()
     for n in range(1200):
-        clinic.shows("stim-12", elapsed_s=n * 0.5, amplitude_ma=28.0 + n % 7 / 10)
+        clinic.shows("stim-12", elapsed_s=6.0 + n * 0.5, amplitude_ma=28.0 + n % 7 / 10)
         clinic.hears(inputs.Tick(clinic.now_s, clinic.wall_s))
     clinic.says("stim-12", clinic.stims["stim-12"].ended(Cause.COMPLETED))
     assert not any(type(event).__name__.startswith("Alarm") for event in clinic.journal)

@@ -38,6 +38,7 @@ def goes_on(clinic: Clinic) -> None:
     stim = clinic.stims["stim-12"]
     clinic.says("stim-12", stim.event(EventKind.SESSION_RESUMED))
     stim.phase, stim.shown = Phase.RUNNING, {"setting_ma": 20.0, "amplitude_ma": 19.0}
+    stim.elapsed_s += 4.0
     clinic.says("stim-12", stim.birth())
     clinic.shows("stim-12")
 

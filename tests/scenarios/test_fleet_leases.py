@@ -64,7 +64,9 @@ def test_h01_every_limit_of_a_sample(clinic: Clinic, shown: dict[str, Any], quan
     assert event.limit == limit
 
 
-@pytest.mark.parametrize("shown", [{"setting_ma": 40.0}, {"temperature_c": 60.0}, {"frequency_hz": 40.0 * (1 + 1e-10)}])
+@pytest.mark.parametrize(
+    "shown", [{"setting_ma": 40.0, "elapsed_s": 8.0}, {"temperature_c": 60.0}, {"frequency_hz": 40.0 * (1 + 1e-10)}]
+)
 def test_h01_at_a_limit_is_inside_it(clinic: Clinic, shown: dict[str, Any]) -> None:
     assert clinic.shows("stim-12", **shown) == [lease(clinic)]
 
@@ -182,7 +184,7 @@ def test_h10_without_a_good_first_impedance_the_fixed_bounds_hold() -> None:
     clinic = Clinic()
     clinic.armed()
     clinic.stims["stim-12"].phase = Phase.RUNNING
-    shown: dict[str, Any] = {"setting_ma": 20.0, "amplitude_ma": 19.0}
+    shown: dict[str, Any] = {"setting_ma": 20.0, "amplitude_ma": 19.0, "elapsed_s": 4.0}
     assert clinic.shows("stim-12", impedance_ohm=4000.0, **shown) == ["SessionAdvanced running", lease(clinic)]
     assert clinic.shows("stim-12", impedance_ohm=5001.0, **shown) == ["! count electrode_beyond_degraded"]
 

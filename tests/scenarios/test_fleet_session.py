@@ -60,16 +60,16 @@ def test_a_session_from_the_request_to_its_completion() -> None:
     # Started, and raised. The first current gives the impedance that drying pads are compared with.
     stim.phase = Phase.RUNNING
     assert clinic.shows("stim-12") == ["SessionAdvanced running", f"! lease stim-12 {stim.seq}"]
-    assert clinic.shows("stim-12", setting_ma=30.0, amplitude_ma=29.6) == [
+    assert clinic.shows("stim-12", setting_ma=30.0, amplitude_ma=29.6, elapsed_s=6.0) == [
         "BaselineMeasured",
         f"! lease stim-12 {stim.seq}",
     ]
 
     # Paused, and resumed.
     stim.phase = Phase.PAUSED
-    assert clinic.shows("stim-12", elapsed_s=1.0) == ["SessionAdvanced paused", f"! lease stim-12 {stim.seq}"]
+    assert clinic.shows("stim-12", elapsed_s=6.5) == ["SessionAdvanced paused", f"! lease stim-12 {stim.seq}"]
     stim.phase = Phase.RUNNING
-    assert clinic.shows("stim-12", elapsed_s=1.0) == ["SessionAdvanced running", f"! lease stim-12 {stim.seq}"]
+    assert clinic.shows("stim-12", elapsed_s=6.5) == ["SessionAdvanced running", f"! lease stim-12 {stim.seq}"]
 
     # Its time is reached: the last second is still leased, then the device reports, and is idle.
     stim.phase = Phase.STOPPING
