@@ -1,4 +1,4 @@
-"""Somebody else writes the same journal: nothing of ours is called durable that is not in the file, and the service ends."""
+"""Somebody else writes the same journal: nothing is called durable that is not in the file, and the writing ends."""
 
 import asyncio
 import sqlite3

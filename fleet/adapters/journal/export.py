@@ -22,7 +22,9 @@ READ_BY_PEOPLE = {"at": "text", "name": "text", "version": "integer"}  # what th
 def exported(
     path: Path, forms: Forms, *, first: int = 1, last: int | None = None, since: str | None = None
 ) -> Iterator[tuple[Found, str]]:
-    """Each row from `first` to `last` (from the first one: also what stands before it), or from the first one at or after the wall time `since`, with its line.
+    """Each row from `first` to `last`, or from the first one at or after the wall time `since`, with its line. With the
+    first row comes what stands before it.
+
 
     Raises:
         JournalUnwritable: the disk refuses for now.

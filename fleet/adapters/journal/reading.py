@@ -137,6 +137,6 @@ class JournalReader:
         if self._made:
             return False
         try:
-            return connection.scalar(sa.text("SELECT count(*) FROM sqlite_schema")) == 0
+            return not connection.scalar(sa.text("SELECT count(*) FROM sqlite_schema"))
         except sa.exc.DatabaseError:
             return False  # whoever looks for rows next finds out what it is, and names it

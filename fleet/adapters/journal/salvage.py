@@ -170,8 +170,8 @@ def audited(
 ) -> Iterator[Found]:
     """What was found after the row `after`, compared with the chain and with what this program knows.
 
-    Rows that are missing are named. `tip` None: the row before cannot be read, so the next one's hash is not checked. `forms`
-    None: whether this program knows an event is not asked.
+    Rows that are missing are named. `tip` None: the row before cannot be read, so the next one's hash is not checked.
+    `forms` None: whether this program knows an event is not asked.
     """
     for each in found:
         if each.position > after + 1:
