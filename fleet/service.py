@@ -32,9 +32,9 @@ from fleet.adapters.downlink import Downlink, RetainedCleared, StopTaken, Undeli
 from fleet.adapters.echo import Echo, TakenOver
 from fleet.adapters.feed.server import Feed
 from fleet.adapters.intake import Intake
-from fleet.adapters.journal.errors import JournalCorrupt, JournalUnwritable, UnknownStored
+from fleet.adapters.journal.errors import JournalContested, JournalCorrupt, JournalUnwritable, UnknownStored
 from fleet.adapters.journal.writer import Journal
-from fleet.adapters.lock import one_instance
+from fleet.adapters.lock import Lock, Lost, one_instance
 from fleet.connections import Connections
 from fleet.core.alarm_inputs import RotaChanged
 from fleet.core.inputs import RegistryChanged, StopCleared, StopSent, TookOver
@@ -58,6 +58,7 @@ EXIT_JOURNAL = 65  # the journal cannot be read: only a person can help, so the 
 EXIT_TAKEN_OVER = 75  # the supervisor does not start it again
 EXIT_REFUSED = 78  # settings or site cannot be used
 FIRST_SNAPSHOT_S = 1.0
+LOCK_LOOK_S = 1.0
 REGISTRY_LOOK_S = 0.5  # a device struck off is without rights within 1 s
 SOCKET_PATH_BYTES_MAX = 107  # unix(7): sun_path has 108, the last of them zero
 BOOT_ID = Path("/proc/sys/kernel/random/boot_id")
@@ -127,8 +128,8 @@ def run_fleet(settings: Settings, alive: Alive = lambda life: None) -> int:
         settings.lock_path,
         lambda: log.warning("another fleet instance runs here: waiting"),
         lambda: alive(Life.STARTS),
-    ):
-        return asyncio.run(_Service(settings, site, stamps, alive).run())
+    ) as lock:
+        return asyncio.run(_Service(settings, site, stamps, alive, lock).run())
 
 
 @dataclass(slots=True)
@@ -159,11 +160,13 @@ class _Ended(Exception):
 class _Service:
     """The parts of one running service."""
 
-    def __init__(self, settings: Settings, site: Site, stamps: Stamps, alive: Alive) -> None:
+    def __init__(self, settings: Settings, site: Site, stamps: Stamps, alive: Alive, lock: Lock) -> None:
         self._settings = settings
         self._site = site
         self._stamps = stamps
         self._alive = alive
+        self._lock = lock
+        self._loop: asyncio.AbstractEventLoop
         self._surface: Surface
         self._failure: BaseException | None = None
         self._up = asyncio.Event()
@@ -171,7 +174,7 @@ class _Service:
 
     async def run(self) -> int:
         """Run until ended; the exit status."""
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         loop.set_exception_handler(self._on_loose_end)
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end.set)
@@ -194,11 +197,17 @@ class _Service:
             await self._serve(journal)
         except* _Ended:
             log.info("ended")
-        except* TakenOver as taken:
+        except* (TakenOver, Lost) as taken:
             log.error("this instance ends: %s", taken.exceptions[0])
             status = EXIT_TAKEN_OVER
+        except* JournalContested:
+            pass  # closing the journal says it again
         finally:
-            journal.close()
+            try:
+                journal.close()
+            except JournalContested as contested:
+                log.error("this instance ends: %s", contested)
+                status = EXIT_TAKEN_OVER
         return status
 
     async def _serve(self, journal: FleetJournal) -> None:
@@ -231,6 +240,7 @@ class _Service:
             group.create_task(self._watch_registry(owner, keyring), name="registry")
             group.create_task(self._take_snapshots(owner), name="snapshots")
             group.create_task(self._wait_for_the_end(owner), name="end")
+            group.create_task(self._watch_lock(), name="lock")
             group.create_task(self._serve_people(desk), name="control")
             group.create_task(self._serve_watchers(), name="http")
             group.create_task(self._serve_readers(feed), name="feed")
@@ -274,6 +284,12 @@ class _Service:
             keyring.exchange(site.links)
             self._adopt(owner, site)
             known, failed = stamps, None
+
+    async def _watch_lock(self) -> NoReturn:
+        """A lock whose file was removed keeps nobody out: it is taken again, or somebody else leads by now."""
+        while True:
+            await asyncio.sleep(LOCK_LOOK_S)
+            self._lock.look()
 
     async def _take_snapshots(self, owner: Owner) -> None:
         """Soon after a start, so that one that is killed again and again has less to fold each time; then by period."""
@@ -321,6 +337,9 @@ class _Service:
     def _on_disk(self, error: JournalUnwritable | None) -> None:
         if error is None:
             log.warning("the journal is written again")
+        elif isinstance(error, JournalContested):
+            self._failure = error
+            self._loop.call_soon_threadsafe(self._end.set)
         else:
             log.error("%s: nothing new is authorised, no receipts; stops still go out", error)
 

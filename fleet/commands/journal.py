@@ -32,7 +32,7 @@ def tail(args: argparse.Namespace) -> int:
     from fleet.adapters.journal.reading import JournalReader
     from fleet.stored import FOLD
 
-    reader = JournalReader(_file(args), FOLD.forms)
+    reader = JournalReader(_file(args), FOLD.forms, made=not args.follow)
     unread = 0
     try:
         while True:
@@ -53,6 +53,9 @@ def export(args: argparse.Namespace) -> int:
     from fleet.adapters.journal.salvage import Damaged
     from fleet.stored import FOLD
 
+    if args.last is not None and args.last < args.first:
+        terminal.fail(f"--from {args.first} --to {args.last} is no range: the first row comes before the last.")
+        return 2
     rows = damaged = 0
     since = None if args.since is None else args.since.isoformat()
     with _written(args.out) as out, terminal.progress("Exported {0:,} rows") as shown:

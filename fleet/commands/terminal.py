@@ -97,7 +97,8 @@ def told_words(told: Any) -> str | None:
     from fleet.words.events import QUIET
 
     if told.unread is not None:
-        return f"{told.at}  journal {told.unread}; `stimfleet journal export` has its bytes".lstrip()
+        where = "; `stimfleet journal export` has its bytes" if told.kept else ""
+        return f"{told.at}  journal {told.unread}{where}".lstrip()
     if told.name in QUIET:
         return None
     said = words(told.name, told.body)

@@ -4,12 +4,14 @@ import asyncio
 import hashlib
 import sqlite3
 from collections.abc import Callable
-from contextlib import closing
+from contextlib import closing, suppress
 from pathlib import Path
 
 import pytest
 
+from fleet.adapters.control.client import FleetUnreachable
 from fleet.adapters.journal.writer import Journal
+from fleet.adapters.lock import Held, not_running
 from fleet.core.state import snapshot
 from fleet.stored import FOLD, FleetJournal
 from tests.adapters.clinic import Clinic, eventually
@@ -121,4 +123,39 @@ async def test_a_disk_that_cannot_be_used_for_now_is_tried_again_ever_more_slowl
         assert tries() - many <= 2
         (clinic.data_dir / "journal.db").rmdir()
         await fleet.answers()
+    assert "Traceback" not in fleet.log()
+
+
+async def test_a_service_beside_which_somebody_else_writes_ends_with_a_sentence_and_is_not_started_again(
+    clinic: Clinic,
+) -> None:
+    async with fleet_running(clinic) as fleet:
+        position = (await fleet.ask(op="status"))["journal_position"]
+        with closing(sqlite3.connect(clinic.data_dir / "journal.db")) as other, other:
+            other.execute(
+                "INSERT INTO event VALUES (?, ?, 'Counted', 1, '{}', x'00')", (position + 1, "2026-11-22T09:00:00.000Z")
+            )
+        with suppress(FleetUnreachable):  # it ends while it is asked
+            await fleet.ask(op="drain", issued_by="berta")
+        assert await fleet.ended(20) == 75
+    log = fleet.log()
+    assert log.count("this instance ends: ") == 1
+    assert f"journal row {position + 1} is there and is not ours: somebody else writes this journal" in log
+    assert "starting it again" not in log
+    assert "JournalContested" not in log, "a sentence, not a traceback"
+
+
+async def test_a_service_takes_its_lock_again_or_ends_when_another_has_it(clinic: Clinic) -> None:
+    """Somebody removes the lock's file: without a look at it a second fleet would lead beside this one."""
+    lock = clinic.data_dir / "fleet.lock"
+    async with fleet_running(clinic) as fleet:
+        lock.unlink()
+        await eventually(lambda: lock.exists() and lock.read_text(), 10.0)
+        with pytest.raises(Held, match="fleet service, process"), not_running(lock, "a second one"):
+            raise AssertionError("a second one is in")
+        lock.unlink()
+        with not_running(lock, "a second one"):
+            assert await fleet.ended(20) == 75
+    assert "this instance ends: a second one, process" in fleet.log()
+    assert "starting it again" not in fleet.log()
     assert "Traceback" not in fleet.log()

@@ -309,15 +309,17 @@ async def test_whoever_follows_a_stop_is_told_of_a_row_that_is_none(tmp_path: Pa
     journal = open_journal(tmp_path / "j.db")
     await journal.append(AT, [Counted(1), Counted(2)])
     journal.close()
-    alter_one = "UPDATE event SET body = ? WHERE position = 1"
+    alter_one = "UPDATE event SET body = ?, hash = ? WHERE position = 2"
     with closing(sqlite3.connect(tmp_path / "j.db")) as database, database:
-        database.execute(alter_one, (body,))
+        (before,) = database.execute("SELECT hash FROM event WHERE position = 1").fetchone()
+        chained = hashlib.sha256(before + f"2\n{AT}\nCounted\n1\n".encode() + body).digest()
+        database.execute(alter_one, (body, chained))
     reader = JournalReader(tmp_path / "j.db")
-    bad, good = reader.new()
+    good, bad = reader.new()
     reader.close()
     assert bad.unread is not None
-    assert bad.unread.startswith(f"row 1 {why}")
-    assert good == Told(2, AT, "Counted", {"by": 2, "note": None, "share": 0.5})
+    assert bad.unread.startswith(f"row 2 {why}")
+    assert good == Told(1, AT, "Counted", {"by": 1, "note": None, "share": 0.5})
 
 
 def test_there_is_nothing_to_read_before_the_journal_is_made(tmp_path: Path) -> None:

@@ -98,6 +98,6 @@ async def test_a_row_that_cannot_be_read_is_told_wherever_people_read(tmp_path: 
         told = [terminal.told_words(each) for each in journal.new()]
     assert len(told) == 11
     assert told[1] is not None
-    assert "journal row 2 is no JSON" in told[1]
+    assert "journal row 2 is not what was written" in told[1]
     assert told[0] is not None
     assert told[0].endswith("row 1 is a Opened, for which there are no words"), "an unknown name is not passed over"

@@ -9,6 +9,16 @@ class JournalUnwritable(JournalError):
     """The disk refuses. What was appended is kept, in order, and tried again."""
 
 
+class JournalContested(JournalUnwritable):
+    """Somebody else writes this journal. What was appended is not in it and never will be: nothing is tried again."""
+
+    def __init__(self, position: int) -> None:
+        super().__init__(
+            f"journal row {position} is there and is not ours: somebody else writes this journal. Find out who, and "
+            "end one of the two"
+        )
+
+
 class JournalReplaced(JournalError):
     """There is another journal under the name of the one that was read along: begin anew."""
 

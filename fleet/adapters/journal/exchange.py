@@ -112,7 +112,10 @@ def _make_one_file(journal: Path) -> bool:
     except sqlite3.DatabaseError as error:
         if isinstance(unreadable(sa.exc.DatabaseError(None, None, error), 1), JournalCorrupt):
             return False
-        busy = " Does something read it, `stimfleet journal tail --follow` perhaps? End that, and restore again."
+        busy = (
+            " Does something read it? stimfleet-pager, stimfleet-recorder and stimfleet-web do while they run, and "
+            "`stimfleet journal tail --follow`. End those, and restore again."
+        )
         raise CopyRefused(f"{journal} cannot be set aside, nothing was changed: {error}.{busy}") from error
     if mode != "delete":
         raise CopyRefused(f"{journal} cannot be set aside, nothing was changed: its log stays in use ({mode}).")

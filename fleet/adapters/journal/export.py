@@ -7,13 +7,14 @@ and its columns as they lie in the file, bytes as hex; rows that are not there: 
 
 import json
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 
 import sqlalchemy as sa
 
 from fleet.adapters.journal.forms import Forms
-from fleet.adapters.journal.rows import EVENTS, Row, Tip, open_database
-from fleet.adapters.journal.salvage import Cell, Damaged, Found, audited, found_after
+from fleet.adapters.journal.rows import EVENTS, Row, open_database
+from fleet.adapters.journal.salvage import Cell, Damaged, Found, audited, before_the_first, found_after, tip_at
 
 READ_BY_PEOPLE = {"at": "text", "name": "text", "version": "integer"}  # what these columns should be
 
@@ -21,7 +22,9 @@ READ_BY_PEOPLE = {"at": "text", "name": "text", "version": "integer"}  # what th
 def exported(
     path: Path, forms: Forms, *, first: int = 1, last: int | None = None, since: str | None = None
 ) -> Iterator[tuple[Found, str]]:
-    """Each row from `first` to `last`, or from the first one at or after the wall time `since`, with its line.
+    """Each row from `first` to `last`, or from the first one at or after the wall time `since`, with its line. With the
+    first row comes what stands before it.
+
 
     Raises:
         JournalUnwritable: the disk refuses for now.
@@ -29,13 +32,14 @@ def exported(
     """
     if not path.exists():
         raise FileNotFoundError(path)
-    engine = open_database(path, create=False)
+    engine = open_database(path, create=False, salvage=True)
     try:
         with engine.connect() as connection:
             if since is not None:
                 first = max(first, _first_since(connection, since))
+            strangers = before_the_first(connection) if first == 1 else ()
             found = found_after(connection, first - 1, last)
-            for each in audited(found, connection, first - 1, _tip_before(connection, first), forms):
+            for each in chain(strangers, audited(found, connection, first - 1, tip_at(connection, first - 1), forms)):
                 yield each, line(each)
     finally:
         engine.dispose()
@@ -48,14 +52,6 @@ def _first_since(connection: sa.Connection, since: str) -> int:
             return each.position
     newest = connection.scalar(sa.select(sa.func.max(EVENTS.c.position))) or 0
     return int(newest) + 1
-
-
-def _tip_before(connection: sa.Connection, first: int) -> Tip | None:
-    """What the chain from `first` hangs on; None where the row before cannot be read."""
-    if first == 1:
-        return Tip()
-    before = next(found_after(connection, first - 2, first - 1), None)
-    return Tip(before.position, before.hash) if isinstance(before, Row) else None
 
 
 def line(found: Found) -> str:

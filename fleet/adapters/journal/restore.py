@@ -13,7 +13,16 @@ from pydantic import TypeAdapter, ValidationError
 from fleet.adapters.journal.errors import JournalCorrupt
 from fleet.adapters.journal.forms import Forms, fingerprint
 from fleet.adapters.journal.pieces import InPieces, in_pieces
-from fleet.adapters.journal.rows import SNAPSHOTS, Row, Tip, checked, open_database, rows_after, unreadable
+from fleet.adapters.journal.rows import (
+    SNAPSHOTS,
+    Row,
+    Tip,
+    checked,
+    none_before_the_first,
+    open_database,
+    rows_after,
+    unreadable,
+)
 
 State = TypeVar("State")
 Stored = TypeVar("Stored")  # of a state, what a snapshot holds
@@ -174,6 +183,7 @@ def verify_journal(
     try:
         with engine.connect() as connection:
             made_of = [stored for stored in snapshots(connection) if _is_whole(stored)]
+            none_before_the_first(connection)
             for row in checked(rows_after(connection, 0), tip):
                 if forms is not None:
                     forms.load(row.position, row.name, row.version, row.body)

@@ -1,7 +1,8 @@
 """The journal's tables and the chain that its rows form.
 
 Each row's hash covers the hash before it, its position, name, version, wall time and body: a row that is altered,
-exchanged, left out or put in breaks every hash after it. SQLite in WAL mode with synchronous FULL keeps a transaction
+exchanged, left out or put in breaks every hash after it; one put in before the first row is found by its position, for
+positions begin at 1. SQLite in WAL mode with synchronous FULL keeps a transaction
 whole and on disk through kill -9 and power cuts.
 """
 
@@ -23,6 +24,7 @@ FILE_MODE = 0o600
 BUSY_TIMEOUT_S = 1.0  # readers of a WAL never block the writer; this bounds a foreign tool that locks the file
 PAGE_ROWS = 1_000  # read in one transaction: a reader that stays in one keeps the WAL from being reset
 PARTS = ("", "-wal", "-shm", "-journal")  # what SQLite may keep beside the file that has the name
+BEFORE_THE_FIRST = "stands before the first row: nobody wrote it there"
 # SQLITE_ERROR: a database, but without these tables and columns.
 _DAMAGED = frozenset({sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR})
 
@@ -36,6 +38,7 @@ EVENTS = sa.Table(
     sa.Column("version", sa.Integer, nullable=False),
     sa.Column("body", sa.LargeBinary, nullable=False),  # canonical JSON
     sa.Column("hash", sa.LargeBinary, nullable=False),
+    sa.CheckConstraint("position > 0"),  # files of earlier versions are without it
 )
 SNAPSHOTS = sa.Table(
     "snapshot",
@@ -115,8 +118,10 @@ def checked(rows: Iterable[Row], tip: Tip) -> Iterator[Row]:
         yield row
 
 
-def open_database(path: Path, *, create: bool) -> sa.Engine:
+def open_database(path: Path, *, create: bool, salvage: bool = False) -> sa.Engine:
     """An engine on the journal's file, its tables made if `create`. Nobody but its owner may read what is made.
+
+    `salvage`: only to read, and also a file whose end was cut, as far as it goes.
 
     Raises:
         JournalUnwritable: the file cannot be opened or made.
@@ -132,7 +137,7 @@ def open_database(path: Path, *, create: bool) -> sa.Engine:
         sa.URL.create("sqlite", database=f"file:{path}", query={"mode": "rwc" if create else "rw", "uri": "true"}),
         connect_args={"timeout": BUSY_TIMEOUT_S},
     )
-    sa.event.listen(engine, "connect", _durable if create else _read_only)
+    sa.event.listen(engine, "connect", _durable if create else _salvaging if salvage else _read_only)
     if create:
         try:
             _tables.create_all(engine)
@@ -196,6 +201,29 @@ def _durable(connection: Any, _record: object) -> None:
 
 def _read_only(connection: Any, _record: object) -> None:
     connection.execute("PRAGMA query_only = ON")
+
+
+def _salvaging(connection: Any, record: object) -> None:
+    """Without this SQLite refuses a file that is shorter than its head says, whole; with it, where it ends. Nothing is
+    written: that stays forbidden.
+    """
+    _read_only(connection, record)
+    connection.execute("PRAGMA writable_schema = ON")
+
+
+def none_before_the_first(connection: sa.Connection) -> None:
+    """Positions begin at 1; what stands before that is in no chain.
+
+    Raises:
+        JournalCorrupt: there is such a row.
+        JournalUnwritable: the disk refuses.
+    """
+    try:
+        least = connection.scalar(sa.select(sa.func.min(EVENTS.c.position)))
+    except sa.exc.DatabaseError as error:
+        raise unreadable(error, 1) from error
+    if least is not None and least < 1:
+        raise JournalCorrupt(least, BEFORE_THE_FIRST)
 
 
 def rows_after(connection: sa.Connection, position: int) -> Iterator[Row]:

@@ -6,15 +6,20 @@ Used where people look at the record (`stimfleet journal export` and `tail`). Wh
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
+from itertools import count
 from typing import Any, NamedTuple
 
 import sqlalchemy as sa
 
 from fleet.adapters.journal.errors import JournalCorrupt, UnknownStored
 from fleet.adapters.journal.forms import Forms
-from fleet.adapters.journal.rows import EVENTS, PAGE_ROWS, TYPES, Row, Tip, next_row, unreadable
+from fleet.adapters.journal.rows import BEFORE_THE_FIRST, EVENTS, PAGE_ROWS, TYPES, Row, Tip, next_row, unreadable
 
+SOUGHT_ROWS_MAX = 10_000  # in a row without one that can be read, where nobody knows how many there are: a few seconds
 COLUMNS = tuple(column.name for column in EVENTS.columns)[1:]
+
+
+CUT_OR_TORN = "database disk image is malformed"  # SQLITE_CORRUPT: of anything else no row can be read
 
 
 class Cell(NamedTuple):
@@ -57,7 +62,7 @@ def found_after(connection: sa.Connection, position: int, upto: int | None = Non
         except sa.exc.DatabaseError as error:
             why, newest = _damage(error, position + 1), _newest(connection, upto)
             if newest is None:
-                yield Damaged(position + 1, None, why)
+                yield from _as_far_as_it_goes(connection, position, upto, why)
                 return
             # Where a page cannot be read, its neighbours still can, by their own positions.
             last = min(position + PAGE_ROWS, newest)
@@ -72,6 +77,39 @@ def found_after(connection: sa.Connection, position: int, upto: int | None = Non
             for row in page:
                 yield _found(connection, row)
             position = page[-1].position
+
+
+def before_the_first(connection: sa.Connection) -> Iterator[Damaged]:
+    """What stands at positions at which there are no rows, each with its bytes.
+
+    Raises:
+        JournalUnwritable: the disk refuses for now.
+    """
+    chosen = sa.select(EVENTS.c.position).where(EVENTS.c.position < 1).order_by(EVENTS.c.position)
+    try:
+        for position in connection.scalars(chosen):
+            yield Damaged(position, position, BEFORE_THE_FIRST, cells(connection, position))
+    except sa.exc.DatabaseError as error:
+        _damage(error, 1)  # whoever reads on from the first row finds the same, and names it
+
+
+def _as_far_as_it_goes(connection: sa.Connection, position: int, upto: int | None, why: str) -> Iterator[Found]:
+    """What is after `position` in a file whose last row cannot be found: a cut one. Its pages are in no order, so rows
+    are looked for behind others that are lost.
+    """
+    first = position + 1  # of those that are lost, one after the other
+    for one in count(first) if why.endswith(f"({CUT_OR_TORN})") else ():
+        if one - first >= SOUGHT_ROWS_MAX or (upto is not None and one > upto):
+            break
+        for found in _at(connection, one):
+            if isinstance(found, Damaged) and found.cells is None:
+                continue
+            if one > first:
+                yield Damaged(first, one - 1, why)
+            yield found
+            first = one + 1
+    if upto is None or first <= upto:
+        yield Damaged(first, upto, why)
 
 
 def _at(connection: sa.Connection, position: int) -> Iterator[Found]:
@@ -128,11 +166,12 @@ def cells(connection: sa.Connection, position: int) -> dict[str, Cell] | None:
 
 
 def audited(
-    found: Iterable[Found], connection: sa.Connection, after: int, tip: Tip | None, forms: Forms
+    found: Iterable[Found], connection: sa.Connection, after: int, tip: Tip | None, forms: Forms | None
 ) -> Iterator[Found]:
     """What was found after the row `after`, compared with the chain and with what this program knows.
 
     Rows that are missing are named. `tip` None: the row before cannot be read, so the next one's hash is not checked.
+    `forms` None: whether this program knows an event is not asked.
     """
     for each in found:
         if each.position > after + 1:
@@ -145,12 +184,27 @@ def audited(
         else:
             yield each
             tip = None
-        after = each.position
+        after = last_of(each)
 
 
-def _problem(row: Row, tip: Tip | None, forms: Forms) -> str | None:
+def last_of(found: Found) -> int:
+    """The last position that is told by it."""
+    return found.position if isinstance(found, Row) or found.last is None else found.last
+
+
+def tip_at(connection: sa.Connection, position: int) -> Tip | None:
+    """What the chain after `position` hangs on; None where the row there cannot be read."""
+    if position < 1:
+        return Tip()
+    there = next(found_after(connection, position - 1, position), None)
+    return Tip(there.position, there.hash) if isinstance(there, Row) else None
+
+
+def _problem(row: Row, tip: Tip | None, forms: Forms | None) -> str | None:
     if tip is not None and row != next_row(tip, row.at, row.name, row.version, row.body):
         return "is not what was written"
+    if forms is None:
+        return None
     try:
         forms.load(row.position, row.name, row.version, row.body)
     except (JournalCorrupt, UnknownStored) as error:

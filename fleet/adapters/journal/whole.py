@@ -8,7 +8,7 @@ import sqlalchemy as sa
 
 from fleet.adapters.journal.errors import JournalCorrupt
 from fleet.adapters.journal.forms import Forms
-from fleet.adapters.journal.rows import EVENTS, Tip, checked, open_database, rows_after
+from fleet.adapters.journal.rows import EVENTS, Tip, checked, none_before_the_first, open_database, rows_after
 
 
 def whole_journal(path: Path, forms: Forms) -> Iterator[tuple[int, int, Any]]:
@@ -26,6 +26,7 @@ def whole_journal(path: Path, forms: Forms) -> Iterator[tuple[int, int, Any]]:
     engine = open_database(path, create=False)
     try:
         with engine.connect() as connection:
+            none_before_the_first(connection)
             count = connection.scalar(sa.select(sa.func.max(EVENTS.c.position))) or 0
             for row in checked(rows_after(connection, 0), Tip()):
                 position = row.position

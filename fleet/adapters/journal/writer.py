@@ -2,7 +2,8 @@
 
 What waits while one commit runs goes into the next, so the group is as large as the disk is slow; an append on an idle
 disk waits for nobody. A row that the disk refuses stays in memory, in order, and is tried again: the state that the
-service has already moved to stays the fold of what will be written. Nothing is confirmed before that.
+service has already moved to stays the fold of what will be written. Nothing is confirmed before that. Where a row is
+that is not ours, somebody else writes too: that is no disk that refuses, and nothing is tried again.
 
 A snapshot that the disk refuses is dropped and logged, no more: the next start folds more rows, and the next one comes.
 """
@@ -19,7 +20,7 @@ from typing import Generic, TypeVar
 
 import sqlalchemy as sa
 
-from fleet.adapters.journal.errors import JournalError, JournalUnwritable
+from fleet.adapters.journal.errors import JournalContested, JournalError, JournalUnwritable
 from fleet.adapters.journal.restore import Fold, Restored, restore
 from fleet.adapters.journal.rows import EVENTS, SNAPSHOTS, Row, Tip, next_row, open_database
 
@@ -54,7 +55,7 @@ class Journal(Generic[State, Stored]):
     """One open journal. `append` and `snapshot` belong to one thread, the event loop's.
 
     `disk_changed` is called from the writing thread: with the error when the disk begins to refuse, with None when it
-    takes again.
+    takes again; with `JournalContested` when somebody else writes too, which ends the writing for good.
     """
 
     def __init__(
@@ -117,7 +118,10 @@ class Journal(Generic[State, Stored]):
         Raises:
             Unstorable: an event is not what it should be; nothing was appended.
             JournalUnwritable: the disk has refused for so long that memory runs out.
+            JournalContested: somebody else writes this journal.
         """
+        if isinstance(self._died, JournalContested):
+            raise self._died
         if self._died is not None:
             raise JournalUnwritable("the journal's thread has ended") from self._died
         tip, rows = self._tip, []
@@ -146,13 +150,15 @@ class Journal(Generic[State, Stored]):
         """Commit what waits and end the thread.
 
         Raises:
-            JournalUnwritable: something was not written.
+            JournalUnwritable: something was not written; JournalContested: because somebody else writes.
         """
         with self._changed:
             self._closing = True
             self._changed.notify()
         self._thread.join(within_s)
         self._engine.dispose()
+        if isinstance(self._died, JournalContested):
+            raise self._died
         if self._thread.is_alive() or self._waiting or self._died:
             raise JournalUnwritable(f"{self._waiting_rows} rows were not written") from self._died
 
@@ -162,13 +168,19 @@ class Journal(Generic[State, Stored]):
         try:
             while self._next():
                 pass
+        except JournalContested as contested:
+            self._ended(contested, contested)
+            self._disk_changed(contested)
         except BaseException as error:  # a bug in this thread must end the process, not leave it waiting for ever
-            self._died = error
-            with self._changed:
-                waiting, self._waiting = self._waiting, []
-            for batch in waiting:
-                batch.durable.set_exception(JournalUnwritable(f"the journal's thread ended: {error!r}"))
+            self._ended(error, JournalUnwritable(f"the journal's thread ended: {error!r}"))
             raise
+
+    def _ended(self, why: BaseException, told: JournalUnwritable) -> None:
+        self._died = why
+        with self._changed:
+            waiting, self._waiting = self._waiting, []
+        for batch in waiting:
+            batch.durable.set_exception(told)
 
     def _next(self) -> bool:
         with self._changed:
@@ -213,12 +225,15 @@ class Journal(Generic[State, Stored]):
 
     def _write_rows(self, rows: Sequence[Row]) -> None:
         with self._engine.begin() as connection:
-            there = 0
-            if self._unsure:  # a commit that failed may be on the disk all the same: what is there is not written twice
-                there = connection.execute(sa.select(sa.func.max(EVENTS.c.position))).scalar() or 0
+            # A commit that failed may be on the disk all the same: what is there is not written twice.
+            there = _ours(connection, rows) if self._unsure else 0
             new = [row.columns() for row in rows if row.position > there]
-            if new:
+            if not new:
+                return
+            try:
                 connection.execute(_INSERT, new)
+            except sa.exc.IntegrityError as error:
+                raise JournalContested(rows[0].position) from error
 
     def _write_snapshot(self, snapshot: _Snapshot[Stored]) -> None:
         body = self._dumped(snapshot)
@@ -255,3 +270,19 @@ class Journal(Generic[State, Stored]):
                     batches = tuple(self._waiting)
                 self._write_batches(batches)
         return bytes(body)
+
+
+def _ours(connection: sa.Connection, rows: Sequence[Row]) -> int:
+    """The last position on the disk, when each row from the first of `rows` on is one of them.
+
+    Raises:
+        JournalContested: one is not.
+    """
+    known = {row.position: row.hash for row in rows}
+    there = rows[0].position - 1
+    stored = sa.select(EVENTS.c.position, EVENTS.c.hash).where(EVENTS.c.position > there).order_by(EVENTS.c.position)
+    for position, found in connection.execute(stored):
+        if known.get(position) != found:
+            raise JournalContested(position)
+        there = position
+    return there
