@@ -164,7 +164,7 @@ async def test_a_journal_that_was_tampered_with_is_not_counted(
     assert (out, err.startswith("journal row ")) == ("", True)
     (folder / "journal.db").write_bytes(b"SQLite format 3\0" + b"\0" * 4000)
     assert run(folder) == 1
-    assert "journal row 1: the file cannot be read" in capsys.readouterr().err
+    assert "journal row 1: cannot be read (file is not a database)" in capsys.readouterr().err
 
 
 def ended(command: list[str], **pipes: Any) -> subprocess.CompletedProcess[bytes]:

@@ -102,7 +102,7 @@ async def test_a_journal_that_cannot_be_read_is_told_as_one(tmp_path: Path) -> N
 async def test_a_digest_that_was_given_up_is_told_late(journal: FleetJournal, tmp_path: Path) -> None:
     clinic = OnCall()
     clinic.changes_device("stim-7", due_wall_s=clinic.wall_s + HOUR_S)  # info: in the digest, once a day
-    clinic.wall_s += 24 * HOUR_S
+    clinic.goes_to(clinic.wall_s + 24 * HOUR_S)
     clinic.after(61.0)
     (digest,) = await found(journal, clinic, tmp_path)
     assert isinstance(digest, DigestDue)

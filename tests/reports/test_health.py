@@ -24,7 +24,7 @@ def rows(clinic: Practice, **asked: Any) -> dict[tuple[str, str], HealthRow]:
 def treats_at(clinic: Practice, client: str, ohm: float) -> None:
     """A session whose first good impedance is `ohm`."""
     session_id = clinic.begins(client)
-    clinic.shows("stim-12", setting_ma=20.0, amplitude_ma=19.0, impedance_ohm=ohm)
+    clinic.shows("stim-12", setting_ma=2.0, amplitude_ma=1.9, impedance_ohm=ohm)
     clinic.ran(session_id, 300.0)
     clinic.is_idle()
     clinic.shows("stim-12")
