@@ -5,8 +5,8 @@ Rules of this file:
 - A later start of the agent may be a later boot of its host, and nobody knows for how long that was off. What is known
   is the least: since the over-limit at least as much boot time has passed as lies between the two readings, or, where
   the clock has begun anew, as it shows now. Until that least is 24 h, in doubt it counts.
-- An engineer who resets has seen what came before: what is in doubt ends there. What is not, of this start of the
-  agent, counts for its 24 h.
+- An engineer who resets has seen what came before: what is in doubt ends there. What is not counts for its 24 h, be it
+  of this start of the agent, or of an earlier one whose boot time compares with this clock's: that counts as of this.
 """
 
 from agents.steps import OverLimit
@@ -15,13 +15,13 @@ DAY_S = 24 * 3600.0
 KEPT = 8  # the second is what matters
 
 
-def at_start(known: tuple[OverLimit, ...], now_s: float) -> tuple[OverLimit, ...]:
+def at_start(known: tuple[OverLimit, ...], boot_n: int, now_s: float) -> tuple[OverLimit, ...]:
     """As the agent starts: boot times that this boot's clock can be compared with.
 
     One that lies ahead is of an earlier boot: it was before this clock's 0. One without (of a record of format 1)
-    was at least before now.
+    was at least before now. Both are in doubt, and stay of their start; the others are of this one, `boot_n`.
     """
-    return tuple(OverLimit(each.boot_n, _comparable_s(each.boottime_s, now_s)) for each in known)
+    return tuple(_comparable(each, boot_n, now_s) for each in known)
 
 
 def recent(known: tuple[OverLimit, ...], now_s: float) -> tuple[OverLimit, ...]:
@@ -39,7 +39,7 @@ def seen_by_engineer(known: tuple[OverLimit, ...], boot_n: int) -> tuple[OverLim
     return tuple(each for each in known if each.boot_n == boot_n)
 
 
-def _comparable_s(boottime_s: float | None, now_s: float) -> float:
-    if boottime_s is None:
-        return now_s
-    return boottime_s if boottime_s <= now_s else 0.0
+def _comparable(each: OverLimit, boot_n: int, now_s: float) -> OverLimit:
+    if each.boottime_s is None:
+        return OverLimit(each.boot_n, now_s)
+    return OverLimit(each.boot_n, 0.0) if each.boottime_s > now_s else OverLimit(boot_n, each.boottime_s)

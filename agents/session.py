@@ -59,8 +59,9 @@ def begin(
     watch = Watch(zero_ordered_s=now_s, pulse_period_s=SLOWEST_PULSE_S, was_driven=died_in is not None)
     state = State(durable, identity, self_test, Phase.FAULT, now_s, ZERO, now_s, watch, first_seq, trouble_s=now_s)
     turn = Turn(state)
-    known = over_limits.at_start(durable.over_limits, now_s)
-    turn.change_durable(boot_n=durable.boot_n + 1, live_session_id=None, over_limits=known)
+    boot_n = durable.boot_n + 1
+    known = over_limits.at_start(durable.over_limits, boot_n, now_s)
+    turn.change_durable(boot_n=boot_n, live_session_id=None, over_limits=known)
     turn.tell(Announce())
     if self_test is not None:
         failed = turn.event(EventKind.SELF_TEST_FAILED, Cause.SELF_TEST_FAILED, messages.SelfTestFailed(self_test))

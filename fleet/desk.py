@@ -16,6 +16,7 @@ from fleet.inbox import Inbox
 from fleet.views import (
     alarm_rows,
     client_details,
+    clinic_s,
     clock_details,
     device_rows,
     refusal_row,
@@ -65,11 +66,11 @@ class Desk:
                     return _error("unknown_session", f"There is no session {session_id}.")
                 return _ok(session=session_details(self._state, session))
             case requests.AskDevices():
-                return _ok(devices=device_rows(self._state, self._boottime(), self._walltime()))
+                return _ok(devices=device_rows(self._state, self._boottime(), self._clinic_s()))
             case requests.AskAlarms(past=past):
-                return _ok(alarms=alarm_rows(self._state, past=past, wall_s=self._walltime()))
+                return _ok(alarms=alarm_rows(self._state, past=past, wall_s=self._clinic_s()))
             case requests.AskClient(client=client):
-                return _ok(client=client_details(self._state, client, self._walltime()))
+                return _ok(client=client_details(self._state, client, self._clinic_s()))
             case requests.AskClock():
                 return _ok(**clock_details(self._state, self._boottime(), self._walltime()))
             case requests.AskStatus():
@@ -81,6 +82,9 @@ class Desk:
 
     async def _stop(self, asked: requests.AskStop) -> Document:
         return await (self._ask_core(asked) if asked.room is None else self._stop_room(asked, asked.room))
+
+    def _clinic_s(self) -> float:
+        return clinic_s(self._state, self._boottime(), self._walltime())
 
     async def _stop_room(self, asked: requests.AskStop, room: str) -> Document:
         """Every order is in the inbox before the answer to any of them is waited for."""

@@ -286,10 +286,20 @@ class _Service:
             known, failed = stamps, None
 
     async def _watch_lock(self) -> NoReturn:
-        """A lock whose file was removed keeps nobody out: it is taken again, or somebody else leads by now."""
+        """A lock whose file was removed keeps nobody out: it is taken again, or somebody else leads by now.
+
+        A disk that fails or hangs is no reason to end: sessions are led on and stops go out without it.
+        """
+        failed = None
         while True:
             await asyncio.sleep(LOCK_LOOK_S)
-            self._lock.look()
+            try:
+                await asyncio.to_thread(self._lock.look)
+                failed = None
+            except OSError as error:  # tried again until it succeeds, told once
+                if str(error) != failed:
+                    failed = str(error)
+                    log.error("the lock cannot be looked at: %s", error)
 
     async def _take_snapshots(self, owner: Owner) -> None:
         """Soon after a start, so that one that is killed again and again has less to fold each time; then by period."""

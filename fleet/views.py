@@ -208,6 +208,11 @@ def _stands_in(state: State, alarm: Alarm) -> str | None:
     return alarm.room if registered is None else registered.room
 
 
+def clinic_s(state: State, now_s: float, wall_s: float) -> float:
+    """What the clinic's time is [s since 1970], where the fleet host's clock says `wall_s`."""
+    return Turn(state, now_s, wall_s).wall_s
+
+
 def clock_details(state: State, now_s: float, wall_s: float) -> dict[str, Any]:
     """What the fleet host's clock says (`wall_s`), and what the clinic's time is."""
     turn = Turn(state, now_s, wall_s)

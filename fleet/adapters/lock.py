@@ -7,7 +7,7 @@ import fcntl
 import os
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -129,9 +129,10 @@ def _waited_for(path: Path, alive: Callable[[], None]) -> int:
 
 
 def _say_who(held: int, who: str) -> None:
-    """For people only: the kernel alone knows whether somebody holds it."""
-    os.ftruncate(held, 0)
-    os.pwrite(held, f"{who}, process {os.getpid()}\n".encode(), 0)
+    """For people only: the kernel alone knows whether somebody holds it. A full disk keeps nobody from leading."""
+    with suppress(OSError):
+        os.ftruncate(held, 0)
+        os.pwrite(held, f"{who}, process {os.getpid()}\n".encode(), 0)
 
 
 def _wait_for(held: int, alive: Callable[[], None]) -> None:

@@ -219,6 +219,7 @@ def _newest(turn: Turn, device: Device, sample: Telemetry) -> None:
         turn.state.fleeting.unpermitted_s.pop(name, None)
         leases.answer(turn, device, session, sample)
     else:
+        leases.judge_only(turn, device, sample)
         sessions.unpermitted(turn, device, sample)
     if device.releases:
         releases.remind(turn, device)

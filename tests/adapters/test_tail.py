@@ -44,6 +44,24 @@ def aside() -> Iterator[Aside]:
         yield aside
 
 
+def test_a_journal_that_is_being_made_at_this_moment_is_one_that_is_not_there_yet(tmp_path: Path) -> None:
+    """Whoever reads along is started together with the fleet service: the file is there before its tables."""
+    path = tmp_path / "journal.db"
+    path.touch()
+    with pytest.raises(FileNotFoundError):
+        Replica.from_snapshot(path)
+    replica = Replica.from_the_start(path)
+    assert replica.look() == 0
+    Journal(path, FOLD, lambda _error: None).close()
+    assert replica.look() == 0
+    with sqlite3.connect(path) as elsewhere:
+        elsewhere.execute("DROP TABLE event")
+    elsewhere.close()
+    with pytest.raises(JournalCorrupt, match="no such table"):
+        replica.look()
+    replica.close()
+
+
 async def written(journal: FleetJournal, clinic: Clinic) -> None:
     await journal.append(WALL, clinic.journal[journal.position :])
 

@@ -71,19 +71,19 @@ def test_after_a_start_it_counts_until_the_engineer_has_reset() -> None:
 
 
 def test_of_an_earlier_boot_it_is_at_least_as_old_as_this_boot() -> None:
-    (known,) = at_start((OverLimit(7, 5_000.0),), 12.0)
+    (known,) = at_start((OverLimit(7, 5_000.0),), 8, 12.0)
     assert recent((known,), DAY_S - 0.05) == (known,)
     assert recent((known,), DAY_S) == ()
 
 
 def test_a_start_of_the_agent_alone_makes_nothing_older() -> None:
     known = (OverLimit(7, 5_000.0),)
-    assert at_start(known, 5_012.0) == known
+    assert at_start(known, 8, 5_012.0) == (OverLimit(8, 5_000.0),), "and it is not in doubt"
 
 
 def test_one_of_an_old_record_counts_from_the_first_start_on() -> None:
     assert recent((OverLimit(0, None),), 400 * DAY_S) == (OverLimit(0, None),)
-    assert at_start((OverLimit(0, None),), 50.0) == (OverLimit(0, 50.0),)
+    assert at_start((OverLimit(0, None),), 8, 50.0) == (OverLimit(0, 50.0),)
 
 
 def test_what_is_kept_is_bounded_and_the_newest() -> None:
@@ -96,6 +96,14 @@ def test_what_is_kept_is_bounded_and_the_newest() -> None:
 def test_an_engineer_s_reset_ends_what_is_in_doubt_only() -> None:
     known = (OverLimit(6, 10.0), OverLimit(7, 20.0))
     assert seen_by_engineer(known, 7) == (OverLimit(7, 20.0),)
+
+
+def test_an_agent_that_is_started_again_before_the_engineer_resets_forgets_nothing() -> None:
+    clinic = running_at(20.0)
+    goes_over(clinic, ResetBy.THERAPIST)
+    clinic.switch_on_agent(clinic.on_disk)
+    again(clinic, ResetBy.ENGINEER)
+    again(clinic, ResetBy.ENGINEER)
 
 
 @given(
@@ -113,4 +121,4 @@ def test_none_that_is_less_than_24_h_old_is_ever_forgotten(
         if age_s < DAY_S - 1.0:
             assert recent(known, now_s) == known
         age_s, now_s = age_s + off_s, 0.0 if with_host else now_s + off_s
-        known = at_start(known, now_s)
+        known = at_start(known, 1, now_s)

@@ -5,7 +5,7 @@ import pytest
 from broker.contract.causes import AlarmCode
 from fleet.core import inputs
 from fleet.core.events import AlarmRaised, DrillOrdered, FleetClockAccepted, FleetClockStepped
-from fleet.views import alarm_rows, clock_details
+from fleet.views import alarm_rows, clinic_s, clock_details
 from tests.core.clinic import HOUR_S, SUNDAY_NOON_WALL_S, Clinic
 from tests.core.on_call import OnCall
 from tests.core.practice import CLIENT, DAY_S, Practice
@@ -31,6 +31,15 @@ def a_clinic() -> Clinic:
     clinic = Clinic(alarms=True)
     clinic.ready()
     return clinic
+
+
+def test_what_is_shown_of_days_in_doubt_is_by_the_clinic_s_time() -> None:
+    clinic = a_clinic()
+    right_s = clinic.wall_s
+    clinic.wall_s += 2 * DAY_S
+    clinic.after(1.0)
+    shown_s = clinic_s(clinic.state, clinic.now_s, clinic.wall_s)
+    assert shown_s == pytest.approx(right_s + 1.0, abs=0.01)
 
 
 # --- the story ------------------------------------------------------------------------------------------------------

@@ -195,6 +195,17 @@ def test_h21_a_stop_that_is_pressed_at_a_mad_device_is_an_alarm_at_once() -> Non
     assert clinic.says("stim-12", again)[0] == "DeviceReported stop_pressed"
 
 
+def test_h21_a_mad_device_whose_change_of_phase_waits_is_judged_all_the_same() -> None:
+    clinic = Clinic()
+    clinic.running("stim-12")
+    spent(clinic)
+    stim = clinic.stims["stim-12"]
+    clinic.says("stim-12", stim.sample(phase=Phase.PAUSED, setting_ma=0.0, amplitude_ma=0.1))
+    said = clinic.says("stim-12", stim.sample(phase=Phase.RUNNING, setting_ma=150.0, amplitude_ma=150.0))
+    assert "! count too_many" in said, "its change of phase waits"
+    assert said[1:4] == ["LimitExceeded amplitude_ma", "SessionWithheld limit", "StopOrdered stim-12 rule_stop"]
+
+
 def test_h21_a_stop_of_a_mad_device_is_confirmed_whatever_the_budget_says() -> None:
     clinic = Clinic()
     clinic.running("stim-12")

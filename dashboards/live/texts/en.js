@@ -114,6 +114,7 @@ export const en = {
   },
   quantities: {
     setting_ma: "setting",
+    setting_rise_ma: "rise of the setting",
     amplitude_ma: "measured current",
     impedance_ohm: "impedance",
     lease_margin_s: "lease margin",

@@ -25,7 +25,6 @@ def exported(
     """Each row from `first` to `last`, or from the first one at or after the wall time `since`, with its line. With the
     first row comes what stands before it.
 
-
     Raises:
         JournalUnwritable: the disk refuses for now.
         FileNotFoundError: there is no journal.

@@ -10,7 +10,7 @@ import sqlalchemy as sa
 
 from fleet.adapters.journal.errors import JournalCorrupt, UnknownStored
 from fleet.adapters.journal.forms import Forms
-from fleet.adapters.journal.rows import EVENTS, Row, Tip, open_database, unreadable
+from fleet.adapters.journal.rows import EVENTS, Row, Tip, being_made, open_database, unreadable
 from fleet.adapters.journal.salvage import Damaged, Found, audited, before_the_first, found_after, last_of, tip_at
 
 
@@ -137,6 +137,6 @@ class JournalReader:
         if self._made:
             return False
         try:
-            return not connection.scalar(sa.text("SELECT count(*) FROM sqlite_schema"))
+            return being_made(connection)
         except sa.exc.DatabaseError:
             return False  # whoever looks for rows next finds out what it is, and names it

@@ -140,11 +140,20 @@ def open_database(path: Path, *, create: bool, salvage: bool = False) -> sa.Engi
     sa.event.listen(engine, "connect", _durable if create else _salvaging if salvage else _read_only)
     if create:
         try:
-            _tables.create_all(engine)
+            with engine.connect() as connection:
+                if being_made(connection):  # all tables at once: whoever reads along sees none, or every one
+                    connection.exec_driver_sql("BEGIN IMMEDIATE")
+                _tables.create_all(connection)
+                connection.commit()
         except sa.exc.DBAPIError as error:
             engine.dispose()
             raise unreadable(error, 1) from error
     return engine
+
+
+def being_made(connection: sa.Connection) -> bool:
+    """The file is there, and nothing in it: the fleet service makes its journal at this moment."""
+    return not connection.scalar(sa.text("SELECT count(*) FROM sqlite_schema"))
 
 
 @contextmanager

@@ -12,7 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 
 from fleet.adapters.journal.errors import JournalError, JournalReplaced, JournalUnwritable
-from fleet.adapters.journal.rows import Row, Tip, checked, open_database, rows_after, unreadable
+from fleet.adapters.journal.rows import Row, Tip, being_made, checked, open_database, rows_after, unreadable
 
 ROWS_A_LOOK = 500  # some 10 ms: a look that finds more leaves the rest to the next one
 
@@ -30,7 +30,7 @@ class Tail:
         """A connection to the journal that is there, the same as before.
 
         Raises:
-            FileNotFoundError: there is no journal, and never was.
+            FileNotFoundError: there is no journal, and never was; or it is being made.
             JournalReplaced: there is another one than before.
             JournalUnwritable: it cannot be opened, is gone, or the disk refuses.
             JournalCorrupt: it is no database.
@@ -47,14 +47,24 @@ class Tail:
         if self._file not in (None, file):
             raise JournalReplaced(f"{self.path.name} is another journal than the one that was {self.read}")
         if self._connection is None:
-            engine = open_database(self.path, create=False)
-            try:
-                self._connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            except sa.exc.DBAPIError as error:
-                engine.dispose()
-                raise unreadable(error, 1) from error
+            self._connection = self._connected()
             self._file = file
         return self._connection
+
+    def _connected(self) -> sa.Connection:
+        engine = open_database(self.path, create=False)
+        try:
+            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
+            if self._file is None and being_made(connection):
+                connection.close()
+                raise FileNotFoundError(self.path)
+        except sa.exc.DBAPIError as error:
+            engine.dispose()
+            raise unreadable(error, 1) from error
+        except FileNotFoundError:
+            engine.dispose()
+            raise
+        return connection
 
     def rows(self, tip: Tip) -> Iterator[Row]:
         """The rows after `tip`, each compared with the chain: 500 at most.
