@@ -15,6 +15,7 @@ from collections.abc import Iterator
 from broker.contract.messages import Birth, Event, EventKind
 from broker.contract.topics import Channel
 from fleet.core.budget_state import BURST_ROWS, Budget, WaitingBirth
+from fleet.core.device_events import FAULTS
 from fleet.core.state import Device, Session
 from fleet.core.turn import Turn
 
@@ -28,25 +29,7 @@ BIRTH, BOOT, PHASE = "birth", "boot", "phase"
 
 # What says that output ended, or ought to have. Whatever only repeats, permits or lifts waits: a reset, a setting, a
 # resumption, a refused command.
-URGENT_KINDS = frozenset(
-    {
-        EventKind.SESSION_ENDED,
-        EventKind.STOP_PRESSED,
-        EventKind.ELECTRODE_OPEN,
-        EventKind.ELECTRODE_SHORT,
-        EventKind.ELECTRODE_DEGRADED,
-        EventKind.OVER_LIMIT,
-        EventKind.OVER_TEMPERATURE,
-        EventKind.BATTERY_EMPTY,
-        EventKind.SENSOR_FROZEN,
-        EventKind.OUTPUT_STUCK,
-        EventKind.WATCHDOG_TRIPPED,
-        EventKind.LEASE_LOST,
-        EventKind.LATCHED,
-        EventKind.HOLD_SET,
-        EventKind.SELF_TEST_FAILED,
-    }
-)
+URGENT_KINDS = FAULTS | {EventKind.SESSION_ENDED, EventKind.STOP_PRESSED, EventKind.LATCHED, EventKind.HOLD_SET}
 
 
 def admits(turn: Turn, name: str, channel: Channel, urgent: str | None = None, again_s: float = URGENT_AGAIN_S) -> bool:

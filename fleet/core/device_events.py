@@ -3,9 +3,27 @@
 from dataclasses import dataclass
 
 from broker.contract import messages
+from broker.contract.messages import EventKind
 from broker.contract.topics import Channel
 from fleet.core.happened import Happened
 from fleet.core.registry import Registry
+
+# What a device says that ended output because something was wrong.
+FAULTS = frozenset(
+    {
+        EventKind.ELECTRODE_OPEN,
+        EventKind.ELECTRODE_SHORT,
+        EventKind.ELECTRODE_DEGRADED,
+        EventKind.OVER_LIMIT,
+        EventKind.OVER_TEMPERATURE,
+        EventKind.BATTERY_EMPTY,
+        EventKind.SENSOR_FROZEN,
+        EventKind.OUTPUT_STUCK,
+        EventKind.WATCHDOG_TRIPPED,
+        EventKind.LEASE_LOST,
+        EventKind.SELF_TEST_FAILED,
+    }
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

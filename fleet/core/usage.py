@@ -20,8 +20,8 @@ from typing import Any, NamedTuple
 
 from broker.contract import messages
 from broker.contract.causes import Cause
-from broker.contract.messages import EventKind
 from fleet.core import events as e
+from fleet.core.device_events import FAULTS
 from fleet.core.events import SessionState
 from fleet.core.evolve import FOLDS
 from fleet.core.fold_doses import SHOWS_THE_START, local_day
@@ -30,21 +30,6 @@ from fleet.core.state import Durable, Session, State
 
 S = SessionState
 NOWHERE = "-"  # a device that is on no list stands nowhere
-FAULTS = frozenset(
-    {
-        EventKind.ELECTRODE_OPEN,
-        EventKind.ELECTRODE_SHORT,
-        EventKind.ELECTRODE_DEGRADED,
-        EventKind.OVER_LIMIT,
-        EventKind.OVER_TEMPERATURE,
-        EventKind.BATTERY_EMPTY,
-        EventKind.SENSOR_FROZEN,
-        EventKind.OUTPUT_STUCK,
-        EventKind.WATCHDOG_TRIPPED,
-        EventKind.LEASE_LOST,
-        EventKind.SELF_TEST_FAILED,
-    }
-)
 
 
 NEEDED: Mapping[type[Any], Callable[[Durable, Any], None]] = {

@@ -42,7 +42,10 @@ async def test_a_row_that_collides_with_another_writer_s_is_never_called_durable
     assert verify_journal(path).rows == 2, "the one that was there first writes on"
 
 
-async def test_after_a_commit_of_unknown_outcome_a_stranger_s_row_is_not_taken_for_ours(tmp_path: Path) -> None:
+@pytest.mark.parametrize("position", [1, 7], ids=["in the place of ours", "behind ours"])
+async def test_after_a_commit_of_unknown_outcome_a_stranger_s_row_is_not_taken_for_ours(
+    tmp_path: Path, position: int
+) -> None:
     path, told = tmp_path / "j.db", Disk()
     journal: Journal[Tally, Tally] = Journal(path, FOLD, told)
     with closing(sqlite3.connect(path, isolation_level=None)) as other:
@@ -50,24 +53,9 @@ async def test_after_a_commit_of_unknown_outcome_a_stranger_s_row_is_not_taken_f
         ours = journal.append(AT, [Counted(1)])
         await eventually(lambda: len(told.changes) == 1, 10.0)
         assert not isinstance(told.changes[0], JournalContested), "the disk refuses: that is tried again"
-        other.execute("INSERT INTO event VALUES (1, ?, 'Counted', 1, '{}', x'00')", (AT,))
+        other.execute("INSERT INTO event VALUES (?, ?, 'Counted', 1, '{}', x'00')", (position, AT))
         other.execute("COMMIT")
-    with pytest.raises(JournalContested, match=f"row 1 .*{ELSE}"):
-        await asyncio.wait_for(ours, 5.0)
-    with pytest.raises(JournalUnwritable):
-        journal.close()
-
-
-async def test_after_a_commit_of_unknown_outcome_a_row_behind_ours_is_a_stranger_s(tmp_path: Path) -> None:
-    path, told = tmp_path / "j.db", Disk()
-    journal: Journal[Tally, Tally] = Journal(path, FOLD, told)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
-        other.execute("BEGIN EXCLUSIVE")
-        ours = journal.append(AT, [Counted(1)])
-        await eventually(lambda: len(told.changes) == 1, 10.0)
-        other.execute("INSERT INTO event VALUES (7, ?, 'Counted', 1, '{}', x'00')", (AT,))
-        other.execute("COMMIT")
-    with pytest.raises(JournalContested, match=f"row 7 .*{ELSE}"):
+    with pytest.raises(JournalContested, match=f"row {position} .*{ELSE}"):
         await asyncio.wait_for(ours, 5.0)
     with pytest.raises(JournalUnwritable):
         journal.close()
