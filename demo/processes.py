@@ -7,7 +7,7 @@ import sys
 import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 ENDS_WITHIN_S = 15.0
 _ASK_EVERY_S = 0.02
@@ -40,6 +40,35 @@ def await_that(what: str, ask: Callable[[], _Answer | None], within_s: float, hi
         time.sleep(min(max(_ASK_EVERY_S, waited_s / 20), _ASK_EVERY_S_MAX))
 
 
+class Running(Protocol):
+    """A process that was started: as much of `subprocess.Popen` as is asked of it."""
+
+    @property
+    def pid(self) -> int: ...
+
+    @property
+    def returncode(self) -> int | None: ...
+
+    def poll(self) -> int | None: ...
+
+    def wait(self, timeout: float | None = None) -> int: ...
+
+    def send_signal(self, number: signal.Signals) -> None: ...
+
+
+def begin(words: Sequence[str], log: Path, nice: int, within: Sequence[str]) -> Running:
+    """Start `stimfleet` with these words, by an interpreter of its own."""
+    with log.open("ab") as said:
+        return subprocess.Popen(
+            ["nice", f"-n{nice}", *within, sys.executable, "-m", "demo.child", *words],
+            stdin=subprocess.DEVNULL,
+            stdout=said,
+            stderr=said,
+            env=os.environ | {"PYTHONUNBUFFERED": "1"},
+            start_new_session=True,  # a Ctrl-C at the terminal is passed on by whoever ends us, in order
+        )
+
+
 class Process:
     """One `stimfleet` command as a process of its own. Its output goes to `log`.
 
@@ -51,6 +80,8 @@ class Process:
 
     It gets SIGTERM when the process that started it dies, whatever that died of: a demo leaves nothing behind.
     """
+
+    begin = staticmethod(begin)
 
     def __init__(
         self,
@@ -65,7 +96,7 @@ class Process:
         self._within = within
         self.log = log
         self._command = command if callable(command) else lambda: command
-        self._running: subprocess.Popen[bytes] | None = None
+        self._running: Running | None = None
 
     @property
     def pid(self) -> int:
@@ -84,15 +115,7 @@ class Process:
     def start(self) -> None:
         if self.alive:
             raise AssertionError(f"{self.name} is running")
-        with self.log.open("ab") as log:
-            self._running = subprocess.Popen(
-                ["nice", f"-n{self._nice}", *self._within, sys.executable, "-m", "demo.child", *self._command()],
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=log,
-                env=os.environ | {"PYTHONUNBUFFERED": "1"},
-                start_new_session=True,  # a Ctrl-C at the terminal is passed on by whoever ends us, in order
-            )
+        self._running = Process.begin(self._command(), self.log, self._nice, self._within)
 
     def send(self, number: signal.Signals) -> None:
         if self._running is not None:

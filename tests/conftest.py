@@ -11,8 +11,10 @@ import pytest
 from xdist.remote import Producer
 from xdist.scheduler.protocol import Scheduling
 
+from demo.processes import Process
 from tests.adapters.history.engines import other_influx
 from tests.browser.chromium import CHROMIUM
+from tests.forked import begin_forked
 from tests.order import InTurn, in_turn, unit
 from tests.tracing import proves, untraced
 
@@ -20,6 +22,8 @@ from tests.tracing import proves, untraced
 gc.disable()
 atexit.register(gc.freeze)
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
+
+Process.begin = staticmethod(begin_forked)
 
 ENGINES = ("influxd", "nginx", "prometheus", "promtool", "prometheus-alertmanager", "amtool")
 NOT_ASKED = (

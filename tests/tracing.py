@@ -26,11 +26,23 @@ NOT_TRACED: Final = (
     "tests/agents/test_causes.py::test_completion_is_judged_before_permission",
     "tests/agents/test_causes.py::test_ten_minutes_of_pauses_in_total",
     "tests/agents/test_doubt.py::test_after_a_freeze_who_may_reset_does_not_depend_on_what_comes_first",
+    "tests/agents/test_doubt.py::test_an_hour_asleep_applies_zero_first",
     "tests/agents/test_doubt.py::test_one_reading_that_ends_output_at_once",
     "tests/agents/test_gravest.py::test_nothing_that_comes_later_closes_the_relay",
+    "tests/agents/test_interlock.py::test_every_setting_over_the_whole_cube_is_clamped_to_the_strictest_limit",
     "tests/agents/test_latch.py::test_power_cut_at_every_write_of_the_agents_life",
+    "tests/agents/test_ramps.py",
     "tests/core/test_alarm_properties.py",
+    "tests/scenarios/test_alarm_rungs.py::test_medium_is_told_after_two_minutes_after_five_and_then_every_ten",
+    "tests/scenarios/test_alarm_store.py::test_the_journal_has_what_changes_and_not_each_word",
+    "tests/scenarios/test_alarm_storm.py::test_h19_in_a_storm_of_500_the_one_output_that_is_not_zero_is_told_first_and_in_the_same_turn",
     "tests/scenarios/test_alarm_storm.py::test_medium_that_comes_and_goes_climbs_one_ladder_however_often",
+    "tests/scenarios/test_alarm_unproven.py::test_somebody_on_leave_who_answers_no_test_is_a_line_of_a_digest_and_calls_nobody",
+    "tests/scenarios/test_mad_agent.py::test_h21_a_device_that_goes_on_changing_its_phase_is_not_leased_on_every_change",
+    "tests/scenarios/test_mad_agent.py::test_h21_a_mad_agent_floods_boots_and_its_session_ends_with_the_first",
+    "tests/scenarios/test_mad_agent.py::test_h21_a_mad_agent_floods_events_and_its_session_ends_with_its_own_word",
+    "tests/scenarios/test_mad_agent.py::test_h21_a_mad_agent_floods_every_kind_of_event_at_once",
+    "tests/scenarios/test_mad_agent.py::test_h21_a_spool_of_5000_events_drains_and_nothing_is_lost",
 )
 """Long ways to what others of them reach as well."""
 

@@ -14,7 +14,7 @@ from broker.contract.messages import Settings
 from fleet.adapters.control.client import FleetUnreachable, ask
 from fleet.mqtt import NoConnection
 from tests.adapters.clinic import Clinic, WireDevice, eventually
-from tests.adapters.forked import forked
+from tests.forked import forked
 
 MAIN = """
 import logging, sys

@@ -15,7 +15,7 @@ import pytest
 
 from fleet.adapters.lock import one_instance
 from fleet.adapters.systemd import notify
-from tests.adapters.forked import forked
+from tests.forked import forked
 
 # Each worker appends a line with its pid; what it does then is the test's.
 PROGRAM = """

@@ -80,7 +80,7 @@ class Clinic:
         self.stimulator = SimulatedStimulator(
             "S-0012", start_s=self.now_s, seed=self.seed, skin=self.skin, battery_pct=self.battery_pct
         )
-        self._driver = InProcessStimulator(self.stimulator, lambda: self.now_s)
+        self._driver = InProcessStimulator(self.stimulator, self._boottime_s)
         self._presses = 0
         self._commands = 0
         self._outbox: list[Output] = []
@@ -92,10 +92,13 @@ class Clinic:
     def switch_on_agent(self, durable: Durable) -> None:
         """A start of the agent with what its disk holds."""
         state, outcome = begin(durable, self._driver.identify(), self._driver.self_test(), self.now_s, FIRST_SEQ)
-        self.stepper = Stepper(self._driver, state, self._tell, lambda: self.now_s, self._wall_s)
+        self.stepper = Stepper(self._driver, state, self._tell, self._boottime_s, self._wall_s)
         for output in outcome.outputs:
             self._tell(output)
         self.run(1.5)  # at 1 Hz, the slowest there is, zero takes a second to be measured
+
+    def _boottime_s(self) -> float:
+        return self.now_s
 
     def _wall_s(self) -> float:
         return WALL_AT_BOOT_S + self.now_s + self.wall_step_s

@@ -6,7 +6,9 @@ window (100 ms, or one pulse period) and a tick later the pads have been judged.
 
 import itertools
 import math
+from copy import deepcopy
 from dataclasses import dataclass, replace
+from functools import cache
 
 import pytest
 
@@ -73,7 +75,13 @@ class Cycle:
 
 
 def in_a_ramp(plan: Plan, share: float, *, rising: bool) -> tuple[Clinic, Cycle]:
-    """A healthy session, at that share of the setting."""
+    """A healthy session, at that share of the setting: a copy of it, for the way there may be minutes long."""
+    clinic, cycle = _ridden(plan, share, rising)
+    return deepcopy(clinic), cycle
+
+
+@cache
+def _ridden(plan: Plan, share: float, rising: bool) -> tuple[Clinic, Cycle]:
     clinic = Clinic(plan=plan)
     clinic.until_running()
     cycle = Cycle(plan, clinic.now_s)
