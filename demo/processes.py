@@ -46,9 +46,6 @@ class Running(Protocol):
     @property
     def pid(self) -> int: ...
 
-    @property
-    def returncode(self) -> int | None: ...
-
     def poll(self) -> int | None: ...
 
     def wait(self, timeout: float | None = None) -> int: ...
@@ -140,8 +137,8 @@ class Process:
         """End it with SIGTERM. None when it went cleanly, else what was wrong."""
         if self._running is None:
             return None
-        if self._running.poll() is not None:
-            return self._complaint("had ended by itself", self._running.returncode)
+        if (status := self._running.poll()) is not None:
+            return self._complaint("had ended by itself", status)
         self.send(signal.SIGCONT)
         self.send(signal.SIGTERM)
         status = self.wait(ENDS_WITHIN_S)

@@ -1,8 +1,8 @@
 """Our processes, forked from one that has already imported what they are made of, like the fleet's own worker.
 
 To import a service takes half a second of a processor, here once for all of a run. They are processes of their own all
-the same: with a session, a log and an environment of their own, killed by real signals, and gone when that one goes. How
-the commands start from nothing is shown by tests/faults/test_demo.py, tests/deploy, tests/test_start.py and
+the same: with a session, a log and an environment of their own, killed by real signals, and gone when that one goes.
+How the commands start from nothing is shown by tests/faults/test_demo.py, tests/deploy, tests/test_start.py and
 tests/test_readme.py.
 """
 
@@ -49,10 +49,6 @@ class Forked:
     def pid(self) -> int:
         assert self._process.pid is not None
         return self._process.pid
-
-    @property
-    def returncode(self) -> int | None:
-        return self._process.exitcode
 
     def poll(self) -> int | None:
         return self._process.exitcode

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import json
 import signal
+import subprocess
 import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -13,7 +14,9 @@ from typing import Any
 from agents.commandline import ask_panel
 from agents.drivers.bench import BenchStimulator
 from agents.simulation.trace import Trace, read_trace
+from demo.processes import Running, await_that
 from tests.agents_shell.clinic import Clinic, boottime_s
+from tests.forked import begin_forked
 
 # The whole command line has parts that these tests have no need of.
 _COMMAND = """
@@ -30,26 +33,29 @@ READY_S = 15.0
 
 
 class Process:
-    """One of our commands, running."""
+    """One of our commands, running. Its output goes to `log`."""
 
-    def __init__(self, process: asyncio.subprocess.Process, log: Path) -> None:
+    def __init__(self, process: Running, log: Path) -> None:
         self._process = process
         self._log = log
 
     @classmethod
     async def started(cls, log: Path, *arguments: str) -> "Process":
         """Start it and wait until it says that it is ready."""
-        with log.open("ab") as errors:
-            process = await asyncio.create_subprocess_exec(
-                sys.executable, "-c", _COMMAND, *arguments, stdout=asyncio.subprocess.PIPE, stderr=errors
-            )
-        assert process.stdout is not None
-        async with asyncio.timeout(READY_S):
-            line = await process.stdout.readline()
-        if b"ready" not in line:
-            await process.wait()
-            raise AssertionError(f"{arguments[0]} is not ready: {cls(process, log).said()}")
-        return cls(process, log)
+        return await asyncio.to_thread(cls._started, log, arguments)
+
+    @classmethod
+    def _started(cls, log: Path, arguments: tuple[str, ...]) -> "Process":
+        log.touch()
+        told_before = log.stat().st_size
+        one = cls(begin_forked(arguments, log, nice=0, within=()), log)
+
+        def ready() -> bool:
+            assert one._process.poll() is None, f"{arguments[0]} is not ready: {one.said()}"
+            return b"ready" in log.read_bytes()[told_before:]
+
+        await_that(f"{arguments[0]} is ready", ready, READY_S, one.said)
+        return one
 
     def said(self) -> str:
         return self._log.read_text()
@@ -61,17 +67,15 @@ class Process:
         return at_s
 
     async def ended(self, within_s: float = 10.0) -> int:
-        async with asyncio.timeout(within_s):
-            return await self._process.wait()
+        return await asyncio.to_thread(self._process.wait, within_s)
 
     async def end(self) -> int:
-        if self._process.returncode is None:
-            self._process.send_signal(signal.SIGCONT)
-            self._process.send_signal(signal.SIGTERM)
+        self._process.send_signal(signal.SIGCONT)
+        self._process.send_signal(signal.SIGTERM)
         try:
             return await self.ended()
-        except TimeoutError:
-            self._process.kill()
+        except subprocess.TimeoutExpired:
+            self._process.send_signal(signal.SIGKILL)
             raise
 
 
