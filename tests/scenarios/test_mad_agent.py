@@ -152,7 +152,7 @@ def test_h21_a_mad_agent_floods_every_kind_of_event_at_once() -> None:
     assert floods(clinic, event) <= BURST_ROWS + 60.0 * 2 * ROWS_PER_S
 
 
-def test_h21_a_device_that_goes_on_changing_its_phase_is_not_leased_on_every_change() -> None:
+def test_h21_a_device_that_goes_on_changing_its_phase_is_not_leased_each_time() -> None:
     clinic = begins()
     stim = clinic.stims["stim-12"]
 
