@@ -335,7 +335,7 @@ async def test_something_newer_ends_the_waiting_for_another_try() -> None:
         lane.put(message("other"))
         lane.put(message("two", "series"))
         told = await channel.outcomes(3)
-    assert told[0] == Outcome("one", SUPERSEDED, 1)
+    assert Outcome("one", SUPERSEDED, 1) in told
     assert calls == ["one", "other", "two"]
 
 
