@@ -44,7 +44,7 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot be run. `tools/set-up engines browser` has installed what there is a package for.
 
-    And put the rest in the order in which it is shared out; where branches are to be proved, trace only what does.
+    And put the rest in the order in which it is shared out.
     """
     left_out = [item for item in items if missing(item)]
     if left_out:
@@ -53,10 +53,6 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if hasattr(config, "workerinput"):
         turn = {one: n for n, one in enumerate(in_turn(dict.fromkeys(unit(item.nodeid) for item in items)))}
         items.sort(key=lambda item: turn[unit(item.nodeid)])
-    if any(isinstance(source, str) for source in config.getoption("cov_source", [])):
-        for item in items:
-            if not proves(item):
-                item.add_marker(pytest.mark.no_cover)
 
 
 def pytest_collection_finish() -> None:
@@ -64,9 +60,11 @@ def pytest_collection_finish() -> None:
     gc.enable()
 
 
-@pytest.hookimpl(wrapper=True, trylast=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None, None, None]:
-    with nullcontext() if item.get_closest_marker("no_cover") is None else untraced():
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
+    """Where branches are to be proved, trace only what proves them, and nothing of pytest around the rest."""
+    proving = any(isinstance(source, str) for source in item.config.getoption("cov_source", []))
+    with untraced() if proving and not proves(item) else nullcontext():
         return (yield)
 
 

@@ -33,6 +33,9 @@ NOT_TRACED: Final = (
     "tests/agents/test_latch.py::test_power_cut_at_every_write_of_the_agents_life",
     "tests/agents/test_ramps.py",
     "tests/core/test_alarm_properties.py",
+    "tests/core/test_dose_machine.py",
+    "tests/core/test_session_machine.py",
+    "tests/core/test_stop_machine.py",
     "tests/scenarios/test_alarm_rungs.py::test_medium_is_told_after_two_minutes_after_five_and_then_every_ten",
     "tests/scenarios/test_alarm_store.py::test_the_journal_has_what_changes_and_not_each_word",
     "tests/scenarios/test_alarm_storm.py::test_medium_that_comes_and_goes_climbs_one_ladder_however_often",
@@ -57,8 +60,8 @@ def proves(item: pytest.Item) -> bool:
 def untraced() -> Iterator[None]:
     """Trace nothing in here, neither in this thread nor in those that it starts.
 
-    In a process of xdist coverage is started twice, and pytest-cov pauses one of them: the other would trace on. It
-    traces by `sys.settrace`, as coverage does where the interpreter is older than 3.14.
+    Coverage traces by `sys.settrace` where the interpreter is older than 3.14, and in a process of xdist it is started
+    twice, of which pytest-cov would pause one.
     """
     here, in_threads = sys.gettrace(), threading.gettrace()
     sys.settrace(None)

@@ -54,7 +54,6 @@ def most_by_boot_time(seconds: float) -> float:
 
 
 @pytest.mark.timeout(600)
-@pytest.mark.no_cover
 @given(visits=visits)
 @example(visits=[(24.0, 119.0, False)] * 16)  # always a little
 @example(visits=[(0.1, DAY_S, True)] * 8)

@@ -260,7 +260,6 @@ class DoseMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)  # seconds, but for a failure, which Hypothesis makes smaller for some minutes
-@pytest.mark.no_cover  # as with all that is drawn at random (tests/conftest.py)
 def test_h06_the_ledger_agrees_with_brute_force_whatever_happens() -> None:
     run_state_machine_as_test(
         DoseMachine,

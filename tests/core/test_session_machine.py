@@ -313,7 +313,6 @@ class SessionMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)  # seconds, but for a failure, which Hypothesis makes smaller for some minutes
-@pytest.mark.no_cover  # as with all that is drawn at random (tests/conftest.py)
 def test_h05_every_session_keeps_to_the_table_and_to_its_time() -> None:
     run_state_machine_as_test(
         SessionMachine,

@@ -279,7 +279,6 @@ class StopMachine(RuleBasedStateMachine):
 
 
 @pytest.mark.timeout(600)  # seconds, but for a failure, which Hypothesis makes smaller for some minutes
-@pytest.mark.no_cover  # as with all that is drawn at random (tests/conftest.py)
 def test_h12_a_stop_stays_open_until_zero_is_measured_or_a_person_confirms_it() -> None:
     run_state_machine_as_test(
         StopMachine,
