@@ -134,6 +134,24 @@ async def test_what_the_fleet_hands_on_is_kept_through_the_restarts_of_both(fold
     assert clinic.status() == {}, "nobody answers any more"
 
 
+def listening(pid: int) -> set[str]:
+    """The TCP sockets that a process listens on, as the kernel lists them (proc(5): state 0A)."""
+    rows = [row for kind in ("tcp", "tcp6") for row in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
+    its_own = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    return {row[1] for row in map(str.split, rows) if row[3] == "0A" and f"socket:[{row[9]}]" in its_own}
+
+
+async def test_port_0_is_nowhere(folder: Path) -> None:
+    clinic = Clinic(folder)
+    assert clinic.settings.http_port == 0, "unless somebody sets one"
+    clinic.recorder.start()
+    async with clinic.fleet():
+        clinic.hand_on(1)
+        await clinic.await_status(taken=1)
+        assert listening(clinic.recorder.pid) == set()
+        assert clinic.recorder.end() is None
+
+
 async def test_a_folder_has_one_recorder(folder: Path) -> None:
     clinic = Clinic(folder)
     clinic.recorder.start()
