@@ -241,11 +241,11 @@ def ask_panel(data_dir: Path, request: dict[str, Any], timeout_s: float = 10.0) 
     Raises:
         OSError: there is no agent, or it does not answer in time or in sense.
     """
-    from agents.panel import SOCKET_NAME
+    from agents.socket_path import PANEL_SOCKET
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as panel:
         panel.settimeout(timeout_s)
-        panel.connect(str(data_dir / SOCKET_NAME))
+        panel.connect(str(data_dir / PANEL_SOCKET))
         panel.sendall(json.dumps(request).encode() + b"\n")
         with panel.makefile("rb") as answers:
             raw = answers.readline(64 * 1024)
