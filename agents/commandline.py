@@ -13,6 +13,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from broker.collecting import loading
+
 # Whatever a command needs is imported when it runs: `stimfleet fleet` must start fast.
 
 _PRESSES = {
@@ -128,12 +130,13 @@ def _fail(words: str) -> int:
 
 
 def _run_agent(arguments: argparse.Namespace) -> int:
-    import asyncio
+    with loading():
+        import asyncio
 
-    from agents.agent import AgentRefused, run_agent
-    from agents.clocks import Clocks
-    from agents.settings import SettingsRefused, load_settings
-    from broker.scheduling import ask_for_turns
+        from agents.agent import AgentRefused, run_agent
+        from agents.clocks import Clocks
+        from agents.settings import SettingsRefused, load_settings
+        from broker.scheduling import ask_for_turns
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -113,3 +113,24 @@ except SystemExit:
     assert imported == before  # who only imports it keeps its own ways
     assert threshold == [5_000, 20, 10]
     assert frozen > 5_000
+
+
+@pytest.mark.parametrize("ours", [True, False])
+def test_while_a_process_loads_nothing_is_looked_for_nor_in_ours_at_what_it_has_loaded(*, ours: bool) -> None:
+    """What somebody else's process holds, a test's, is not ours to keep for ever."""
+    program = f"""
+import contextlib, gc, json
+from broker.collecting import collecting_seldom, loading
+looks = []
+with collecting_seldom() if {ours} else contextlib.nullcontext():
+    with loading():
+        gc.callbacks.append(lambda phase, told: looks.append(phase))
+        from fleet.core import decide
+        during = len(looks)
+    after = gc.isenabled(), gc.get_freeze_count()
+print(json.dumps([during, *after]))
+"""
+    during, looks, frozen = said_by(program)
+    assert (during, looks) == (0, True)
+    assert (frozen > 10_000) == ours
+    assert ours or frozen == 0
