@@ -29,9 +29,9 @@ from agents.drivers.bench import BenchStimulator
 from agents.drivers.port import DriverLost, Stimulator
 from agents.latch import LatchFile
 from agents.link import Link
-from agents.panel import SOCKET_NAME, Panel
+from agents.panel import Panel
 from agents.settings import Settings
-from agents.socket_path import overlong
+from agents.socket_path import PANEL_SOCKET, overlong
 from agents.spool import Happened, Spool, SpoolFailed, Stamp, corrupt_spool, open_spool
 from agents.steps import Acknowledge, Announce, Emit, Output, Persist, Reply, Sample
 from agents.systemd import notify, watchdog_period_s
@@ -298,7 +298,7 @@ async def run_agent(settings: Settings, clocks: Clocks, on_ready: Callable[[], N
     end = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, end.set)
-    if (why := overlong(settings.data_dir / SOCKET_NAME)) is not None:
+    if (why := overlong(settings.data_dir / PANEL_SOCKET)) is not None:
         raise AgentRefused(f"The panel cannot open: {why}.")
     warm_up()
     with alone(settings.data_dir):

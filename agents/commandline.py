@@ -13,6 +13,8 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+from broker.collecting import loading
+
 # Whatever a command needs is imported when it runs: `stimfleet fleet` must start fast.
 
 _PRESSES = {
@@ -128,12 +130,13 @@ def _fail(words: str) -> int:
 
 
 def _run_agent(arguments: argparse.Namespace) -> int:
-    import asyncio
+    with loading():
+        import asyncio
 
-    from agents.agent import AgentRefused, run_agent
-    from agents.clocks import Clocks
-    from agents.settings import SettingsRefused, load_settings
-    from broker.scheduling import ask_for_turns
+        from agents.agent import AgentRefused, run_agent
+        from agents.clocks import Clocks
+        from agents.settings import SettingsRefused, load_settings
+        from broker.scheduling import ask_for_turns
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -241,11 +244,11 @@ def ask_panel(data_dir: Path, request: dict[str, Any], timeout_s: float = 10.0) 
     Raises:
         OSError: there is no agent, or it does not answer in time or in sense.
     """
-    from agents.panel import SOCKET_NAME
+    from agents.socket_path import PANEL_SOCKET
 
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as panel:
         panel.settimeout(timeout_s)
-        panel.connect(str(data_dir / SOCKET_NAME))
+        panel.connect(str(data_dir / PANEL_SOCKET))
         panel.sendall(json.dumps(request).encode() + b"\n")
         with panel.makefile("rb") as answers:
             raw = answers.readline(64 * 1024)

@@ -17,11 +17,10 @@ from agents.agent import Agent, AgentRefused, alone
 from agents.clocks import Clocks
 from agents.counters import FILE_NAME as COUNTERS
 from agents.drivers.in_process import InProcessStimulator
-from agents.panel import SOCKET_NAME
 from agents.rounds import Lateness, Rounds
 from agents.settings import Settings
 from agents.simulation.bench import Bench, Standing, let_time_pass, open_bench, socket_of
-from agents.socket_path import overlong
+from agents.socket_path import PANEL_SOCKET, overlong
 from broker.wire.codec import warm_up
 
 TIME_PASSES_S: Final = 0.25  # for stimulators whose control loop is dead or late; a living one moves its own
@@ -64,7 +63,7 @@ async def run_crowd(crowd: Crowd, clocks: Clocks, end: asyncio.Event, on_ready: 
         ExceptionGroup: one of them cannot go on.
     """
     for device in crowd.devices:
-        if (why := overlong(crowd.data / device / SOCKET_NAME)) is not None:
+        if (why := overlong(crowd.data / device / PANEL_SOCKET)) is not None:
             raise AgentRefused(f"The panel of {device} cannot open: {why}.")
     _allow_files(FILES_AN_AGENT * len(crowd.devices))
     warm_up()

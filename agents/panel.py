@@ -23,11 +23,11 @@ from agents.control import Snapshot
 from agents.engineer import PIN_CHARS_MAX, PinRefused, is_pin
 from agents.panel_words import Place, status_words
 from agents.presses import STEP_MA_MIN
+from agents.socket_path import PANEL_SOCKET
 from agents.steps import Press, Reply
 from broker.contract.causes import ResetBy
 from broker.unique_keys import KeyTwice, unique
 
-SOCKET_NAME: Final = "panel.sock"
 LINE_BYTES_MAX: Final = 4 * 1024
 ANSWER_S: Final = 3.0  # the control loop answers within a tick and a disk write
 _WRONG_PINS_MAX: Final = 5  # until the agent starts again
@@ -90,7 +90,7 @@ class Panel:
 
     @property
     def path(self) -> Path:
-        return self._data_dir / SOCKET_NAME
+        return self._data_dir / PANEL_SOCKET
 
     def reply(self, reply: Reply) -> None:
         """The control loop's answer to a press."""

@@ -1,9 +1,12 @@
-"""How long the path of a Unix socket may be: a limit of the kernel that nobody expects of a folder's name."""
+"""Where an agent's panel answers, and how long the path of a Unix socket may be: a limit of the kernel that nobody
+expects of a folder's name.
+"""
 
 import os
 from pathlib import Path
 from typing import Final
 
+PANEL_SOCKET: Final = "panel.sock"  # in the agent's data folder
 PATH_BYTES_MAX: Final = 107  # linux/un.h: 108 with the zero at the end
 
 

@@ -21,3 +21,20 @@ def collecting_seldom() -> Iterator[None]:
         yield
     finally:
         gc.freeze()
+
+
+@contextmanager
+def loading() -> Iterator[None]:
+    """While a process loads what it works with until its end: nothing is looked for, and none of it is looked at later.
+
+    Nothing is frozen where somebody else's process is only used for a command: a test's.
+    """
+    looked = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if gc.get_threshold() == COLLECT_AFTER:
+            gc.freeze()
+        if looked:
+            gc.enable()

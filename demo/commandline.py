@@ -5,6 +5,8 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+from broker.collecting import loading
+
 
 def add_commands(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
     """Add the demo. Each command sets `run`, which takes the parsed arguments and returns the exit status."""
@@ -116,6 +118,7 @@ def _demo(arguments: argparse.Namespace) -> int:
 
 
 def _simulate(arguments: argparse.Namespace) -> int:
-    from demo.simulate import run
+    with loading():
+        from demo.simulate import run
 
     return run(arguments)

@@ -17,9 +17,9 @@ from typing import Final
 from agents.agent import AgentRefused
 from agents.clocks import Clocks
 from agents.crowd import Crowd, run_crowd
-from agents.panel import SOCKET_NAME
 from agents.rounds import Lateness
 from agents.simulation.bench import Bench
+from agents.socket_path import PANEL_SOCKET
 from broker.mosquitto.running import reload_broker
 from broker.pki.folder import ProvisioningRefused
 from broker.pki.registry import Registry
@@ -167,7 +167,7 @@ class _Simulation:
         assert self.registry is not None
         run_id = None if self.arguments.script else secrets.token_hex(2)
         for device in sorted({visit.device for visit in self.day.visits}):
-            panel = self.arguments.data_dir / device / SOCKET_NAME
+            panel = self.arguments.data_dir / device / PANEL_SOCKET
             therapist = Therapist(house, device, self.registry.devices[device].room, panel)
             # A made-up client of an earlier run of the same seed has had its session of the day.
             visits = [

@@ -12,6 +12,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from broker.collecting import loading
 from fleet.commands import accounts, client, clock, journal, rota, stop, terminal, usage
 
 SITE_DIR = Path("site")
@@ -150,9 +151,10 @@ def _add_request(parser: argparse.ArgumentParser) -> None:
 
 
 def _pager(args: argparse.Namespace) -> int:
-    from fleet.adapters.notify.settings import load_pager_settings
-    from fleet.paging.pager import run_pager
-    from fleet.settings import SettingsRefused
+    with loading():
+        from fleet.adapters.notify.settings import load_pager_settings
+        from fleet.paging.pager import run_pager
+        from fleet.settings import SettingsRefused
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:
@@ -178,8 +180,9 @@ def _checked_channels(site_dir: Path) -> int:
 
 
 def _fleet(args: argparse.Namespace) -> int:
-    from fleet.settings import SettingsRefused, load_settings
-    from fleet.supervisor import supervise
+    with loading():
+        from fleet.settings import SettingsRefused, load_settings
+        from fleet.supervisor import supervise
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     given = {name: getattr(args, name) for name in ("broker_host", "broker_port", "http_port")}
@@ -191,9 +194,10 @@ def _fleet(args: argparse.Namespace) -> int:
 
 
 def _web(args: argparse.Namespace) -> int:
-    from fleet.api.settings import load_web_settings
-    from fleet.settings import SettingsRefused
-    from fleet.web import run_web
+    with loading():
+        from fleet.api.settings import load_web_settings
+        from fleet.settings import SettingsRefused
+        from fleet.web import run_web
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     given = {name: getattr(args, name) for name in ("host", "port")}

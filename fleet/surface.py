@@ -67,7 +67,7 @@ class Surface:
         now_s = self.boottime()
         if self._metrics is None or now_s - self._metrics_s >= FIGURES_S:
             now = figures(self.parts, connected=self.connected(), now_s=now_s, wall_s=self.walltime())
-            self._metrics = http.Answer(200, metrics.CONTENT_TYPE, self._exposition.text(now))
+            self._metrics = http.Answer(200, http.METRICS_TYPE, self._exposition.text(now))
             self._metrics_s = now_s
         return self._metrics
 

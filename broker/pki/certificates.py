@@ -1,4 +1,4 @@
-"""P-256 keys and X.509 certificates of a site. The common name is the identity that broker and ACL go by.
+"""X.509 certificates of a site, over its P-256 keys. The common name is the identity that broker and ACL go by.
 
 Validity in days is own design: a CA outlives the devices, everything else is renewed every second year and announced
 30 days ahead (domain.md A11). Certificates begin a day early, because a device's clock may be behind.
@@ -11,24 +11,15 @@ from enum import Enum
 from ipaddress import ip_address
 
 from cryptography import x509
-from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
-from cryptography.hazmat.primitives.serialization import (
-    Encoding,
-    NoEncryption,
-    PrivateFormat,
-    PublicFormat,
-    load_pem_private_key,
-    load_pem_public_key,
-)
+from cryptography.hazmat.primitives.serialization import Encoding
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+from broker.pki.keys import PrivateKey, PublicKey, new_key
 
 CA_VALID_DAYS = 20 * 365
 VALID_DAYS = 2 * 365
 EARLY_DAYS = 1
-
-PrivateKey = ec.EllipticCurvePrivateKey
-PublicKey = ec.EllipticCurvePublicKey
 
 
 class Use(Enum):
@@ -46,62 +37,9 @@ class Authority:
     certificate: x509.Certificate
 
 
-def new_key() -> PrivateKey:
-    """A fresh P-256 key."""
-    return ec.generate_private_key(ec.SECP256R1())
-
-
-def key_pem(key: PrivateKey) -> bytes:
-    """A private key as unencrypted PKCS #8: the file's mode protects it."""
-    return key.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption())
-
-
-def public_pem(key: PublicKey) -> bytes:
-    """A public key as PEM."""
-    return key.public_bytes(Encoding.PEM, PublicFormat.SubjectPublicKeyInfo)
-
-
 def certificate_pem(certificate: x509.Certificate) -> bytes:
     """A certificate as PEM."""
     return certificate.public_bytes(Encoding.PEM)
-
-
-def point_hex(key: PublicKey) -> str:
-    """A public key as its uncompressed SEC1 point, 130 hex digits: how the registry lists it."""
-    return key.public_bytes(Encoding.X962, PublicFormat.UncompressedPoint).hex()
-
-
-def key_from_pem(pem: bytes) -> PrivateKey:
-    """The P-256 private key in `pem`.
-
-    Raises:
-        ValueError: no such key in there.
-    """
-    key = load_pem_private_key(pem, password=None)
-    if not isinstance(key, ec.EllipticCurvePrivateKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError("not a P-256 private key")
-    return key
-
-
-def public_from_pem(pem: bytes) -> PublicKey:
-    """The P-256 public key in `pem`.
-
-    Raises:
-        ValueError: no such key in there.
-    """
-    key = load_pem_public_key(pem)
-    if not isinstance(key, ec.EllipticCurvePublicKey) or not isinstance(key.curve, ec.SECP256R1):
-        raise ValueError("not a P-256 public key")
-    return key
-
-
-def public_from_point(point: str) -> PublicKey:
-    """The key of an uncompressed point in hex.
-
-    Raises:
-        ValueError: not a point of P-256.
-    """
-    return ec.EllipticCurvePublicKey.from_encoded_point(ec.SECP256R1(), bytes.fromhex(point))
 
 
 def authority_name(site: str) -> str:

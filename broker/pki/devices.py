@@ -15,6 +15,7 @@ from pathlib import Path
 
 from broker.contract.topics import RESERVED_IDS
 from broker.pki import certificates as certs
+from broker.pki import keys
 from broker.pki.durable import make_folder, write_public, write_secret
 from broker.pki.folder import (
     ProvisioningRefused,
@@ -52,13 +53,13 @@ def provision_device(
         registry = registry_of(site_dir)
         _check_new(registry, device, serial)
         authority = authority_of(ca_dir, registry.site)
-        key = certs.new_key()
+        key = keys.new_key()
         certificate = certs.issue(authority, device, key.public_key(), certs.Use.CLIENT, now)
         refuse_taken(out_dir, registry.site)
         make_folder(out_dir)
-        write_secret(out_dir / "device.key", certs.key_pem(key))
+        write_secret(out_dir / "device.key", keys.key_pem(key))
         write_public(out_dir / "device.crt", certs.certificate_pem(certificate))
-        known = Device(device, room, serial, model, (certs.point_hex(key.public_key()),), last_day(certificate))
+        known = Device(device, room, serial, model, (keys.point_hex(key.public_key()),), last_day(certificate))
         _write_device_papers(site_dir, out_dir, registry, known)
         _save_device(site_dir, registry, known)
         return known
@@ -84,10 +85,10 @@ def renew_device(
         make_folder(out_dir)
         public_keys = known.public_keys
         if new_key:
-            key = certs.new_key()
-            write_secret(out_dir / "device.key", certs.key_pem(key))
-            public_keys = (*known.public_keys, certs.point_hex(key.public_key()))
-        public = certs.public_from_point(public_keys[-1])
+            key = keys.new_key()
+            write_secret(out_dir / "device.key", keys.key_pem(key))
+            public_keys = (*known.public_keys, keys.point_hex(key.public_key()))
+        public = keys.public_from_point(public_keys[-1])
         certificate = certs.issue(authority, device, public, certs.Use.CLIENT, now)
         write_public(out_dir / "device.crt", certs.certificate_pem(certificate))
         renewed = replace(known, public_keys=public_keys, certificate_until=last_day(certificate))

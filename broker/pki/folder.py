@@ -9,6 +9,7 @@ from cryptography import x509
 
 from broker.contract.shapes import NAME_PATTERN
 from broker.pki import certificates as certs
+from broker.pki import keys
 from broker.pki.durable import only_one
 from broker.pki.registry import FILE_NAME, LABEL_PATTERN, BadRegistry, Registry
 from broker.pki.registry_file import load_registry, save_registry
@@ -47,7 +48,7 @@ def check_name(what: str, name: str) -> None:
 
 def authority_of(ca_dir: Path, site: str) -> certs.Authority:
     try:
-        key = certs.key_from_pem((ca_dir / "ca.key").read_bytes())
+        key = keys.key_from_pem((ca_dir / "ca.key").read_bytes())
         certificate = x509.load_pem_x509_certificate((ca_dir / "ca.crt").read_bytes())
     except OSError as error:
         raise ProvisioningRefused(f"The CA folder {ca_dir} cannot be read: {error.strerror}.") from error

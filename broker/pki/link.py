@@ -63,7 +63,7 @@ def load_papers(folder: Path) -> DevicePapers:
 
 def device_links(papers: DevicePapers) -> dict[str, LinkKeys]:
     """A device's own links by kid: one, under the site key it was given."""
-    from broker.pki.certificates import key_from_pem, public_from_pem
+    from broker.pki.keys import key_from_pem, public_from_pem
 
     key = key_from_pem(papers.key.read_bytes())
     site_public = public_from_pem((papers.folder / "site.pub").read_bytes())
@@ -72,7 +72,7 @@ def device_links(papers: DevicePapers) -> dict[str, LinkKeys]:
 
 def site_links(site_dir: Path, registry: Registry) -> Links:
     """The fleet's ring: every active device's links by kid, the newest pair of keys first."""
-    from broker.pki.certificates import key_from_pem, public_from_point
+    from broker.pki.keys import key_from_pem, public_from_point
 
     paths = [path for path in (site_dir / "site.key", site_dir / "site.key.old") if path.exists()]
     keys = [key_from_pem(path.read_bytes()) for path in paths]

@@ -21,6 +21,7 @@ from cryptography import x509
 
 from broker.contract.topics import FLEET_INTAKE, FLEET_SAFETY
 from broker.pki import certificates as certs
+from broker.pki import keys
 from broker.pki.durable import make_folder, only_one, write_public, write_secret
 from broker.pki.folder import ProvisioningRefused, authority_of, changing, check_name, registry_of, save
 from broker.pki.registry import FILE_NAME, Registry
@@ -61,7 +62,7 @@ def provision_site(
     with only_one(site_dir):
         authority = _new_or_known_authority(ca_dir, site, now)
         write_public(site_dir / "ca.crt", certs.certificate_pem(authority.certificate))
-        _write_site_key(site_dir, certs.new_key())
+        _write_site_key(site_dir, keys.new_key())
         for service in SERVICES:
             _issue_service(site_dir, authority, service, now)
         _issue_server(site_dir, authority, now, tuple(dict.fromkeys((*LOCAL_HOSTS, broker_host, *hosts))))
@@ -101,7 +102,7 @@ def rotate_site_key(site_dir: Path) -> None:
             raise ProvisioningRefused("A rotation is under way already; drop the old site key first.")
         write_secret(site_dir / "site.key.old", (site_dir / "site.key").read_bytes())
         write_public(site_dir / "site.pub.old", (site_dir / "site.pub").read_bytes())
-        _write_site_key(site_dir, certs.new_key())
+        _write_site_key(site_dir, keys.new_key())
 
 
 def drop_old_site_key(site_dir: Path) -> None:
@@ -116,16 +117,16 @@ def drop_old_site_key(site_dir: Path) -> None:
 # --- the insides ----------------------------------------------------------------------------------------------------
 
 
-def _write_site_key(site_dir: Path, key: certs.PrivateKey) -> None:
-    write_secret(site_dir / "site.key", certs.key_pem(key))
-    write_public(site_dir / "site.pub", certs.public_pem(key.public_key()))
+def _write_site_key(site_dir: Path, key: keys.PrivateKey) -> None:
+    write_secret(site_dir / "site.key", keys.key_pem(key))
+    write_public(site_dir / "site.pub", keys.public_pem(key.public_key()))
 
 
 def _new_or_known_authority(ca_dir: Path, site: str, now: datetime) -> certs.Authority:
     if (ca_dir / "ca.crt").exists():
         return authority_of(ca_dir, site)
     authority = certs.new_authority(site, now)
-    write_secret(ca_dir / "ca.key", certs.key_pem(authority.key))
+    write_secret(ca_dir / "ca.key", keys.key_pem(authority.key))
     write_public(ca_dir / "ca.crt", certs.certificate_pem(authority.certificate))
     return authority
 
@@ -142,9 +143,9 @@ def _issue_pair(
     folder: Path, name: str, authority: certs.Authority, use: certs.Use, now: datetime, hosts: Sequence[str]
 ) -> Path:
     make_folder(folder)
-    key = certs.new_key()
+    key = keys.new_key()
     certificate = certs.issue(authority, name, key.public_key(), use, now, hosts)
-    write_secret(folder / f"{name}.key", certs.key_pem(key))
+    write_secret(folder / f"{name}.key", keys.key_pem(key))
     write_public(folder / f"{name}.crt", certs.certificate_pem(certificate))
     return folder / f"{name}.crt"
 

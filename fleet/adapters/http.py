@@ -33,6 +33,7 @@ REQUEST_S_MAX = 5.0  # from the first byte to the last of the answer
 HEADER_BYTES_MAX = 8_192
 RETRY_S = 5.0
 METHODS = ("GET", "HEAD")
+METRICS_TYPE = "text/plain; version=0.0.4; charset=utf-8"  # Prometheus' text format
 
 
 @dataclass(frozen=True, slots=True)

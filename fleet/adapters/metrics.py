@@ -15,7 +15,6 @@ from prometheus_client.metrics_core import Metric
 
 from fleet.tally import Distribution, RoomTally
 
-CONTENT_TYPE = "text/plain; version=0.0.4; charset=utf-8"
 LABELS_MAX = 200  # of one family, besides rooms: what is refused has fixed words, and still somebody may add some
 OTHER = "other"
 SINCE = "Since the start of this process."

@@ -7,7 +7,7 @@ from fastapi.routing import APIRoute
 
 from fleet.api import accounts, alarm_figures, house, rota, seeing, sessions, sign_in, stopping, stream, traces, weeks
 from fleet.api.access import Permission, SignedIn
-from fleet.api.answers import Problem, answer_plainly, problems
+from fleet.api.answers import Problem, answer_plainly, described, problems
 from fleet.api.files import page_files, page_route
 from fleet.api.guard import require
 from fleet.api.reception import Reception
@@ -38,9 +38,9 @@ A pushed stop does not replace the stop button on the stimulator.
 """
 # Of every route, whatever it does.
 _ALWAYS: dict[int | str, dict[str, Any]] = {
-    400: {"model": Problem, "description": "the request is not HTTP as it should be, or names a foreign host"},
-    408: {"model": Problem, "description": "the request's body did not come in time"},
-    500: {"model": Problem, "description": "a fault of ours; the log of the web process says which"},
+    400: described("the request is not HTTP as it should be, or names a foreign host"),
+    408: described("the request's body did not come in time"),
+    500: described("a fault of ours; the log of the web process says which"),
 }
 
 
@@ -66,7 +66,9 @@ def application(version: str, **state: Any) -> FastAPI:
     for router in WITH_PREFIX:
         app.include_router(router)
 
-    @app.get(f"{PREFIX}/openapi.json", tags=["about"], responses=problems())
+    with_model = {status: {**one, "model": Problem} for status, one in problems().items()}  # what all others refer to
+
+    @app.get(f"{PREFIX}/openapi.json", tags=["about"], responses=with_model)
     async def describe(_who: Annotated[SignedIn, require(Permission.OWN_ACCOUNT)]) -> dict[str, Any]:
         """This description."""
         return app.openapi()

@@ -5,14 +5,16 @@ import logging
 from datetime import UTC, datetime
 from typing import Any
 
+from broker.collecting import loading
 from fleet.commands import terminal
 
 
 def run(args: argparse.Namespace) -> int:
     """Record until somebody ends it."""
-    from fleet.adapters.history.settings import load_recorder_settings
-    from fleet.recording.recorder import EXIT_REFUSED, run_recorder
-    from fleet.settings import SettingsRefused
+    with loading():
+        from fleet.adapters.history.settings import load_recorder_settings
+        from fleet.recording.recorder import EXIT_REFUSED, run_recorder
+        from fleet.settings import SettingsRefused
 
     logging.basicConfig(level=logging.INFO, format="%(levelname)s %(name)s: %(message)s")
     try:

@@ -22,7 +22,6 @@ from broker.pki.registry import BadRegistry
 from broker.pki.registry_file import load_registry
 from fleet.adapters.journal.errors import JournalError, JournalReplaced, JournalUnwritable
 from fleet.adapters.lock import one_instance
-from fleet.adapters.notify import apprise_url
 from fleet.adapters.notify.lane import Deliver
 from fleet.adapters.notify.message import Message
 from fleet.adapters.notify.settings import PagerSettings
@@ -70,7 +69,6 @@ class _Ended(Exception):
 
 def run_pager(settings: PagerSettings) -> int:
     """Run until SIGTERM or SIGINT; the exit status."""
-    apprise_url.warm_up()
     FOLD.forms.warm_up()
     try:
         site = load_registry(settings.site_dir).site
@@ -79,17 +77,19 @@ def run_pager(settings: PagerSettings) -> int:
     except (BadRegistry, OSError) as bad:
         log.error("the pager cannot be set up: %s", bad)
         return EXIT_REFUSED
+    targets = Targets(settings.site_dir, settings.kept_rota_path)
+    targets.warm_up()
     waiting = partial(log.warning, "another pager tells people of this site: waiting until it ends")
     with one_instance(settings.lock_path, waiting), closing(Begun(settings.begun_path)) as begun:
-        return asyncio.run(_Pager(settings, site, key, begun).run())
+        return asyncio.run(_Pager(settings, site, key, begun, targets).run())
 
 
 class _Pager:
     """The parts of one running pager."""
 
-    def __init__(self, settings: PagerSettings, site: str, key: bytes, begun: Begun) -> None:
+    def __init__(self, settings: PagerSettings, site: str, key: bytes, begun: Begun, targets: Targets) -> None:
         self._settings = settings
-        self._targets = Targets(settings.site_dir, settings.kept_rota_path)
+        self._targets = targets
         self._reports = Reports(settings.control_path)
         around = Surroundings(
             site=site,

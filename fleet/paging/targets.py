@@ -16,7 +16,6 @@ from pathlib import Path
 
 from broker.pki.durable import write_secret
 from fleet.adapters.notify.alertmanager import send_alert
-from fleet.adapters.notify.apprise_url import send_by_apprise
 from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.adapters.notify.webhook import send_webhook
 from fleet.core.alarm_events import Priority
@@ -44,6 +43,8 @@ class Target:
         """
         match self.kind:
             case Kind.APPRISE:
+                from fleet.adapters.notify.apprise_url import send_by_apprise
+
                 send_by_apprise(self.address, message, within_s)
             case Kind.ALERTMANAGER:
                 send_alert(self.address, message, within_s, walltime)
@@ -82,10 +83,19 @@ class Targets:
         people = self._current().people
         return [(one.id, way.id) for one in people for way in one.methods if priority in way.priorities]
 
+    def warm_up(self) -> None:
+        """Load what the rota's methods send by, before it is needed: Apprise only where somebody is told by it."""
+        with suppress(NotDelivered):  # there is none
+            _warm_up(self._current())
+
     def keep(self) -> None:
-        """Keep the rota as it is now for whoever comes after. Not at a message: none waits for the disk."""
+        """Keep the rota as it is now for whoever comes after. Not at a message: none waits for the disk.
+
+        What a method that is new sends by is loaded too.
+        """
         with suppress(NotDelivered):  # there is none
             rota = self._current()
+            _warm_up(rota)
             if self.kept is None or rota == self._in_kept:
                 return
             try:
@@ -164,6 +174,13 @@ class Targets:
     def _check_private(self, path: Path) -> None:
         if stat.S_IMODE(path.stat().st_mode) & 0o077:
             raise NotDelivered(f"the file {path.name} is open to others: chmod 600", again=False)
+
+
+def _warm_up(rota: RotaFile) -> None:
+    if any(way.kind is Kind.APPRISE for one in rota.people for way in one.methods):
+        from fleet.adapters.notify import apprise_url
+
+        apprise_url.warm_up()
 
 
 def _stamp(path: Path) -> Stamp:

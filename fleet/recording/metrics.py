@@ -12,7 +12,6 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.metrics_core import Metric
 
 from fleet.adapters import http
-from fleet.adapters.metrics import CONTENT_TYPE
 
 log = logging.getLogger(__name__)
 COUNTED = ("heard", "taken", "written", "doubles", "expired", "lost", "missed", "unreadable", "dead_lettered")
@@ -22,14 +21,12 @@ Status = Callable[[], Mapping[str, Any]]
 
 
 async def serve_metrics(host: str, port: int, status: Status, walltime: Callable[[], float]) -> None:
-    """Serve until cancelled; with port 0 there is nothing to serve. Where the port is taken it is tried again."""
-    if not port:
-        return
+    """Serve until cancelled. Where the port is taken it is tried again."""
     registry = CollectorRegistry()
     ProcessCollector(registry=registry)
     PlatformCollector(registry=registry)
     registry.register(_Shown(status, walltime))
-    answer = {"/metrics": lambda: http.Answer(200, CONTENT_TYPE, generate_latest(registry))}
+    answer = {"/metrics": lambda: http.Answer(200, http.METRICS_TYPE, generate_latest(registry))}
     await http.serve(host, port, answer, lambda why: _changed(f"{host}:{port}", why))
 
 

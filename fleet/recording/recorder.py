@@ -34,7 +34,6 @@ from fleet.adapters.history.telling import tell_status
 from fleet.adapters.lock import Held, not_running
 from fleet.adapters.systemd import notify
 from fleet.core.store_events import StoreTrouble
-from fleet.recording.metrics import serve_metrics
 from fleet.recording.trouble import Watch
 from fleet.recording.word import Word
 from fleet.settings import SettingsRefused
@@ -179,10 +178,12 @@ async def _record(settings: RecorderSettings, zone: ZoneInfo) -> int:
                 group.create_task(store.run(), name="store"),
                 group.create_task(_show_life(), name="signs of life"),
                 group.create_task(word.keep_told(), name="word to the fleet"),
-                group.create_task(
-                    serve_metrics(settings.http_host, settings.http_port, recorder.status, walltime_s), name="metrics"
-                ),
             ]
+            if settings.http_port:  # without, what it is served by is not even loaded
+                from fleet.recording.metrics import serve_metrics
+
+                serving = serve_metrics(settings.http_host, settings.http_port, recorder.status, walltime_s)
+                others.append(group.create_task(serving, name="metrics"))
             log.info("recording: %s", settings.store)
             await asked_to_end.wait()
             notify(os.environ, "STOPPING=1")

@@ -55,8 +55,3 @@ async def test_one_whose_store_is_down() -> None:
     assert now["waiting_samples", "disk"] == 400
     assert now["samples_total", "dead_lettered"] == 3
     assert (now["refusing", ""], now["oldest_waiting_seconds", ""]) == (1, 90)
-
-
-async def test_port_0_is_nowhere() -> None:
-    async with asyncio.timeout(1.0):
-        await serve_metrics("127.0.0.1", 0, lambda: WELL, lambda: NOW_S)

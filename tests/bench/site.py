@@ -19,6 +19,7 @@ from broker.contract.topics import DOWNLINKS, ROOT, UPLINKS, Channel, topic_for
 from broker.mosquitto.configuration import ACL, broker_folder
 from broker.mosquitto.local import LocalMosquitto
 from broker.pki import certificates as certs
+from broker.pki import keys
 from broker.pki.devices import provision_operator
 from broker.pki.durable import write_secret
 from broker.pki.folder import authority_of
@@ -70,7 +71,7 @@ class Site:
         self.site_dir = folder / "site"
         self.data_dir = folder / "fleet"
         self.names = tuple(f"stim-{n:04d}" for n in range(devices))
-        self._keys: dict[str, certs.PrivateKey] = {}
+        self._keys: dict[str, keys.PrivateKey] = {}
         began_s = time.monotonic()
         self._provision()
         self.provisioned_s = time.monotonic() - began_s
@@ -89,15 +90,15 @@ class Site:
         until = (now + timedelta(days=365)).date()
         devices = {}
         for n, name in enumerate(self.names):
-            self._keys[name] = certs.new_key()
-            point = certs.point_hex(self._keys[name].public_key())
+            self._keys[name] = keys.new_key()
+            point = keys.point_hex(self._keys[name].public_key())
             devices[name] = Device(name, self.room(n), f"SN-{n:04d}", MODEL, (point,), until)
         save_registry(self.site_dir, replace(registry, devices=devices))
         provision_operator(self.site_dir, OPERATOR, {MODEL: until})
 
     def links(self, names: Sequence[str]) -> dict[str, LinkKeys]:
         """The MAC keys of devices, as the devices derive them."""
-        site_public = certs.public_from_pem((self.site_dir / "site.pub").read_bytes())
+        site_public = keys.public_from_pem((self.site_dir / "site.pub").read_bytes())
         return {name: device_link(self._keys[name], site_public, SITE, name) for name in names}
 
     def connect(self, identity: str) -> Wire:
@@ -106,9 +107,9 @@ class Site:
         folder.mkdir(exist_ok=True)
         certificate, secret = folder / f"{identity}.crt", folder / f"{identity}.key"
         if not certificate.exists():
-            key = self._keys.get(identity) or certs.new_key()
+            key = self._keys.get(identity) or keys.new_key()
             issued = certs.issue(self._authority, identity, key.public_key(), certs.Use.CLIENT, datetime.now(UTC))
-            write_secret(secret, certs.key_pem(key))
+            write_secret(secret, keys.key_pem(key))
             certificate.write_bytes(certs.certificate_pem(issued))
         context = ssl.create_default_context(cafile=str(self.site_dir / "ca.crt"))
         context.load_cert_chain(certificate, secret)

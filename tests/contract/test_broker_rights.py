@@ -13,6 +13,7 @@ import pytest
 
 from broker.mosquitto.local import LocalMosquitto
 from broker.pki import certificates as certs
+from broker.pki import keys
 from broker.pki.devices import provision_device, strike_off
 from broker.pki.folder import authority_of
 from broker.pki.site import provision_site
@@ -180,8 +181,8 @@ def refuses(port: int, papers: Papers) -> bool:
         return True
 
 
-def written(folder: Path, name: str, key: certs.PrivateKey, certificate_pem: bytes) -> Papers:
-    (folder / f"{name}.key").write_bytes(certs.key_pem(key))
+def written(folder: Path, name: str, key: keys.PrivateKey, certificate_pem: bytes) -> Papers:
+    (folder / f"{name}.key").write_bytes(keys.key_pem(key))
     (folder / f"{name}.crt").write_bytes(certificate_pem)
     return Papers(folder / "ca.crt", folder / f"{name}.crt", folder / f"{name}.key")
 
@@ -204,7 +205,7 @@ def test_a_certificate_that_signed_itself_is_refused(clinic: Clinic, tmp_path: P
 
 @pytest.mark.parametrize(("age_days", "refused"), [(729, False), (731, True)])
 def test_an_expired_certificate_is_refused(clinic: Clinic, tmp_path: Path, age_days: int, refused: bool) -> None:
-    key = certs.new_key()
+    key = keys.new_key()
     authority = authority_of(clinic.root / "ca", "north")
     issued = certs.issue(authority, "stim-1", key.public_key(), certs.Use.CLIENT, NOW - timedelta(days=age_days))
     (tmp_path / "ca.crt").write_bytes((clinic.site_dir / "ca.crt").read_bytes())

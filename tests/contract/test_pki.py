@@ -16,7 +16,7 @@ from cryptography.x509.oid import ExtendedKeyUsageOID
 from broker.contract.messages import Message
 from broker.contract.topics import Channel, Direction
 from broker.pki import certificates as certs
-from broker.pki import durable
+from broker.pki import durable, keys
 from broker.pki.devices import drop_old_keys, provision_device, provision_operator, renew_device, strike_off
 from broker.pki.folder import ProvisioningRefused
 from broker.pki.link import device_links, load_papers, site_links
@@ -92,7 +92,7 @@ def test_a_device_gets_its_folder_and_its_line(root: Path) -> None:
     assert {papers.key, papers.certificate, papers.ca} < set((root / "papers").iterdir())
     assert load_registry(root / "site").devices == {"stim-1": device}
     assert device.certificate_until == date(2028, 11, 21)
-    assert device.public_keys == (certs.point_hex(certs.key_from_pem(papers.key.read_bytes()).public_key()),)
+    assert device.public_keys == (keys.point_hex(keys.key_from_pem(papers.key.read_bytes()).public_key()),)
 
 
 def test_every_key_is_its_owners_only_and_every_folder_too(root: Path) -> None:
@@ -162,9 +162,9 @@ def test_a_devices_certificate_cannot_pose_as_the_broker(root: Path) -> None:
     """Python's own TLS refuses it, as the agents do."""
     now = datetime.now(UTC)
     authority = certs.new_authority("south", now)
-    key = certs.new_key()
+    key = keys.new_key()
     posing = certs.issue(authority, "127.0.0.1", key.public_key(), certs.Use.CLIENT, now, ["127.0.0.1"])
-    (root / "posing.key").write_bytes(certs.key_pem(key))
+    (root / "posing.key").write_bytes(keys.key_pem(key))
     (root / "posing.crt").write_bytes(certs.certificate_pem(posing))
     (root / "posing-ca.crt").write_bytes(certs.certificate_pem(authority.certificate))
     server = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
@@ -198,7 +198,7 @@ def test_a_renewed_certificate_over_the_same_key_changes_nothing_but_its_end(roo
     assert renewed.public_keys == device.public_keys
     assert renewed.certificate_until == date(2030, 10, 1)
     assert not (root / "renewed" / "device.key").exists()
-    key = certs.key_from_pem((root / "papers" / "device.key").read_bytes())
+    key = keys.key_from_pem((root / "papers" / "device.key").read_bytes())
     assert certificate(root / "renewed" / "device.crt").public_key() == key.public_key()
 
 
@@ -259,7 +259,7 @@ def test_renewing_a_service_gives_it_a_new_key_and_the_broker_keeps_its_names(ro
     for name, folder in (("fleet-safety", "services"), ("fleet-intake", "services"), ("server", "broker")):
         before = certificate(root / "site" / folder / f"{name}.crt")
         after = certificate(renew_service(root / "site", root / "ca", name, now=LATER))
-        key = certs.key_from_pem((root / "site" / folder / f"{name}.key").read_bytes())
+        key = keys.key_from_pem((root / "site" / folder / f"{name}.key").read_bytes())
         assert after.public_key() == key.public_key() != before.public_key()
         assert after.not_valid_after_utc > before.not_valid_after_utc
     names = after.extensions.get_extension_for_class(x509.SubjectAlternativeName).value

@@ -9,8 +9,7 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from broker.pki import certificates as certs
-from broker.pki import durable
+from broker.pki import durable, keys
 from broker.pki.devices import provision_device, provision_operator, renew_device, strike_off
 from broker.pki.folder import ProvisioningRefused
 from broker.pki.registry import Device
@@ -121,7 +120,7 @@ def test_striking_off_twice_is_said(root: Path) -> None:
     [
         ("ca.key", b"no key", "no usable CA key"),
         ("ca.crt", b"no certificate", "no usable CA key"),
-        ("ca.key", certs.key_pem(certs.new_key()), "do not belong together"),
+        ("ca.key", keys.key_pem(keys.new_key()), "do not belong together"),
     ],
 )
 def test_a_spoiled_ca_is_refused(root: Path, name: str, content: bytes, words: str) -> None:
@@ -134,9 +133,9 @@ def test_a_spoiled_ca_is_refused(root: Path, name: str, content: bytes, words: s
 def test_a_key_of_another_curve_is_refused(curve: ec.EllipticCurve) -> None:
     key = ec.generate_private_key(curve)
     with pytest.raises(ValueError, match="P-256"):
-        certs.key_from_pem(certs.key_pem(key))
+        keys.key_from_pem(keys.key_pem(key))
     with pytest.raises(ValueError, match="P-256"):
-        certs.public_from_pem(certs.public_pem(key.public_key()))
+        keys.public_from_pem(keys.public_pem(key.public_key()))
 
 
 # --- durable files ---------------------------------------------------------------------------------------------------

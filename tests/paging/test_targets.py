@@ -1,6 +1,8 @@
 """Where a message goes: by the rota as it is now, with secrets that nobody else can read."""
 
 import json
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -159,6 +161,28 @@ def test_each_kind_is_delivered_by_its_own_way(site: Path) -> None:
         for person, method in (("anna", "phone"), ("cleo", "chat"), ("ben", "pager")):
             targets.of(person, method).deliver(page, 2.0, lambda: 1_795_597_200.0)
     assert [post.path for post in receiver.posted] == ["/hook", "/", "/api/v2/alerts"]
+
+
+@pytest.mark.parametrize("way", ["webhook", "apprise"])
+def test_only_where_somebody_is_told_by_apprise_it_is_loaded_and_then_before_it_is_needed(site: Path, way: str) -> None:
+    """All that it can send by comes along; a pager whose people have webhooks starts without."""
+    methods = {"webhook": webhook("anna"), "apprise": {"id": "chat", "kind": "apprise", "url": "json://127.0.0.1/"}}
+    program = f"""
+import sys
+from pathlib import Path
+from fleet.paging.pager import Targets
+targets = Targets(Path({str(site)!r}))
+targets.warm_up()
+print("apprise" in sys.modules, "apprise.plugins.custom_json" in sys.modules)
+(targets.site_dir / "rota.json").write_text(sys.argv[1])
+targets.keep()
+print("apprise" in sys.modules, "apprise.plugins.custom_json" in sys.modules)
+"""
+    written(site, rota(anna=webhook("anna")))
+    command = [sys.executable, "-c", program, json.dumps(rota(anna=methods[way]))]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    loaded = str(way == "apprise")
+    assert done.stdout.split() == ["False", "False", loaded, loaded]
 
 
 def test_the_address_of_the_dead_mans_switch_is_a_secret_like_the_others(site: Path) -> None:

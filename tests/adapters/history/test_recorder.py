@@ -27,6 +27,7 @@ from fleet.adapters.history.telling import NoRecorder, ask_status
 from fleet.commands.recorder import status_words
 from fleet.recording.recorder import Recorder
 from tests.adapters.history.shelf import BERLIN, NOON_S, Shelf, until
+from tests.adapters.test_http import free_port
 
 NOW = datetime.now(UTC)
 SESSION = "0123456789abcdef" * 2
@@ -132,6 +133,33 @@ async def test_what_the_fleet_hands_on_is_kept_through_the_restarts_of_both(fold
     assert (first.at_s, first.wall_s, first.received_s) == (NOON_S + 1.0, NOON_S + 1.25, 1_001.0)
     assert (first.phase, first.amplitude_ma, first.impedance_ohm) == (Phase.RUNNING, 18.125, None)
     assert clinic.status() == {}, "nobody answers any more"
+
+
+def ports(pid: int) -> set[int]:
+    """The TCP ports that a process listens on, as the kernel lists them (proc(5): state 0A)."""
+    rows = [row for kind in ("tcp", "tcp6") for row in Path(f"/proc/net/{kind}").read_text().splitlines()[1:]]
+    its_own = {str(fd.readlink()) for fd in Path(f"/proc/{pid}/fd").iterdir()}
+    listening = [row for row in map(str.split, rows) if row[3] == "0A" and f"socket:[{row[9]}]" in its_own]
+    return {int(row[1].rpartition(":")[2], 16) for row in listening}
+
+
+@pytest.mark.parametrize("served", [True, False])
+async def test_figures_are_served_at_the_port_that_is_set_and_at_none_otherwise(
+    folder: Path, monkeypatch: pytest.MonkeyPatch, *, served: bool
+) -> None:
+    port = free_port() if served else 0
+    if served:
+        monkeypatch.setenv("STIMFLEET_RECORDER_HTTP_PORT", str(port))
+    clinic = Clinic(folder)
+    assert clinic.settings.http_port == port
+    clinic.recorder.start()
+    async with clinic.fleet():
+        clinic.hand_on(1)
+        await clinic.await_status(taken=1)
+        if served:
+            await until("it listens", lambda: bool(ports(clinic.recorder.pid)))
+        assert ports(clinic.recorder.pid) == ({port} if served else set())
+        assert clinic.recorder.end() is None
 
 
 async def test_a_folder_has_one_recorder(folder: Path) -> None:
