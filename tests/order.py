@@ -15,15 +15,15 @@ SHARING: Final = ("tests/browser", "tests/api/live", "tests/dashboards", "tests/
 """Folders whose tests share one clinic, whatever their file: but for the files that are named below by themselves."""
 
 TOGETHER: Final = {
-    "tests/browser/test_stops.py": "tests/browser/test_hold.py",
-    "tests/browser/test_truth.py": "tests/browser/test_hold.py",
+    "tests/browser/test_alarms.py": "tests/browser/test_stops.py",
+    "tests/browser/test_truth.py": "tests/browser/test_stops.py",
 }
 """Files that share a clinic with one that is named by itself, and not with their folder: two workers open one each."""
 
 WAITING: Final = (
     "tests/api/live",
-    "tests/browser/test_hold.py",
     "tests/browser",
+    "tests/browser/test_stops.py",
     "tests/faults",
     "tests/api/live/test_contract.py",
     "tests/api/live/test_absence.py",
