@@ -14,10 +14,19 @@ from xdist.scheduler.loadfile import LoadFileScheduling
 SHARING: Final = ("tests/browser", "tests/api/live", "tests/dashboards", "tests/faults")
 """Folders whose tests share one clinic, whatever their file: but for the files that are named below by themselves."""
 
+TOGETHER: Final = {
+    "tests/browser/test_alarms.py": "tests/browser/test_stops.py",
+    "tests/browser/test_truth.py": "tests/browser/test_stops.py",
+}
+"""Files that share a clinic with one that is named by itself, and not with their folder: two workers open one each."""
+
 WAITING: Final = (
-    "tests/browser",
     "tests/api/live",
+    "tests/browser",
+    "tests/browser/test_stops.py",
     "tests/faults",
+    "tests/api/live/test_contract.py",
+    "tests/api/live/test_absence.py",
     "tests/paging/test_pager.py",
     "tests/dashboards",
     "tests/faults/test_store_alarm.py",
@@ -28,6 +37,7 @@ WAITING: Final = (
     "tests/bench",
     "tests/faults/test_demo.py",
     "tests/demo/test_simulate.py",
+    "tests/api/live/test_late.py",
     "tests/demo/test_past.py",
     "tests/adapters/test_service.py",
     "tests/adapters",
@@ -42,8 +52,11 @@ WAITING: Final = (
 
 
 def unit(nodeid: str) -> str:
-    """What stays with one worker: a file that is named by itself, a folder that shares a clinic, else the file."""
+    """What stays with one worker: a file that is named by itself, with what shares its clinic; a folder that shares a
+    clinic; else the file.
+    """
     path = nodeid.split("::", 1)[0]
+    path = TOGETHER.get(path, path)
     if path in WAITING:
         return path
     return next((folder for folder in SHARING if path.startswith(f"{folder}/")), path)

@@ -11,7 +11,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Final
 
-from tests.order import SHARING, WAITING
+from tests.order import SHARING, TOGETHER, WAITING
 from tests.tidy_exceptions import COMPOSITION_ROOTS, LONG_MODULES
 from tests.tidy_sources import ROOT, dotted, has_reason, names_used, nodes, numbered, python, text, tracked, tree
 from tests.tracing import NOT_TRACED, PROVING
@@ -278,7 +278,7 @@ def _tests_in(file: str) -> set[str]:
 
 def test_what_is_shared_out_by_name_is_there() -> None:
     """A name that leads nowhere is passed over: the whole run waits for what it stood for, or traces it."""
-    named = {"order": (*WAITING, *SHARING), "tracing": (*PROVING, *NOT_TRACED)}
+    named = {"order": (*WAITING, *SHARING, *TOGETHER, *TOGETHER.values()), "tracing": (*PROVING, *NOT_TRACED)}
     assert_none(
         (f"tests/{table}.py {name}" for table, names in named.items() for name in names if not _is_there(name)),
         "Name what is there now, or take it out:",

@@ -108,9 +108,20 @@ class House:
         for _ in range(to_ma // 2):
             self.insist(device, "raise", 2.0)
 
-    def tidy(self) -> None:
-        """No session, no hold, no latch: also where a stop reaches a device only now."""
-        for device in DEVICES:
+    def release(self, device: str) -> None:
+        """No hold: it may be reset, three seconds after its stop."""
+
+        def released() -> bool:
+            held = bool(self.clinic.device(device)["holds"])
+            if held:
+                self.clinic.ask(op="release", device=device, issued_by="mira")
+            return not held
+
+        await_that(f"{device} is released", released, UP_WITHIN_S)
+
+    def tidy(self, *devices: str) -> None:
+        """No session, no hold, no latch, of these or of all: also where a stop reaches a device only now."""
+        for device in devices or DEVICES:
             await_that(f"{device} is idle, released and reset", partial(self._is_tidy, device), UP_WITHIN_S)
 
     def _is_tidy(self, device: str) -> bool:

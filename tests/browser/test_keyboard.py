@@ -38,6 +38,7 @@ def test_a_session_and_a_stop_by_keyboard_alone(house: House, visitor: Visitor) 
     expect(page.locator("#verdict .refusals")).to_contain_text("Epilepsy needs the recorded override")
     keys.back_to("epilepsy")
     keys.press("Space")
+    expect(page.locator("#asked")).not_to_be_checked()  # other findings are asked for anew
     keys.to("I have asked about every one")
     keys.press("Space")
     keys.enter("Request it")

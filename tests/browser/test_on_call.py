@@ -10,10 +10,10 @@ from playwright.sync_api import Browser, expect
 
 from demo.processes import await_that
 from fleet.adapters.journal.reading import JournalReader
+from tests.browser.axe import serious
 from tests.browser.duty import begin_duty, end_duty
 from tests.browser.house import House
 from tests.browser.keyboard import Keyboard
-from tests.browser.test_views import serious
 from tests.browser.visitor import Visitor
 
 PHONE: Final = (360, 740)
@@ -92,7 +92,7 @@ def test_every_view_of_it_is_usable_by_everybody(duty: Visitor, stopped: str, pi
             wider = duty.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             breaches += [f"{view} {size}: {wider} px wider than the window"] if wider > 0 else []
             if size != "narrow":
-                breaches += [f"{view} {size}: {found}" for found in serious(duty)]
+                breaches += [f"{view} {size}: {found}" for found in serious(duty.page)]
     assert not breaches, "\n".join(breaches)
 
 
@@ -282,7 +282,7 @@ def test_on_the_phone_a_test_alarm_is_answered_by_the_code_of_its_message(
     expect(test.locator(".done")).to_have_text("Proven: mail reaches quinn.")
     assert code() is None
     phone.broken.clear()  # the browser complains of the answer 404
-    assert not serious(phone)
+    assert not serious(phone.page)
 
 
 def test_the_phone_says_loudly_when_it_hears_nothing(phone: Visitor) -> None:

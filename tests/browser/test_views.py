@@ -2,12 +2,12 @@
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import Browser, expect
 
+from tests.browser.axe import serious
 from tests.browser.house import House
 from tests.browser.visitor import Visitor
 
@@ -36,7 +36,6 @@ VIEWS: Final = {
     "account": ("vera", "Your account"),
     "nowhere": ("vera", "Not found"),
 }
-SERIOUS: Final = {"serious", "critical"}
 SETTLED: Final = "() => !document.querySelector('main .waiting')"
 
 
@@ -49,17 +48,6 @@ def busy(house: House) -> Iterator[House]:
     assert session
     yield house
     house.tidy()
-
-
-def serious(visitor: Visitor) -> list[str]:
-    """What axe-core finds, with where."""
-    found: list[dict[str, Any]] = Axe().run(visitor.page).response["violations"]
-    return [
-        f"{one['impact']}: {one['id']}: {node['target']} {node['failureSummary']}"
-        for one in found
-        if one["impact"] in SERIOUS
-        for node in one["nodes"]
-    ]
 
 
 def look(visitor: Visitor, view: str, title: str) -> None:
@@ -98,7 +86,7 @@ def in_every_size(visitor: Visitor, view: str, pictures: Path) -> Iterator[str]:
         if too_wide > 0:
             yield f"{size}: {too_wide} px wider than the window"
         if size in {"narrow", "wall"}:  # a small light one and a large dark one: its rules ask for no other size
-            yield from (f"{size}: {found}" for found in serious(visitor))
+            yield from (f"{size}: {found}" for found in serious(visitor.page))
 
 
 def test_what_is_serious_would_be_found(visitor: Visitor) -> None:
@@ -106,14 +94,14 @@ def test_what_is_serious_would_be_found(visitor: Visitor) -> None:
     visitor.sign_in("vera")
     visitor.page.evaluate("document.body.append(document.createElement('button'))")
     visitor.page.evaluate("document.querySelector('h1').style.color = '#ddd'")
-    assert {found.split(":")[1].strip() for found in serious(visitor)} == {"button-name", "color-contrast"}
+    assert {found.split(":")[1].strip() for found in serious(visitor.page)} == {"button-name", "color-contrast"}
 
 
 def test_the_door_is_usable_by_everybody(house: House, visitor: Visitor, pictures: Path) -> None:
     visitor.page.goto(house.url)
     expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
     visitor.page.screenshot(path=pictures / "sign-in-wide.png")
-    assert serious(visitor) == []
+    assert serious(visitor.page) == []
 
 
 def test_who_likes_less_motion_gets_none(house: House, browser: Browser) -> None:

@@ -86,7 +86,8 @@ class Visitor:
     def outlast_a_hold(self) -> None:
         """Until whatever is down now would have been held for long enough, and any timer of it has run."""
         until_ms = self.page.evaluate("performance.now()") + HOLD_MS + 100
-        self.page.wait_for_function("until_ms => performance.now() > until_ms", arg=until_ms)
+        # Asked with every frame, as Playwright does by itself, it would have the browser draw sixty of them a second.
+        self.page.wait_for_function("until_ms => performance.now() > until_ms", arg=until_ms, polling=50)
 
     def truth(self) -> Any:
         """What became of the newest stop that was pushed here."""

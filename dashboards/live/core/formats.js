@@ -1,6 +1,7 @@
 /** How numbers, times and durations look: the one place for it. A reading that is missing is a dash, never a zero. */
 
 import { now, sinceS } from "./clock.js";
+import { numberFormat, timeFormat } from "./intl.js";
 import { known, say, spoken as language } from "./words.js";
 
 export const NOTHING = "–";
@@ -14,7 +15,7 @@ const spoken = () => (language() === "en" ? "en-GB" : language());
 /** Times are shown in the clinic's zone, wherever the browser is. */
 export function useZone(timeZone) {
   try {
-    new Intl.DateTimeFormat("en", { timeZone });
+    timeFormat("en", { timeZone });
     zone = timeZone;
   } catch {
     zone = "UTC"; // shown beside the clock, so nobody is misled
@@ -28,10 +29,8 @@ const missing = (value) => value === null || value === undefined || Number.isNaN
 /** `12.5 mA`: a number with its unit, which never breaks away from it. */
 export function number(value, unit = "", decimals = 0) {
   if (missing(value)) return NOTHING;
-  const digits = Number(value).toLocaleString(spoken(), {
-    minimumFractionDigits: decimals,
-    maximumFractionDigits: decimals,
-  });
+  const shape = { minimumFractionDigits: decimals, maximumFractionDigits: decimals };
+  const digits = numberFormat(spoken(), shape).format(Number(value));
   return unit ? `${digits}${NARROW_SPACE}${unit}` : digits;
 }
 
@@ -67,7 +66,7 @@ const date = (at) => (at instanceof Date ? at : new Date(at));
 
 function shown(at, shape) {
   if (missing(at)) return NOTHING;
-  return new Intl.DateTimeFormat(spoken(), { timeZone: zone, hourCycle: "h23", ...shape }).format(date(at));
+  return timeFormat(spoken(), { timeZone: zone, hourCycle: "h23", ...shape }).format(date(at));
 }
 
 const HM = { hour: "2-digit", minute: "2-digit" };
@@ -86,7 +85,7 @@ export const moment = (at) => (localDay(at) === localDay(now()) ? timeToSeconds(
 export function localDay(at) {
   if (missing(at)) return "";
   const shape = { timeZone: zone, year: "numeric", month: "2-digit", day: "2-digit" };
-  const parts = new Intl.DateTimeFormat("en", shape).formatToParts(date(at));
+  const parts = timeFormat("en", shape).formatToParts(date(at));
   const part = (type) => parts.find((one) => one.type === type).value;
   return `${part("year")}-${part("month")}-${part("day")}`;
 }
@@ -101,7 +100,7 @@ export function daysOn(plain, days) {
 /** A plain date for people: `25 Nov`, with its weekday where there is room. */
 export function plainDay(plain, shape = DAY) {
   if (!plain) return NOTHING;
-  return new Intl.DateTimeFormat(spoken(), { timeZone: "UTC", ...shape }).format(new Date(`${plain}T12:00:00Z`));
+  return timeFormat(spoken(), { timeZone: "UTC", ...shape }).format(new Date(`${plain}T12:00:00Z`));
 }
 
 /** How long ago, in words: `4 min ago`. */

@@ -1,6 +1,7 @@
 /** What the page says, in the clinic's language. Every text stands in texts/<language>.js; English is the fallback. */
 
 import { en } from "../texts/en.js";
+import { plurals } from "./intl.js";
 
 let texts = en;
 let language = "en";
@@ -30,7 +31,7 @@ export const known = (path) => at(texts, path) !== undefined || at(en, path) !==
  */
 export function say(path, values = {}) {
   let text = at(texts, path) ?? at(en, path);
-  if (text && typeof text === "object") text = text[new Intl.PluralRules(language).select(values.n ?? 0)] ?? text.other;
+  if (text && typeof text === "object") text = text[plurals(language).select(values.n ?? 0)] ?? text.other;
   if (typeof text !== "string") return path.split(".").at(-1).replaceAll("_", " ");
   return text.replace(/\{(\w+)\}/g, (whole, name) => (values[name] === undefined ? whole : String(values[name])));
 }

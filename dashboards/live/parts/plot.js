@@ -2,6 +2,7 @@
 
 import uPlot from "../vendor/uplot-1.6.32/uPlot.esm.js";
 import { timeZone } from "../core/formats.js";
+import { timeFormat } from "../core/intl.js";
 import { spoken } from "../core/words.js";
 
 const FONT = '12px system-ui, -apple-system, "Segoe UI", Roboto, sans-serif';
@@ -14,7 +15,7 @@ export const barsOf = (size) => uPlot.paths.bars({ size, align: 0 });
 export function timeLabels(_plot, splits) {
   const short = splits.length > 1 && splits[1] - splits[0] < 60;
   const shape = { timeZone: timeZone(), hour: "2-digit", minute: "2-digit", hourCycle: "h23" };
-  const format = new Intl.DateTimeFormat(spoken(), short ? { ...shape, second: "2-digit" } : shape);
+  const format = timeFormat(spoken(), short ? { ...shape, second: "2-digit" } : shape);
   return splits.map((at) => format.format(new Date(at * 1000)));
 }
 
