@@ -19,6 +19,7 @@ from fleet.api.access import Role
 from fleet.api.people import Told, User
 from fleet.api.store import FILE_NAME, Store
 from tests.api.desk import CHEAP
+from tests.api.live.house import Browser
 
 PASSWORD: Final = "quiet-current-42-rooms"
 USERS: Final = {
@@ -56,7 +57,21 @@ class House:
         self._add_users()
         self.web.start()
         await_that("the web server says where it is", self._said_port, UP_WITHIN_S, self.web.last_words)
+        self._await_fresh()
         return self
+
+    def _await_fresh(self) -> None:
+        """Until the web server, too, has heard every device: one that is idle speaks every 5 s."""
+        viewer = Browser(self.url.rstrip("/"), "vera", PASSWORD)
+
+        def heard() -> bool:
+            rooms = viewer.get("/overview")["rooms"]
+            return {row["device"] for room in rooms for row in room["devices"] if row["presence"] == "fresh"} == set(
+                DEVICES
+            )
+
+        await_that("the web server has heard every device", heard, UP_WITHIN_S, self.web.last_words)
+        viewer.client.close()
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
