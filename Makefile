@@ -16,7 +16,7 @@ export PATH := $(PATH):/usr/sbin:/sbin
 PURE := interlock session turn hearing hand readings faults presses commands state telemetry changed over_limits
 PROVED := broker.contract fleet.core $(PURE:%=agents.%)
 # Most of the tests wait for real processes: six at a time on two cores, in the order of tests/order.py.
-PARALLEL := -n 6 --dist loadfile --no-loadscope-reorder
+PARALLEL := -n 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo seeds test check bench coverage lock
 .DEFAULT_GOAL := test

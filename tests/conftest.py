@@ -16,7 +16,7 @@ from tests.adapters.history.engines import other_influx
 from tests.browser.chromium import CHROMIUM
 from tests.forked import begin_forked
 from tests.order import InTurn, in_turn, unit
-from tests.tracing import proves, untraced
+from tests.tracing import load, proves, to_prove, untraced
 
 # What a collection makes stays until the end: the collector has nothing to find there, neither now nor later.
 gc.disable()
@@ -41,6 +41,15 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
     return InTurn(config, log)
 
 
+@pytest.hookimpl(wrapper=True, tryfirst=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Where branches are to be proved, trace what is loaded of that, and nothing of the tests that are collected."""
+    sources = to_prove(session.config)
+    load(sources)
+    with untraced() if sources else nullcontext():
+        return (yield)
+
+
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Leave out what cannot be run. `tools/set-up engines browser` has installed what there is a package for.
 
@@ -63,8 +72,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
     """Where branches are to be proved, trace only what proves them, and nothing of pytest around the rest."""
-    proving = any(isinstance(source, str) for source in item.config.getoption("cov_source", []))
-    with untraced() if proving and not proves(item) else nullcontext():
+    with untraced() if to_prove(item.config) and not proves(item) else nullcontext():
         return (yield)
 
 

@@ -1,15 +1,16 @@
 """How a whole run of the tests is shared out among its workers, so that none waits for the last one.
 
-Two thirds of its time is waiting: for sessions, leases, processes that come back. So what waits goes out first, the
-longest before the others, and what only computes fills the gaps. Tests that share a clinic stay with one worker: it
-takes seconds to open.
+Most of its time is waiting: for sessions, leases, processes that come back. So what waits goes out first, the longest
+before the others, and beside it one worker computes all the while: more would hold up what waits, and none would leave
+a processor idle now and all the computing for the end. Tests that share a clinic stay with one worker: it takes seconds
+to open.
 """
 
 from collections.abc import Iterable
-from itertools import zip_longest
 from typing import Final
 
 from xdist.scheduler.loadfile import LoadFileScheduling
+from xdist.workermanage import WorkerController
 
 SHARING: Final = ("tests/browser", "tests/api/live", "tests/dashboards", "tests/faults")
 """Folders whose tests share one clinic, whatever their file: but for the files that are named below by themselves."""
@@ -63,11 +64,13 @@ def unit(nodeid: str) -> str:
 
 
 def in_turn(units: Iterable[str]) -> list[str]:
-    """The units as they go out: one that waits, one that computes, and so on."""
-    place = {one: _place(one) for one in units}
-    waiting = sorted((one for one, n in place.items() if n < len(WAITING)), key=place.__getitem__)
-    computing = [one for one, n in place.items() if n == len(WAITING)]
-    return [one for pair in zip_longest(waiting, computing) for one in pair if one is not None]
+    """The units as they go out: the longest that waits, and so on, and after them all that only computes."""
+    return sorted(units, key=_place)
+
+
+def waits(one: str) -> bool:
+    """Whether a unit is one of those that wait for other processes."""
+    return _place(one) < len(WAITING)
 
 
 def _place(one: str) -> int:
@@ -82,3 +85,14 @@ class InTurn(LoadFileScheduling):  # type: ignore[misc] # xdist ships no types
 
     def _split_scope(self, nodeid: str) -> str:
         return unit(nodeid)
+
+    def _assign_work_unit(self, node: WorkerController) -> None:
+        """The first that only computes, where no other worker does; else the first that waits."""
+        computes = not any(self._computes(other) for other in self.assigned_work if other is not node)
+        first = next(iter(self.workqueue))
+        self.workqueue.move_to_end(next((one for one in self.workqueue if waits(one) != computes), first), last=False)
+        super()._assign_work_unit(node)
+
+    def _computes(self, node: WorkerController) -> bool:
+        """Whether it has tests before it that only compute."""
+        return any(not waits(one) and not all(tests.values()) for one, tests in self.assigned_work[node].items())

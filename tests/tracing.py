@@ -2,8 +2,10 @@
 
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from importlib import import_module
+from pkgutil import walk_packages
 from typing import Final
 
 import pytest
@@ -54,6 +56,19 @@ def proves(item: pytest.Item) -> bool:
     if is_hypothesis_test(getattr(item, "obj", None)):
         return False
     return item.nodeid.startswith(PROVING) and not item.nodeid.startswith(NOT_TRACED)
+
+
+def to_prove(config: pytest.Config) -> list[str]:
+    """The modules and packages whose branches this run is to prove, by name."""
+    return [source for source in config.getoption("cov_source", []) if isinstance(source, str)]
+
+
+def load(sources: Iterable[str]) -> None:
+    """Import all of these, which is traced where they are imported first: their lines outside functions."""
+    for source in sources:
+        module = import_module(source)
+        for below in walk_packages(getattr(module, "__path__", ()), f"{source}."):
+            import_module(below.name)
 
 
 @contextmanager
