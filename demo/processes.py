@@ -78,7 +78,7 @@ class Process:
     It gets SIGTERM when the process that started it dies, whatever that died of: a demo leaves nothing behind.
     """
 
-    begin = staticmethod(begin)
+    begin = staticmethod(begin)  # how each is started; tests fork theirs
 
     def __init__(
         self,

@@ -87,11 +87,14 @@ class InTurn(LoadFileScheduling):  # type: ignore[misc] # xdist ships no types
         return unit(nodeid)
 
     def _assign_work_unit(self, node: WorkerController) -> None:
-        """The first that only computes, where no other worker does; else the first that waits."""
-        computes = not any(self._computes(other) for other in self.assigned_work if other is not node)
-        first = next(iter(self.workqueue))
-        self.workqueue.move_to_end(next((one for one in self.workqueue if waits(one) != computes), first), last=False)
+        self.workqueue.move_to_end(self._next_for(node), last=False)
         super()._assign_work_unit(node)
+
+    def _next_for(self, node: WorkerController) -> str:
+        """The first that waits, where another worker computes; else the first that only computes; in the end any."""
+        another_computes = any(self._computes(other) for other in self.assigned_work if other is not node)
+        units: list[str] = list(self.workqueue)
+        return next((one for one in units if waits(one) == another_computes), units[0])
 
     def _computes(self, node: WorkerController) -> bool:
         """Whether it has tests before it that only compute."""

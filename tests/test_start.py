@@ -111,7 +111,7 @@ except SystemExit:
 """
     before, imported, threshold, frozen = said_by(program)
     assert imported == before  # who only imports it keeps its own ways
-    assert threshold == [5_000, 20, 10]
+    assert threshold[:2] == [5_000, 20]  # the third is none any more in newer Pythons
     assert frozen > 5_000
 
 

@@ -86,7 +86,7 @@ class Targets:
     def warm_up(self) -> None:
         """Load what the rota's methods send by, before it is needed: Apprise only where somebody is told by it."""
         with suppress(NotDelivered):  # there is none
-            _warm_up(self._current())
+            _load_ways(self._current())
 
     def keep(self) -> None:
         """Keep the rota as it is now for whoever comes after. Not at a message: none waits for the disk.
@@ -95,7 +95,7 @@ class Targets:
         """
         with suppress(NotDelivered):  # there is none
             rota = self._current()
-            _warm_up(rota)
+            _load_ways(rota)
             if self.kept is None or rota == self._in_kept:
                 return
             try:
@@ -176,11 +176,15 @@ class Targets:
             raise NotDelivered(f"the file {path.name} is open to others: chmod 600", again=False)
 
 
-def _warm_up(rota: RotaFile) -> None:
+def _load_ways(rota: RotaFile) -> None:
+    """Load what its people are told by. What cannot be loaded fails with each message by it, and ends nothing else."""
     if any(way.kind is Kind.APPRISE for one in rota.people for way in one.methods):
-        from fleet.adapters.notify import apprise_url
+        try:
+            from fleet.adapters.notify import apprise_url
 
-        apprise_url.warm_up()
+            apprise_url.warm_up()
+        except Exception:  # whatever it is: everybody else is told all the same
+            log.exception("Apprise cannot be loaded: nobody is told by it until it can be")
 
 
 def _stamp(path: Path) -> Stamp:

@@ -164,6 +164,8 @@ def run_recorder(settings: RecorderSettings) -> int:
 
 
 async def _record(settings: RecorderSettings, zone: ZoneInfo) -> int:
+    if settings.http_port:  # without, what it is served by is not even loaded
+        from fleet.recording.metrics import serve_metrics
     store = open_history(settings, zone, walltime_s)
     recorder = Recorder(settings, store)
     word = Word(settings.control_path, recorder.trouble, boottime_s)
@@ -179,9 +181,7 @@ async def _record(settings: RecorderSettings, zone: ZoneInfo) -> int:
                 group.create_task(_show_life(), name="signs of life"),
                 group.create_task(word.keep_told(), name="word to the fleet"),
             ]
-            if settings.http_port:  # without, what it is served by is not even loaded
-                from fleet.recording.metrics import serve_metrics
-
+            if settings.http_port:
                 serving = serve_metrics(settings.http_host, settings.http_port, recorder.status, walltime_s)
                 others.append(group.create_task(serving, name="metrics"))
             log.info("recording: %s", settings.store)

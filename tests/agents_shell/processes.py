@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -52,7 +53,7 @@ class Process:
 
         def ready() -> bool:
             assert one._process.poll() is None, f"{arguments[0]} is not ready: {one.said()}"
-            return b"ready" in log.read_bytes()[told_before:]
+            return re.search(rb"\bready\b", log.read_bytes()[told_before:]) is not None
 
         await_that(f"{arguments[0]} is ready", ready, READY_S, one.said)
         return one

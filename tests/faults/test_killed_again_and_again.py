@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from demo.clinic import Clinic
-from demo.processes import Process, await_that
+from demo.processes import Process, await_that, begin
 from fleet.adapters.journal.reading import JournalReader
 from fleet.adapters.journal.restore import verify_journal
 from tests.faults.conftest import LEASE_S, Ward, boottime_s, free_port
@@ -23,6 +23,14 @@ from tests.faults.conftest import LEASE_S, Ward, boottime_s, free_port
 DEVICES = {f"stim-{n:02d}": f"room-{(n + 1) // 2}" for n in range(1, 7)}
 KILLS = 20
 SEED = 20261125
+
+
+@pytest.fixture(scope="module", autouse=True)
+def from_nothing() -> Iterator[None]:
+    """What is started here is started as in a clinic, by an interpreter that has all to import."""
+    forking, Process.begin = Process.begin, staticmethod(begin)
+    yield
+    Process.begin = staticmethod(forking)
 
 
 @pytest.fixture(scope="module")

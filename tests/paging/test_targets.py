@@ -147,6 +147,20 @@ def test_what_is_not_there_is_said_without_where(site: Path) -> None:
     assert why(Targets(site)) == "the rota cannot be read"
 
 
+def test_an_apprise_that_cannot_be_loaded_ends_nothing(
+    site: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def cannot() -> None:
+        raise ImportError("no such plugin")
+
+    monkeypatch.setattr("fleet.adapters.notify.apprise_url.warm_up", cannot)
+    written(site, rota(cleo={"id": "chat", "kind": "apprise", "url": "json://127.0.0.1/"}))
+    targets = Targets(site)
+    targets.warm_up()
+    targets.keep()
+    assert caplog.text.count("Apprise cannot be loaded: nobody is told by it") == 2
+
+
 def test_each_kind_is_delivered_by_its_own_way(site: Path) -> None:
     with HttpReceiver() as receiver:
         people = rota(

@@ -6,6 +6,7 @@ Apprise writes addresses into its log: that log is off in this process. What it 
 import logging
 import warnings
 from functools import cache
+from threading import Lock
 
 import apprise
 
@@ -13,6 +14,7 @@ from fleet.adapters.notify.message import Message, NotDelivered
 from fleet.core.alarm_events import Priority
 from fleet.core.attention_state import Act
 
+_LOADING = Lock()  # a message may be due while it is loaded
 _TYPES = {
     Priority.HIGH: apprise.NotifyType.FAILURE,
     Priority.MEDIUM: apprise.NotifyType.WARNING,
@@ -21,12 +23,17 @@ _TYPES = {
 }
 
 
-@cache
 def warm_up() -> None:
     """Load what Apprise sends by, before it is needed; and nothing of it is logged: addresses and tokens are in it.
 
-    It has everything that it can send by loaded before it sends by one: 0.2 s of a processor.
+    It has everything that it can send by loaded before it sends by one: 0.2 s of a processor, once.
     """
+    with _LOADING:
+        _load()
+
+
+@cache
+def _load() -> None:
     for name in ("apprise", "urllib3", "requests", "requests_oauthlib", "oauthlib"):
         logger = logging.getLogger(name)
         logger.handlers.clear()
