@@ -47,6 +47,7 @@ def manager(house: House) -> Iterator[Browser]:
     yield house.manager
     for left in house.clinic.site_dir.glob("rota.json"):
         left.unlink()
+    await_that("nobody uses the rota any more", lambda: not house.manager.get("/people")["people"], 20.0)
 
 
 def put(who: Browser, rota: Any, version: str | None) -> httpx.Response:
