@@ -19,7 +19,17 @@ ZERO = re.compile(r"zero current measured [\d.,]+\s?m?s")
 HEALED_WITHIN_MS = 15_000  # an idle device is told again every 5 s
 STOPS = "**/api/v1/stops"
 STOP = "**/api/v1/stops/*"
+DEVICE = "**/api/v1/devices/*"
 NOT_RECORDED = "The stop went to the broker; whether it arrived is not known: use the button on the stimulator."
+
+
+def sign_in_in_another_tab(visitor: Visitor, user: str) -> None:
+    other = visitor.page.context.new_page()
+    signed_in = other.request.post(
+        f"{visitor.url}api/v1/login", data={"user": user, "password": PASSWORD}, headers={"Origin": visitor.url}
+    )
+    assert signed_in.ok, signed_in.text()
+    other.close()
 
 
 @pytest.fixture
@@ -36,12 +46,7 @@ def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(
     visitor.go("device", "stim-04")
     account = visitor.page.locator(".account")
     expect(account).to_have_text("Vera")
-    other = visitor.page.context.new_page()
-    signed_in = other.request.post(
-        f"{visitor.url}api/v1/login", data={"user": "anna.k", "password": PASSWORD}, headers={"Origin": visitor.url}
-    )
-    assert signed_in.ok, signed_in.text()
-    other.close()
+    sign_in_in_another_tab(visitor, "anna.k")
 
     visitor.hold("device/stim-04")
     expect(visitor.truth()).to_contain_text(ZERO)
@@ -50,6 +55,34 @@ def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(
     visitor.picture(pictures, "another-signed-in")
     (newest, *_) = visitor.ask("stops")["stops"]
     assert (newest["device"], newest["issued_by"]) == ("stim-04", "anna.k")
+
+
+@pytest.mark.parametrize("on_its_way", ["a stop", "a look"])
+def test_what_was_on_its_way_while_somebody_else_signed_in_puts_nobody_out(
+    house: House, visitor: Visitor, on_its_way: str
+) -> None:
+    """The server has ended the session that it was asked with, but somebody is signed in in this browser."""
+    visitor.sign_in("vera", anew=True)
+    visitor.go("device", "stim-04")
+    (before,) = visitor.page.context.cookies()
+    sign_in_in_another_tab(visitor, "anna.k")
+    answered = []
+
+    def as_the_one_before(route: Route) -> None:
+        cookie = {"cookie": f"{before['name']}={before['value']}"}
+        answer = route.fetch(headers=route.request.headers | cookie)
+        answered.append(answer.status)
+        route.fulfill(response=answer)
+
+    visitor.page.route(STOPS if on_its_way == "a stop" else DEVICE, as_the_one_before, times=1)
+    if on_its_way == "a stop":
+        visitor.hold("device/stim-04")
+        expect(visitor.truth()).to_contain_text(ZERO)
+    else:
+        visitor.go("device", "stim-03")
+        expect(visitor.title("stim-03")).to_be_visible()
+    expect(visitor.page.locator(".account")).to_have_text("Anna")
+    assert answered == [401]
 
 
 def test_a_stop_that_is_not_confirmed_stays_however_many_follow(house: House, visitor: Visitor, pictures: Path) -> None:

@@ -15,6 +15,7 @@ export class ApiError extends Error {
     this.refusals = body.refusals ?? [];
     this.errors = body.errors ?? []; // of what was asked to be stored: [{place, text}]
     this.retryAfterS = body.retryAfterS ?? null;
+    this.anew = body.anew ?? false; // asked as whoever was signed in here before: asked again, it is as who is now
   }
 }
 
@@ -63,19 +64,29 @@ async function ask(method, path, { query, body, withinMs = 10_000, quiet = false
   }
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
-  if (answer.status === 401 && !quiet && csrf === token) onSignedOut(); // not where somebody has signed in meanwhile
-  if (said.error === "csrf") await renew();
-  throw new ApiError(answer.status, { ...said, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
+  const unknown = said.error === "csrf" || (answer.status === 401 && !quiet);
+  const anew = unknown && (csrf !== token || (await renew()) || said.error === "csrf");
+  throw new ApiError(answer.status, { ...said, anew, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
 }
 
-/** The token here is that of who was signed in before: take the one of now, and show who that is. */
-async function renew() {
+let renewing = null;
+
+/** The server knows the one before no more: who is signed in by now? Asked once, however many requests wait for it. */
+function renew() {
+  renewing ??= lookWhoItIs().finally(() => (renewing = null));
+  return renewing;
+}
+
+/** Take the token of whoever is signed in now, and show who that is; false where it is nobody, or not known. */
+async function lookWhoItIs() {
   try {
-    const found = await ask("GET", "me", { withinMs: 3_000 });
+    const found = await ask("GET", "me", { withinMs: 3_000, quiet: true });
     csrf = found.csrf;
     onSignedInAnew(found);
-  } catch {
-    // What was asked is answered with the refusal that it was; the next one comes here again.
+    return true;
+  } catch (error) {
+    if (error.status === 401) onSignedOut();
+    return false; // what was asked is answered with the refusal that it was; the next one comes here again
   }
 }
 
@@ -91,7 +102,7 @@ export const remove = (path) => ask("DELETE", path);
 export const me = () => ask("GET", "me", { quiet: true });
 export const logIn = (user, password) => ask("POST", "login", { body: { user, password }, quiet: true });
 /** Whoever is signed in in this browser by now. */
-export const logOut = () => post("logout").catch((error) => (error.word === "csrf" ? post("logout") : null));
+export const logOut = () => post("logout").catch((error) => (error.anew ? post("logout") : null));
 
 export const device = (id) => get(`devices/${name(id)}`);
 export const samples = (id, from, to) => get(`devices/${name(id)}/samples`, { from, to });

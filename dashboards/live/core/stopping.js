@@ -50,9 +50,8 @@ async function order(pushed) {
       return;
     } catch (error) {
       const answered = error instanceof api.ApiError;
-      const anew = error.word === "csrf"; // somebody signed in in another tab: the token is theirs by now
-      if (anew && pushed.tries === 1) continue;
-      const final = answered && error.status < 500 && error.status !== 429 && !anew;
+      if (error.anew && pushed.tries === 1) continue; // somebody has signed in in another tab: at once, as them
+      const final = answered && error.status < 500 && error.status !== 429 && !error.anew;
       pushed.stage = final ? "refused" : "unheard";
       pushed.words = answered ? error.message : "";
       told();
