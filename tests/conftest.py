@@ -14,7 +14,7 @@ from xdist.scheduler.protocol import Scheduling
 from demo.processes import Process
 from tests.adapters.history.engines import other_influx
 from tests.browser.chromium import CHROMIUM
-from tests.forked import begin_forked
+from tests.forked import begin_forked, begin_forking
 from tests.order import InTurn, in_turn, unit
 from tests.tracing import load, proves, to_prove, untraced
 
@@ -35,6 +35,12 @@ def missing(item: pytest.Item) -> set[str]:
     """The programs that a test is marked to need and that are not here."""
     needed = {program for mark in item.iter_markers("needs") for program in mark.args}
     return {program for program in needed if shutil.which(program) is None}
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Workers have their processes forked by one for all of them."""
+    if config.getoption("numprocesses", None):
+        begin_forking()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

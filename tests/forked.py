@@ -8,115 +8,107 @@ tests/test_readme.py.
 """
 
 import atexit
-import multiprocessing
 import os
+import socket
 import subprocess
 import sys
-import time
 from collections.abc import Sequence
-from io import TextIOWrapper
-from multiprocessing import forkserver
-from multiprocessing.connection import wait
-from multiprocessing.context import ForkServerProcess
+from dataclasses import dataclass, field
+from multiprocessing.connection import Client
 from pathlib import Path
-from signal import SIGKILL, Signals
+from signal import SIGKILL, SIGTERM, Signals
+from tempfile import TemporaryDirectory
 from threading import RLock
-from typing import Any
+from typing import Final
 
-from demo import child
 from demo.processes import Running, begin
 
-_CONTEXT = multiprocessing.get_context("forkserver")
-_CONTEXT.set_forkserver_preload(["tests.warm"])
-_ASKING = RLock()  # whether one has ended is asked by a read that only one may do
-_started: list["Forked"] = []
+ADDRESS: Final = "STIMFLEET_TESTS_FORKING"
+"""Where tests/forking.py listens, for all the processes of a run."""
 
 
-def forked(program: str, *words: str) -> ForkServerProcess:
-    """Start `program`, with `words` behind its name in `sys.argv`."""
-    process = _CONTEXT.Process(target=_run, args=(program, words, *_here()), daemon=True)
-    with _ASKING:
-        process.start()
-    return process
+@dataclass(frozen=True)
+class Asked:
+    """What is to be forked: a command of ours with its log, or a test's own program."""
+
+    words: tuple[str, ...]
+    program: str | None = None
+    log: str | None = None
+    nice: int = 0
+    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    folder: str = field(default_factory=os.getcwd)
 
 
-def _run(program: str, words: tuple[str, ...], environment: dict[str, str], folder: str) -> None:
-    _be_elsewhere(environment, folder)
-    sys.argv[1:] = words
-    exec(program, {"__name__": "__main__"})  # noqa: S102 # a test's own
+def begin_forking() -> str:
+    """Where it is asked for; what has not been begun for this run is begun, and ends with this process."""
+    if ADDRESS not in os.environ:
+        folder = TemporaryDirectory(prefix="stimfleet-tests-")
+        address = f"{folder.name}/forking"
+        with socket.socket(socket.AF_UNIX) as listening:
+            listening.bind(address)
+            listening.listen()
+            forking = subprocess.Popen(
+                [sys.executable, "-m", "tests.forking", str(listening.fileno())],
+                stdin=subprocess.PIPE,
+                pass_fds=[listening.fileno()],
+                start_new_session=True,  # a Ctrl-C is for pytest, and it ends with that
+            )
+        os.environ[ADDRESS] = address
+        atexit.register(_end, forking, folder)
+    return os.environ[ADDRESS]
+
+
+def _end(forking: subprocess.Popen[bytes], folder: TemporaryDirectory[str]) -> None:
+    assert forking.stdin is not None
+    forking.stdin.close()
+    forking.wait()
+    folder.cleanup()
 
 
 class Forked:
-    """What `subprocess.Popen` is of a process that was started by its command."""
+    """What `subprocess.Popen` is of a process that was started by its command. It is killed when this is dropped."""
 
-    def __init__(self, words: Sequence[str], log: Path, nice: int) -> None:
-        log.touch()
-        self._process = _CONTEXT.Process(target=_command, args=(tuple(words), str(log), nice, *_here()), daemon=True)
-        with _ASKING:
-            self._process.start()
-        _started.append(self)
-
-    @property
-    def pid(self) -> int:
-        assert self._process.pid is not None
-        return self._process.pid
+    def __init__(self, asked: Asked) -> None:
+        self._words = asked.words
+        self._connection = Client(begin_forking())
+        self._connection.send(asked)
+        self.pid: Final[int] = self._connection.recv()
+        self._status: int | None = None
+        self._asking = RLock()  # how it ended is said once
 
     def poll(self) -> int | None:
-        with _ASKING:
-            return self._process.exitcode
+        return self._heard(0.0)
 
     def wait(self, timeout: float | None = None) -> int:
-        wait([self._process.sentinel], timeout)
-        status = self.poll()
-        if status is None:
-            raise subprocess.TimeoutExpired(self._process.name, timeout or 0.0)
+        if (status := self._heard(timeout)) is None:
+            raise subprocess.TimeoutExpired(self._words, timeout or 0.0)
         return status
+
+    def _heard(self, timeout: float | None) -> int | None:
+        with self._asking:
+            if self._status is None and self._connection.poll(timeout):
+                self._status = self._connection.recv()
+            return self._status
 
     def send_signal(self, number: Signals) -> None:
         if self.poll() is None:
             os.kill(self.pid, number)
 
+    def terminate(self) -> None:
+        self.send_signal(SIGTERM)
+
+    def kill(self) -> None:
+        self.send_signal(SIGKILL)
+
+
+def forked(program: str, *words: str) -> Forked:
+    """Start `program`, with `words` behind its name in `sys.argv`."""
+    return Forked(Asked(words, program=program))
+
 
 def begin_forked(words: Sequence[str], log: Path, nice: int, within: Sequence[str]) -> Running:
     """`demo.processes.begin`; what is run within another command cannot be forked."""
-    return begin(words, log, nice, within) if within else Forked(words, log, nice)
-
-
-@atexit.register
-def _kill_what_is_left() -> None:
-    """What a failed test has left, stopped or deaf: multiprocessing would ask it to end, and wait for ever."""
-    for one in _started:
-        one.send_signal(SIGKILL)
-
-
-def _command(words: tuple[str, ...], log: str, nice: int, *here: Any) -> None:
-    """What the kernel, `nice` and a new interpreter would do before `demo.child` begins, and that."""
-    os.setsid()
-    os.nice(nice)
-    _be_elsewhere(*here)
-    for numbers, name, flags in (
-        ((0,), os.devnull, os.O_RDONLY),
-        ((1, 2), log, os.O_WRONLY | os.O_APPEND | os.O_CREAT),
-    ):
-        opened = os.open(name, flags, 0o666)
-        for number in numbers:
-            os.dup2(opened, number)
-        os.close(opened)
-    for stream in (sys.stdout, sys.stderr):
-        assert isinstance(stream, TextIOWrapper)
-        stream.reconfigure(write_through=True)
-    sys.argv[1:] = words
-    sys.exit(child.main())
-
-
-def _here() -> tuple[dict[str, str], str]:
-    return dict(os.environ), str(Path.cwd())
-
-
-def _be_elsewhere(environment: dict[str, str], folder: str) -> None:
-    """In the environment and folder of whoever asked for the fork, and not one of those that keep the server alive."""
-    os.close(vars(forkserver._forkserver)["_forkserver_alive_fd"])
-    os.environ.clear()
-    os.environ.update(environment)
-    time.tzset()
-    os.chdir(folder)
+    if within:
+        return begin(words, log, nice, within)
+    log.touch()
+    return Forked(Asked(tuple(words), log=str(log), nice=nice))

@@ -2,11 +2,11 @@
 
 import asyncio
 import contextlib
+import subprocess
 import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
-from multiprocessing.context import ForkServerProcess
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,7 @@ from broker.contract.messages import Settings
 from fleet.adapters.control.client import FleetUnreachable, ask
 from fleet.mqtt import NoConnection
 from tests.adapters.clinic import Clinic, WireDevice, eventually
-from tests.forked import forked
+from tests.forked import Forked, forked
 
 MAIN = """
 import logging, sys
@@ -50,7 +50,7 @@ class Fleet:
     """A running fleet service, as people and the kernel see it."""
 
     clinic: Clinic
-    process: ForkServerProcess
+    process: Forked
 
     async def ask(self, **request: Any) -> dict[str, Any]:
         return await asyncio.to_thread(ask, self.clinic.data_dir / "control.sock", request)
@@ -64,8 +64,9 @@ class Fleet:
 
     async def ended(self, within_s: float) -> int | None:
         """Its exit status, once it has ended; None: it still runs."""
-        await asyncio.to_thread(self.process.join, within_s)
-        return self.process.exitcode
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            await asyncio.to_thread(self.process.wait, within_s)
+        return self.process.poll()
 
     def log(self) -> str:
         return Path(f"{self.clinic.data_dir}.log").read_text()

@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from itertools import pairwise
 from pathlib import Path
 
@@ -64,8 +65,9 @@ class Supervisor:
 
     def ended(self, within_s: float) -> int | None:
         """Its exit status, once it has ended; None: it still runs."""
-        self.process.join(within_s)
-        return self.process.exitcode
+        with suppress(subprocess.TimeoutExpired):
+            self.process.wait(within_s)
+        return self.process.poll()
 
     def nth(self, n: int) -> int:
         """The pid of the nth worker, once it runs."""
@@ -105,7 +107,7 @@ def started(tmp_path: Path) -> Iterator[Callable[..., Supervisor]]:
     yield start
     for supervisor in all_started:
         supervisor.process.kill()
-        supervisor.process.join()
+        supervisor.process.wait()
 
 
 def test_a_killed_worker_is_started_again_at_once_however_often(started: Callable[..., Supervisor]) -> None:

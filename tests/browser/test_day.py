@@ -55,6 +55,36 @@ def test_a_request_is_refused_with_every_reason(visitor: Visitor, pictures: Path
     assert {one.get_attribute("data-rule") for one in would.locator("li").all()} == {"limit"}
 
 
+AT_ONCE = """() => {
+    for (const name of ["epilepsy", "cardiac_condition"])
+        document.querySelector(`input[name=finding][value=${name}]`).click();
+    for (const [id, value] of [["body_site", "front_of_neck"], ["duration_s", "10"], ["setting_ma_max", "140"]]) {
+        const field = document.getElementById(id);
+        field.value = value;
+        for (const kind of ["input", "change"]) field.dispatchEvent(new Event(kind, { bubbles: true }));
+    }
+}"""
+
+
+def test_nothing_is_lost_that_is_entered_before_the_page_has_drawn_anew(visitor: Visitor) -> None:
+    """On a busy tablet that may take a second: what was found, and where the pads go, stand all the same."""
+    page = visitor.page
+    visitor.sign_in("anna.k")
+    visitor.go("request", "stim-02")
+    expect(page.get_by_label("epilepsy")).to_be_visible()
+    page.evaluate(AT_ONCE)
+
+    would = page.locator("#verdict .refusals")
+    expect(would.locator("[data-rule=placement]")).to_be_visible()
+    expect(would).to_contain_text("Epilepsy needs the recorded override of a named clinician.")
+    expect(would).to_contain_text("Cardiac condition needs the recorded override of a named clinician.")
+    expect(would).to_contain_text("Peak current 140.0 mA")
+    visitor.drawn()
+    assert page.get_by_label("epilepsy").is_checked()
+    assert page.get_by_label("Where the pads go").input_value() == "front_of_neck"
+    assert page.get_by_label("Duration").input_value() == "10"
+
+
 def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira: Visitor, pictures: Path) -> None:
     page = visitor.page
     visitor.sign_in("anna.k")

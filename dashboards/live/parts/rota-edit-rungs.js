@@ -54,7 +54,7 @@ function ladder(draft, name, priority, errors) {
     h("ol", null, rungs.map(rung)),
     small(
       say("rota.add_rung"),
-      () => (draft[name][priority] = [...rungs, []]),
+      () => (draft[name][priority] = [...(draft[name][priority] ?? []), []]),
       say("rota.add_rung_of", { priority: title }),
     ),
   );

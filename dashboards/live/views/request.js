@@ -66,7 +66,7 @@ function missing(form) {
 }
 
 export function request(device = "") {
-  let form = newForm(device);
+  const form = newForm(device); // always the same: what a field changes is as it is then, not as it was drawn
   let requestId = hex(16);
   let explained = { refusals: null, error: null };
   let answer = { refusals: [], error: null, busy: false };
@@ -100,7 +100,7 @@ export function request(device = "") {
 
   function edit(changes) {
     const client = changes.client;
-    form = { ...form, ...changes };
+    Object.assign(form, changes);
     requestId = hex(16); // another request
     answer = { refusals: [], error: null, busy: false };
     if (client !== undefined && CLIENT.test(client) && may("see_clients")) readDoses(client);
