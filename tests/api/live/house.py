@@ -59,12 +59,13 @@ class House:
         self.await_fresh()
 
     def _add_users(self) -> None:
-        store = Store(self.clinic.fleet_dir / FILE_NAME)
-        now_wall_s = time.time()
-        told = Told(now_wall_s, "command line", "", "add user")
         for role in Role:
-            kept = User(f"{role}.one", role.title(), role, OPERATORS.get(role), CHEAP.hash(self.password), now_wall_s)
-            store.add_user(kept, told)
+            self._add_user(f"{role}.one", role)
+
+    def _add_user(self, user: str, role: Role) -> None:
+        store = Store(self.clinic.fleet_dir / FILE_NAME)
+        kept = User(user, role.title(), role, OPERATORS.get(role), CHEAP.hash(self.password), time.time())
+        store.add_user(kept, Told(time.time(), "command line", "", "add user"))
         store.close()
 
     def _said_port(self) -> int | None:
@@ -97,13 +98,22 @@ class House:
         return self.browsers[role]
 
     @contextmanager
-    def another(self, role: Role) -> Iterator["Browser"]:
+    def another(self, role: Role, user: str = "") -> Iterator["Browser"]:
         """A sign-in of its own, for a test that ends it."""
-        browser = Browser(self.url, f"{role}.one", self.password)
+        browser = Browser(self.url, user or f"{role}.one", self.password)
         try:
             yield browser
         finally:
             browser.client.close()
+
+    @contextmanager
+    def somebody(self, role: Role) -> Iterator["Browser"]:
+        """Somebody new of that role, for a test that may change who they are."""
+        user = f"{role}.{secrets.token_hex(4)}"
+        self._add_user(user, role)
+        self.token(Role.VIEWER)  # known later than who was added before it
+        with self.another(role, user) as browser:
+            yield browser
 
     @property
     def viewer(self) -> "Browser":

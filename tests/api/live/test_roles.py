@@ -21,8 +21,12 @@ FILLED = {
     "user": "nobody",
 }
 LET_IN = {200, 201, 202, 204, 404, 409, 422}
-GUARDED = [route for route in routes(application("test")) if route.permission is not None]
 OWN = "/api/v1/logout"  # would end the sign-in that the other tests go on with
+
+
+@pytest.fixture(scope="module")
+def guarded() -> list[Route]:
+    return [route for route in routes(application("test")) if route.permission is not None]
 
 
 def ask(client: httpx.Client, route: Route) -> tuple[int, str]:
@@ -39,9 +43,9 @@ def ask(client: httpx.Client, route: Route) -> tuple[int, str]:
 
 
 @pytest.mark.parametrize("role", list(Role))
-def test_every_role_gets_what_the_table_says(house: House, role: Role) -> None:
+def test_every_role_gets_what_the_table_says(house: House, guarded: list[Route], role: Role) -> None:
     browser = house.browser(role)
-    for route in GUARDED:
+    for route in guarded:
         if route.path == OWN:
             continue
         status, error = ask(browser.client, route)
@@ -51,14 +55,14 @@ def test_every_role_gets_what_the_table_says(house: House, role: Role) -> None:
             assert (status, error) == (403, "forbidden"), route
 
 
-def test_nobody_gets_anything(house: House) -> None:
+def test_nobody_gets_anything(house: House, guarded: list[Route]) -> None:
     with httpx.Client(base_url=house.url) as client:
-        assert {ask(client, route) for route in GUARDED} == {(401, "not_signed_in")}
+        assert {ask(client, route) for route in guarded} == {(401, "not_signed_in")}
 
 
-def test_a_machine_that_may_most_does_nothing_that_a_person_answers_for(house: House) -> None:
+def test_a_machine_that_may_most_does_nothing_that_a_person_answers_for(house: House, guarded: list[Route]) -> None:
     with httpx.Client(base_url=house.url, headers={"Authorization": f"Bearer {house.token(Role.MANAGER)}"}) as client:
-        for route in GUARDED:
+        for route in guarded:
             status, error = ask(client, route)
             if route.allows(Role.MANAGER, token=True):
                 assert status in LET_IN, (route, status, error)
