@@ -10,7 +10,8 @@ import random
 from collections import deque
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Final
+from itertools import takewhile
+from typing import Final, NamedTuple
 
 from agents.drivers.port import ZERO, Drive, Identity, Pattern, Reading
 from agents.simulation.faults import Fault, FaultKind, strongest
@@ -45,8 +46,7 @@ class Hardware:
     heating_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class _Pulse:
+class _Pulse(NamedTuple):
     at_s: float
     ordered_ma: float
     true_ma: float
@@ -295,7 +295,9 @@ class SimulatedStimulator:
         """The pulses of the last max(100 ms, one pulse period), what a peak hold would have seen."""
         pattern = self._output.pattern or self._pattern_last
         window_s = max(PEAK_WINDOW_S, pattern.pulse_period_s if pattern else 0.0)
-        return [pulse for pulse in self._pulses if pulse.at_s >= self._now_s - window_s]
+        since_s = self._now_s - window_s
+        newest_first = [*takewhile(lambda pulse: pulse.at_s >= since_s, reversed(self._pulses))]
+        return newest_first[::-1]
 
     def _measured_peak_ma(self, recent: list[_Pulse]) -> float:
         counts = [pulse.raw for pulse in recent if pulse.raw is not None]
