@@ -181,7 +181,14 @@ def test_samples_that_did_not_come_are_a_gap(house: House, visitor: Visitor) -> 
 
 
 def gaps(visitor: Visitor) -> int:
-    """As the trace is told to whoever does not see it."""
-    found = GAPS.search(visitor.page.locator(".panels").get_attribute("aria-label") or "")
+    """As the trace is told to whoever does not see it, with a sample that has just come: silence is a gap, too."""
+    told = visitor.page.wait_for_function(
+        """drawn => {
+            const { dataset, ariaLabel } = document.querySelector(".panels");
+            return Number(dataset.samples) > drawn && ariaLabel;
+        }""",
+        arg=visitor.samples_drawn(),
+    )
+    found = GAPS.search(str(told.json_value()))
     assert found
     return int(found[1])
