@@ -43,9 +43,12 @@ def test_whoever_has_a_one_time_password_chooses_their_own(house: House, visitor
     visitor.go("overview")
     expect(visitor.title("Your account")).to_be_visible()  # nothing else is open yet, but the stop
     expect(page.locator("#dock [data-stop^=site]")).to_be_visible()
-    page.get_by_label("Present password").fill(once)
+    page.get_by_label("Present password").fill(f"not {once}")
     for again in ("New password (at least 12 characters)", "New password, again"):
         page.get_by_label(again).fill("amber-heron-walks-7-miles")
+    page.get_by_role("button", name="Change it").click()
+    expect(page.locator(".wrong")).to_have_text("The present password is wrong.")  # and nobody is put out for it
+    page.get_by_label("Present password").fill(once)
     page.get_by_role("button", name="Change it").click()
     expect(page.get_by_text("Your password is changed.").first).to_be_visible()
     visitor.go("overview")

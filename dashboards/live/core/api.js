@@ -15,7 +15,7 @@ export class ApiError extends Error {
     this.refusals = body.refusals ?? [];
     this.errors = body.errors ?? []; // of what was asked to be stored: [{place, text}]
     this.retryAfterS = body.retryAfterS ?? null;
-    this.anew = body.anew ?? false; // asked as whoever was signed in here before: asked again, it is as who is now
+    this.who = body.who ?? null; // who is signed in now, where it was asked as somebody who is not: `WHO`
   }
 }
 
@@ -64,31 +64,42 @@ async function ask(method, path, { query, body, withinMs = 10_000, quiet = false
   }
   const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
-  const unknown = said.error === "csrf" || (answer.status === 401 && !quiet);
-  const anew = unknown && (csrf !== token || (await renew()) || said.error === "csrf");
-  throw new ApiError(answer.status, { ...said, anew, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
+  const who = NOT_THEY.has(said.error) && !quiet ? await whoIsIt(token) : null;
+  throw new ApiError(answer.status, { ...said, who, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
 }
 
-let renewing = null;
+/** Of whom the server knows nothing any more: words of its refusals. A wrong password is none of them. */
+const NOT_THEY = new Set(["csrf", "not_signed_in"]);
 
-/** The server knows the one before no more: who is signed in by now? Asked once, however many requests wait for it. */
-function renew() {
-  renewing ??= lookWhoItIs().finally(() => (renewing = null));
-  return renewing;
+/** Who is signed in in this browser by now: somebody (this page is theirs then), nobody, or that is not known. */
+export const WHO = { somebody: "somebody", nobody: "nobody", unknown: "unknown" };
+
+let looking = null;
+
+/** Look who it is instead of whoever had `token`; once, however many requests wait for it. */
+export function whoIsIt(token = csrf) {
+  if (csrf !== token) return foundMeanwhile();
+  looking ??= look(token).finally(() => (looking = null));
+  return looking;
 }
 
-/** Take the token of whoever is signed in now, and show who that is; false where it is nobody, or not known. */
-async function lookWhoItIs() {
+async function look(token) {
   try {
     const found = await ask("GET", "me", { withinMs: 3_000, quiet: true });
+    if (csrf !== token) return foundMeanwhile();
     csrf = found.csrf;
     onSignedInAnew(found);
-    return true;
+    return WHO.somebody;
   } catch (error) {
-    if (error.status === 401) onSignedOut();
-    return false; // what was asked is answered with the refusal that it was; the next one comes here again
+    if (csrf !== token) return foundMeanwhile();
+    if (error.status !== 401) return WHO.unknown;
+    onSignedOut();
+    return WHO.nobody;
   }
 }
+
+/** Somebody has signed in or out on this page while it was asked. */
+const foundMeanwhile = () => (csrf === null ? WHO.nobody : WHO.somebody);
 
 const name = (text) => encodeURIComponent(text);
 
@@ -102,7 +113,7 @@ export const remove = (path) => ask("DELETE", path);
 export const me = () => ask("GET", "me", { quiet: true });
 export const logIn = (user, password) => ask("POST", "login", { body: { user, password }, quiet: true });
 /** Whoever is signed in in this browser by now. */
-export const logOut = () => post("logout").catch((error) => (error.anew ? post("logout") : null));
+export const logOut = () => post("logout").catch((error) => (error.who === WHO.somebody ? post("logout") : null));
 
 export const device = (id) => get(`devices/${name(id)}`);
 export const samples = (id, from, to) => get(`devices/${name(id)}/samples`, { from, to });

@@ -50,8 +50,9 @@ async function order(pushed) {
       return;
     } catch (error) {
       const answered = error instanceof api.ApiError;
-      if (error.anew && pushed.tries === 1) continue; // somebody has signed in in another tab: at once, as them
-      const final = answered && error.status < 500 && error.status !== 429 && !error.anew;
+      if (error.who === api.WHO.somebody && pushed.tries === 1) continue; // signed in in another tab: at once, as them
+      const theirs = error.who === api.WHO.somebody || error.who === api.WHO.unknown;
+      const final = answered && error.status < 500 && error.status !== 429 && !theirs;
       pushed.stage = final ? "refused" : "unheard";
       pushed.words = answered ? error.message : "";
       told();

@@ -74,15 +74,9 @@ export function whenOpened(act) {
   return () => listeners.delete(act);
 }
 
-/** A stream that is refused says nothing about why: ask, so that whoever was signed out is told. */
+/** A stream that is refused says nothing about why: ask who is signed in, whose page opens it anew. */
 async function reopen() {
-  try {
-    await api.get("me");
-  } catch {
-    again = setTimeout(reopen, AGAIN_MS);
-    return;
-  }
-  if (state.me) open();
+  if ((await api.whoIsIt()) === api.WHO.unknown) again = setTimeout(reopen, AGAIN_MS);
 }
 
 /** To be called every second: what has not been heard for too long is lost. */

@@ -62,7 +62,7 @@ export function table(caption, columns, rows, { keyOf, foot, empty = say("nothin
 /** What went wrong with something that was asked for, in words. */
 export function wordsOf(error) {
   if (error instanceof api.Unreachable) return say("unreachable");
-  if (error.anew) return say("signed_in_anew", { name: state.me?.name ?? "–" });
+  if (error.who === api.WHO.somebody) return say("signed_in_anew", { name: state.me?.name ?? "–" });
   return error.message || say("failed");
 }
 
