@@ -111,7 +111,7 @@ def _aged(state: State, now_s: float) -> State:
     session = state.session
     if session is not None and state.phase is Phase.RUNNING:
         numbers = changed(session.numbers, elapsed_s=session.numbers.elapsed_s + now_s - state.now_s)
-        return changed(state, now_s=now_s, session=changed(session, numbers=numbers))
+        state = changed(state, session=changed(session, numbers=numbers))
     return changed(state, now_s=now_s)
 
 

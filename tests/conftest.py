@@ -14,7 +14,7 @@ from xdist.scheduler.protocol import Scheduling
 from demo.processes import Process
 from tests.adapters.history.engines import other_influx
 from tests.browser.chromium import CHROMIUM
-from tests.forked import begin_forked, begin_forking
+from tests.forked import ADDRESS, begin_forked, begin_forking
 from tests.order import InTurn, in_turn, unit
 from tests.tracing import load, proves, to_prove, untraced
 
@@ -38,9 +38,11 @@ def missing(item: pytest.Item) -> set[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers have their processes forked by one for all of them."""
-    if config.getoption("numprocesses", None):
-        begin_forking()
+    """Workers have their processes forked by one for all of them, and not by one of another run."""
+    if not hasattr(config, "workerinput"):
+        os.environ.pop(ADDRESS, None)
+        if config.getoption("numprocesses", None):
+            begin_forking()
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:

@@ -12,12 +12,12 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from multiprocessing.connection import Client
+from multiprocessing.connection import Client, wait
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
-from tempfile import TemporaryDirectory
+from tempfile import mkdtemp
 from threading import RLock
 from typing import Final
 
@@ -25,6 +25,10 @@ from demo.processes import Running, begin
 
 ADDRESS: Final = "STIMFLEET_TESTS_FORKING"
 """Where tests/forking.py listens, for all the processes of a run."""
+
+
+def _own(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name != ADDRESS}
 
 
 @dataclass(frozen=True)
@@ -35,34 +39,38 @@ class Asked:
     program: str | None = None
     log: str | None = None
     nice: int = 0
-    environment: dict[str, str] = field(default_factory=lambda: dict(os.environ))
+    environment: dict[str, str] = field(default_factory=lambda: _own(os.environ))
     folder: str = field(default_factory=os.getcwd)
 
 
 def begin_forking() -> str:
     """Where it is asked for; what has not been begun for this run is begun, and ends with this process."""
     if ADDRESS not in os.environ:
-        folder = TemporaryDirectory(prefix="stimfleet-tests-")
-        address = f"{folder.name}/forking"
+        folder = mkdtemp(prefix="stimfleet-tests-")  # for nobody else; removed by whoever listens there
+        address = f"{folder}/forking"
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(address)
             listening.listen()
             forking = subprocess.Popen(
-                [sys.executable, "-m", "tests.forking", str(listening.fileno())],
+                [sys.executable, "-m", "tests.forking", str(listening.fileno()), folder],
+                cwd=Path(__file__).parents[1],
                 stdin=subprocess.PIPE,
                 pass_fds=[listening.fileno()],
                 start_new_session=True,  # a Ctrl-C is for pytest, and it ends with that
             )
         os.environ[ADDRESS] = address
-        atexit.register(_end, forking, folder)
+        atexit.register(_end, forking)
     return os.environ[ADDRESS]
 
 
-def _end(forking: subprocess.Popen[bytes], folder: TemporaryDirectory[str]) -> None:
+def _end(forking: subprocess.Popen[bytes]) -> None:
     assert forking.stdin is not None
     forking.stdin.close()
-    forking.wait()
-    folder.cleanup()
+    try:
+        forking.wait(10.0)
+    except subprocess.TimeoutExpired:
+        forking.kill()  # and what it has forked dies of that
+        forking.wait()
 
 
 class Forked:
@@ -74,21 +82,19 @@ class Forked:
         self._connection.send(asked)
         self.pid: Final[int] = self._connection.recv()
         self._status: int | None = None
-        self._asking = RLock()  # how it ended is said once
+        self._hearing = RLock()  # how it ended is said once
 
     def poll(self) -> int | None:
-        return self._heard(0.0)
-
-    def wait(self, timeout: float | None = None) -> int:
-        if (status := self._heard(timeout)) is None:
-            raise subprocess.TimeoutExpired(self._words, timeout or 0.0)
-        return status
-
-    def _heard(self, timeout: float | None) -> int | None:
-        with self._asking:
-            if self._status is None and self._connection.poll(timeout):
+        with self._hearing:
+            if self._status is None and self._connection.poll():
                 self._status = self._connection.recv()
             return self._status
+
+    def wait(self, timeout: float | None = None) -> int:
+        wait([self._connection], timeout)
+        if (status := self.poll()) is None:
+            raise subprocess.TimeoutExpired(self._words, timeout or 0.0)
+        return status
 
     def send_signal(self, number: Signals) -> None:
         if self.poll() is None:

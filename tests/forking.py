@@ -1,15 +1,17 @@
 """The process from which the tests' processes are forked: it has imported all that they load, once for a whole run.
 
-    python -m tests.forking LISTENING        the number of a socket that listens already
+    python -m tests.forking LISTENING FOLDER     a socket that listens already, and the folder it is in
 
 A connection is a process: what is to run comes in, its number goes out, and how it ended. The process is killed when
 its connection is closed, for then nobody waits for it; and all are when this one's standard input ends, which is held
 by whoever began the run. So none is left behind, whatever pytest died of.
 """
 
+import ctypes
 import gc
 import multiprocessing
 import os
+import shutil
 import socket
 import sys
 import time
@@ -18,6 +20,7 @@ from contextlib import suppress
 from io import TextIOWrapper
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
+from signal import SIGKILL
 from typing import Final
 
 import agents.agent
@@ -41,37 +44,47 @@ __all__ = ["agents", "demo", "embedded", "embedded_reading", "fleet", "influx", 
 
 _CONTEXT: Final = multiprocessing.get_context("fork")  # nothing here has threads
 STDIN: Final = 0
+PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
 class Server:
-    """What runs, by the connection of whoever asked for it."""
+    """What has been asked for and runs, by the connection of whoever asked."""
 
     def __init__(self, listening: socket.socket) -> None:
         self._listening = listening
+        self._new: set[Connection] = set()
         self._processes: dict[Connection, ForkProcess] = {}
         self._ends: dict[int, Connection] = {}  # by the pidfd, and not by a pipe: that would end with an exec, too
 
     def serve(self) -> None:
         """Until whoever began the run is gone."""
-        while STDIN not in (ready := wait([STDIN, self._listening, *self._processes, *self._ends])):
-            for one in ready:
-                if one is self._listening:
-                    self._begin(Connection(self._listening.accept()[0].detach()))
-                elif isinstance(one, Connection):
-                    self._end(one)
-                elif isinstance(one, int):
-                    self._tell(one)
-        for connection in list(self._processes):
-            self._end(connection)
-
-    def _begin(self, connection: Connection) -> None:
         try:
-            asked: Asked = connection.recv()
-        except EOFError:
-            connection.close()
+            while STDIN not in (ready := wait([STDIN, self._listening, *self._new, *self._processes, *self._ends])):
+                for one in ready:
+                    if one is self._listening:
+                        self._new.add(Connection(self._listening.accept()[0].detach()))
+                    elif isinstance(one, Connection):
+                        self._hear(one)
+                    elif isinstance(one, int):
+                        self._tell(one)
+        finally:
+            self._listening.close()
+            for connection in list(self._processes):
+                self._end(connection)
+
+    def _hear(self, connection: Connection) -> None:
+        """What is asked for; or, of one that runs, that nobody waits for it any more."""
+        if connection in self._processes:
+            self._end(connection)
             return
-        others = [self._listening.close, connection.close, *(other.close for other in self._processes)]
-        process = _CONTEXT.Process(target=_run, args=(asked, others))
+        self._new.remove(connection)
+        try:
+            self._begin(connection, connection.recv())
+        except (EOFError, OSError):  # whoever asked is gone, or the kernel gives no process: they hear its end
+            connection.close()
+
+    def _begin(self, connection: Connection, asked: Asked) -> None:
+        process = _CONTEXT.Process(target=_run, args=(asked, self._close, connection), daemon=True)
         process.start()
         assert process.pid is not None
         self._processes[connection] = process
@@ -89,34 +102,40 @@ class Server:
                 connection.send(process.exitcode)
 
     def _end(self, connection: Connection) -> None:
-        """Nobody waits for it any more."""
         process = self._processes.pop(connection)
         process.kill()
         process.join()
         connection.close()
 
+    def _close(self) -> None:
+        """In what was forked: nothing of all this is its own."""
+        self._listening.close()
+        for connection in (*self._new, *self._processes):
+            connection.close()
+        os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
-def _run(asked: Asked, others: list[Callable[[], None]]) -> None:
-    """Run it in the environment and folder of whoever asked, with nothing of the server's open."""
-    for close in others:
-        close()
+
+def _run(asked: Asked, close: Callable[[], None], connection: Connection) -> None:
+    """Run it as the kernel, `nice` and a new interpreter would, in the environment and folder of whoever asked."""
+    ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+    connection.close()
+    close()
+    os.setsid()
+    os.nice(asked.nice)
     os.environ.clear()
     os.environ.update(asked.environment)
     time.tzset()
     os.chdir(asked.folder)
     sys.argv[1:] = asked.words
     _take((STDIN,), os.devnull, os.O_RDONLY)
-    if asked.program is not None:
-        exec(asked.program, {"__name__": "__main__"})  # noqa: S102 # a test's own
-        return
-    os.setsid()
-    os.nice(asked.nice)
     if asked.log is not None:
         _take((1, 2), asked.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, TextIOWrapper)
         stream.reconfigure(write_through=True)
-    sys.exit(child.main())
+    if asked.program is None:
+        sys.exit(child.main())
+    exec(asked.program, {"__name__": "__main__"})  # noqa: S102 # a test's own
 
 
 def _take(numbers: Iterable[int], path: str, flags: int) -> None:
@@ -127,11 +146,15 @@ def _take(numbers: Iterable[int], path: str, flags: int) -> None:
 
 
 def main() -> None:
-    stimfleet.parser()
-    service.warm_up()
-    apprise_url.warm_up()
-    gc.freeze()
-    Server(socket.socket(fileno=int(sys.argv[1]))).serve()
+    listening, folder = sys.argv[1:]
+    try:
+        stimfleet.parser()
+        service.warm_up()
+        apprise_url.warm_up()
+        gc.freeze()
+        Server(socket.socket(fileno=int(listening))).serve()
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 if __name__ == "__main__":

@@ -2,36 +2,73 @@
 
 import os
 import signal
+import socket
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from multiprocessing.connection import Client
 from pathlib import Path
 
 import pytest
 
 from demo.processes import await_that
-from tests.forked import ADDRESS, begin_forking
+from tests.forked import ADDRESS, begin_forking, forked
 
 PROGRAM = """
 import signal, sys
 from pathlib import Path
-from tests.forked import begin_forked
+from tests.forked import begin_forked, begin_forking
 folder = Path(sys.argv[1])
 one = begin_forked(["stimulators", f"--dir={folder}", "--device=stim-01"], folder / "log", 0, ())
-print(one.pid, flush=True)
+print(one.pid, begin_forking(), flush=True)
 signal.pause()
 """
+SLEEPER = "import signal; signal.pause()"
 
 
 @pytest.mark.parametrize("began_forking", [False, True])
 def test_what_was_forked_ends_with_whoever_had_it_forked(tmp_path: Path, began_forking: bool) -> None:
-    """A worker of this run, and a pytest by itself: that one began what forks as well."""
+    """A worker of this run, and a pytest by itself: that one began what forks as well, which leaves nothing either."""
     begin_forking()
     command = [sys.executable, "-c", PROGRAM, str(tmp_path)]
     environment = {name: value for name, value in os.environ.items() if not (began_forking and name == ADDRESS)}
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env=environment) as parent:
         assert parent.stdout is not None
-        there = Path(f"/proc/{int(parent.stdout.readline())}")
+        pid, address = parent.stdout.readline().split()
+        there = Path(f"/proc/{pid}")
         await_that("it is ready", lambda: "ready" in (tmp_path / "log").read_text(), 20.0)
         assert there.exists()
         parent.send_signal(signal.SIGKILL)
     await_that("it is gone", lambda: not there.exists(), 20.0)
+    await_that("nothing is left of who forked it", lambda: Path(address).exists() is not began_forking, 20.0)
+
+
+def test_how_one_ends_is_told_while_others_wait_for_it() -> None:
+    sleeper = forked(SLEEPER)
+    with ThreadPoolExecutor(1) as another:
+        waiting = another.submit(sleeper.wait)
+        assert sleeper.poll() is None
+        sleeper.kill()
+        assert waiting.result() == -signal.SIGKILL
+    assert forked("raise SystemExit(3)").wait(20.0) == 3
+
+
+def test_whoever_asks_for_nothing_or_stops_in_the_middle_keeps_nobody_waiting() -> None:
+    with closing(Client(begin_forking())), socket.socket(socket.AF_UNIX) as torn:
+        torn.connect(begin_forking())
+        torn.send(b"\0\0\4\0half of it")
+        torn.close()
+        stopped = forked(SLEEPER)
+        stopped.send_signal(signal.SIGSTOP)
+        stopped.kill()
+        assert stopped.wait(20.0) == -signal.SIGKILL
+
+
+def test_one_has_nothing_open_of_another(tmp_path: Path) -> None:
+    others = [forked(SLEEPER) for _ in range(3)]
+    told = tmp_path / "open"
+    program = "import os, sys; open(sys.argv[1], 'w').write(' '.join(os.listdir('/proc/self/fd')))"
+    assert forked(program, str(told)).wait(20.0) == 0
+    assert len(told.read_text().split()) <= 5, "the three, the listing and the file"
+    assert [other.poll() for other in others] == [None] * 3

@@ -296,7 +296,8 @@ class SimulatedStimulator:
         pattern = self._output.pattern or self._pattern_last
         window_s = max(PEAK_WINDOW_S, pattern.pulse_period_s if pattern else 0.0)
         since_s = self._now_s - window_s
-        newest_first = [*takewhile(lambda pulse: pulse.at_s >= since_s, reversed(self._pulses))]
+        # They are in the order of time: of the many that are kept, only the newest are looked at.
+        newest_first = list(takewhile(lambda pulse: pulse.at_s >= since_s, reversed(self._pulses)))
         return newest_first[::-1]
 
     def _measured_peak_ma(self, recent: list[_Pulse]) -> float:

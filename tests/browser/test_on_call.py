@@ -125,6 +125,19 @@ def test_a_stand_in_and_a_gap_are_edited_and_shown_red(house: House, duty: Visit
     expect(gaps.locator("li").first).to_have_css("color", "rgb(176, 16, 26)")  # of what is grave
 
 
+def test_what_is_pressed_twice_before_the_page_has_drawn_anew_is_not_done_to_a_neighbour(duty: Visitor) -> None:
+    duty.go("rota", "edit")
+    rungs = duty.page.locator("#edit-rungs [data-rung^='rungs/high/']")
+    expect(rungs.first).to_be_visible()
+    before = rungs.count()
+    twice = "button => { button.click(); button.click(); }"
+    ladder = duty.page.locator("#edit-rungs .ladder-form").first
+    ladder.get_by_role("button", name="Add one more who").evaluate(twice)
+    expect(rungs).to_have_count(before + 2)
+    rungs.nth(0).get_by_role("button", name="Remove number 1").evaluate(twice)
+    expect(rungs).to_have_count(before + 1)
+
+
 def test_an_error_stands_where_it_is_and_nothing_is_saved(house: House, duty: Visitor) -> None:
     before = on_disk(house)
     page = duty.page

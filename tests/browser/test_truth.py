@@ -184,8 +184,8 @@ def gaps(visitor: Visitor) -> int:
     """As the trace is told to whoever does not see it, with a sample that has just come: silence is a gap, too."""
     told = visitor.page.wait_for_function(
         """drawn => {
-            const { dataset, ariaLabel } = document.querySelector(".panels");
-            return Number(dataset.samples) > drawn && ariaLabel;
+            const trace = document.querySelector(".panels");
+            return Number(trace?.dataset.samples) > drawn && trace.getAttribute("aria-label");
         }""",
         arg=visitor.samples_drawn(),
     )

@@ -3,7 +3,7 @@
 import { h } from "../core/dom.js";
 import { KINDS, PRIORITIES } from "../core/rota-draft.js";
 import { say } from "../core/words.js";
-import { NAME, act, field, input, select, small, wrongAt } from "./rota-fields.js";
+import { NAME, act, field, input, select, small, takeOut, wrongAt } from "./rota-fields.js";
 
 const fresh = { person: { id: "", name: "" }, way: "" };
 
@@ -67,7 +67,7 @@ const wayForm = (person, way, n, errors) =>
     ),
     leads(way),
     priorities(way),
-    small(say("rota.remove"), () => person.methods.splice(n, 1), removes(`${person.name}: ${way.id}`)),
+    small(say("rota.remove"), () => takeOut(person.methods, n, way), removes(`${person.name}: ${way.id}`)),
     wrongAt(errors, `people/${person.id}/${way.id}`),
   );
 
@@ -86,7 +86,7 @@ function personForm(draft, person, n, errors) {
       { class: "row" },
       h("b", { class: "id" }, person.id),
       field(say("users.name"), input(person, "name", { required: true, maxlength: "64" })),
-      small(say("rota.remove"), () => draft.people.splice(n, 1), say("rota.remove_of", { what: person.name })),
+      small(say("rota.remove"), () => takeOut(draft.people, n, person), say("rota.remove_of", { what: person.name })),
     ),
     wrongAt(errors, `people/${person.id}`, `people[${n}]`),
     h("ul", { class: "way-forms" }, person.methods.map((way, m) => wayForm(person, way, m, errors))),

@@ -4,7 +4,7 @@ import { h } from "../core/dom.js";
 import { EVERYONE, PRIORITIES, namesOf } from "../core/rota-draft.js";
 import { change } from "../core/store.js";
 import { say } from "../core/words.js";
-import { adder, field, input, small, whole, wrongAt } from "./rota-fields.js";
+import { adder, field, input, small, takeOut, whole, wrongAt } from "./rota-fields.js";
 
 const OFF = { class: "plain chip-off" };
 
@@ -15,8 +15,8 @@ function ladder(draft, name, priority, errors) {
     if (id === EVERYONE) return say("rota.everybody");
     return draft.people.find((one) => one.id === id)?.name ?? id;
   };
-  const remove = (n) => {
-    rungs.splice(n, 1);
+  const remove = (n, names) => {
+    takeOut(rungs, n, names);
     if (!rungs.length) delete draft[name][priority];
   };
   const rung = (names, n) =>
@@ -32,7 +32,7 @@ function ladder(draft, name, priority, errors) {
             "li",
             { key: id },
             shown(id),
-            small("×", () => names.splice(m, 1), say("rota.remove_of", { what: shown(id) }), OFF),
+            small("×", () => takeOut(names, m, id), say("rota.remove_of", { what: shown(id) }), OFF),
           ),
         ),
       ),
@@ -43,7 +43,7 @@ function ladder(draft, name, priority, errors) {
           .map((id) => [id, shown(id)]),
         (id) => names.push(id),
       ),
-      small(say("rota.remove"), () => remove(n), say("rota.remove_rung", { n: n + 1, priority: title })),
+      small(say("rota.remove"), () => remove(n, names), say("rota.remove_rung", { n: n + 1, priority: title })),
       wrongAt(errors, `${name}/${priority}/${n + 1}`),
     );
   return h(

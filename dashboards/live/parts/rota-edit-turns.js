@@ -4,7 +4,7 @@ import { now } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { daysOn, localDay } from "../core/formats.js";
 import { say } from "../core/words.js";
-import { NAME, act, adder, field, input, move, select, small, wrongAt } from "./rota-fields.js";
+import { NAME, act, adder, field, input, move, select, small, takeOut, wrongAt } from "./rota-fields.js";
 
 const fresh = { id: "" };
 
@@ -23,7 +23,7 @@ function order(draft, one) {
         say("rota.down", { name: nameOf(id) }),
         n < one.people.length - 1 ? {} : { disabled: true },
       ),
-      small(say("rota.remove"), () => one.people.splice(n, 1), say("rota.remove_of", { what: nameOf(id) })),
+      small(say("rota.remove"), () => takeOut(one.people, n, id), say("rota.remove_of", { what: nameOf(id) })),
     );
   return h(
     "div",
@@ -52,7 +52,11 @@ function overrides(draft, one) {
       field(say("rota.instead"), select(other, "person", who)),
       field(say("period.from"), input(other, "begin", { type: "datetime-local", required: true })),
       field(say("period.to"), input(other, "end", { type: "datetime-local", required: true })),
-      small(say("rota.remove"), () => one.overrides.splice(n, 1), say("rota.remove_of", { what: `${other.begin}` })),
+      small(
+        say("rota.remove"),
+        () => takeOut(one.overrides, n, other),
+        say("rota.remove_of", { what: `${other.begin}` }),
+      ),
     );
   return h(
     "div",
@@ -74,7 +78,7 @@ const rotationForm = (draft, one, n, errors) =>
       field(say("rota.first_day"), input(one, "first_day", { type: "date", required: true })),
       field(say("rota.hand_over"), input(one, "hand_over", { type: "time", required: true })),
       field(say("rota.last_day"), input(one, "last_day", { type: "date" })),
-      small(say("rota.remove"), () => draft.rotations.splice(n, 1), say("rota.remove_of", { what: one.id })),
+      small(say("rota.remove"), () => takeOut(draft.rotations, n, one), say("rota.remove_of", { what: one.id })),
     ),
     wrongAt(errors, `rotations/${one.id}`, `rotations[${n}]`),
     h("div", { class: "halves" }, order(draft, one), overrides(draft, one)),

@@ -71,6 +71,11 @@ export const adder = (label, options, add, more = {}) =>
     options.map(([value, text]) => h("option", { key: value, value }, text)),
   );
 
+/** Take out `one`, which was drawn at `n`: pressed twice before the page has drawn anew, it takes no other with it. */
+export function takeOut(list, n, one) {
+  if (list[n] === one) list.splice(n, 1);
+}
+
 /** Move what is at `n` one up or down. */
 export function move(list, n, by) {
   const [one] = list.splice(n, 1);

@@ -111,7 +111,7 @@ class House:
         """Somebody new of that role, for a test that may change who they are."""
         user = f"{role}.{secrets.token_hex(4)}"
         self._add_user(user, role)
-        self.token(Role.VIEWER)  # known later than who was added before it
+        self.token(Role.VIEWER)  # awaited: whoever was written before it is known then, too
         with self.another(role, user) as browser:
             yield browser
 
