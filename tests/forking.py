@@ -93,13 +93,14 @@ class Server:
             connection.send(process.pid)
 
     def _tell(self, end: int) -> None:
-        """How it has ended."""
+        """How it has ended; then all is said, and whoever else waits for it hears that."""
         connection = self._ends.pop(end)
         os.close(end)
-        if (process := self._processes.get(connection)) is not None:
+        if (process := self._processes.pop(connection, None)) is not None:
             process.join()
             with suppress(BrokenPipeError):
                 connection.send(process.exitcode)
+            connection.close()
 
     def _end(self, connection: Connection) -> None:
         process = self._processes.pop(connection)

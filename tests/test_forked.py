@@ -46,11 +46,12 @@ def test_what_was_forked_ends_with_whoever_had_it_forked(tmp_path: Path, began_f
 
 def test_how_one_ends_is_told_while_others_wait_for_it() -> None:
     sleeper = forked(SLEEPER)
-    with ThreadPoolExecutor(1) as another:
-        waiting = another.submit(sleeper.wait)
+    with ThreadPoolExecutor(2) as others:
+        waiting = [others.submit(sleeper.wait) for _ in range(2)]
         assert sleeper.poll() is None
         sleeper.kill()
-        assert waiting.result() == -signal.SIGKILL
+        assert [one.result(20.0) for one in waiting] == [-signal.SIGKILL] * 2
+    assert sleeper.wait() == -signal.SIGKILL, "and whoever asks later"
     assert forked("raise SystemExit(3)").wait(20.0) == 3
 
 

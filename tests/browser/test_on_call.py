@@ -136,6 +136,8 @@ def test_what_is_pressed_twice_before_the_page_has_drawn_anew_is_not_done_to_a_n
     expect(rungs).to_have_count(before + 2)
     rungs.nth(0).get_by_role("button", name="Remove number 1").evaluate(twice)
     expect(rungs).to_have_count(before + 1)
+    duty.page.get_by_role("link", name="Cancel").click()  # or it is kept for the next who edits
+    expect(duty.title("On call")).to_be_visible()
 
 
 def test_an_error_stands_where_it_is_and_nothing_is_saved(house: House, duty: Visitor) -> None:
