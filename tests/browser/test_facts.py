@@ -1,6 +1,7 @@
 """What the page draws and asks for is what is in force, what happened, and what was asked: not what usually is."""
 
 import json
+import math
 import re
 from pathlib import Path
 
@@ -42,7 +43,8 @@ def test_the_fleet_says_which_limits_are_in_force_and_they_are_drawn(house: Hous
 
     baseline_ohm = await_that("the electrodes are measured", measured, 20.0)
     visitor.go("session", session)
-    drawn = f"degraded above {round(1.5 * baseline_ohm):,}\u202fΩ, stops above {round(2 * baseline_ohm):,}\u202fΩ"
+    degraded, stops = (math.floor(times * baseline_ohm + 0.5) for times in (1.5, 2.0))  # a half goes up on the page
+    drawn = f"degraded above {degraded:,}\u202fΩ, stops above {stops:,}\u202fΩ"
     expect(visitor.page.locator(".panels")).to_have_attribute("aria-label", re.compile(re.escape(drawn)))
 
 
