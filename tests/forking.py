@@ -87,8 +87,8 @@ class Server:
         process = _CONTEXT.Process(target=_run, args=(asked, self._close, connection), daemon=True)
         process.start()
         assert process.pid is not None
-        self._processes[connection] = process
         self._ends[os.pidfd_open(process.pid)] = connection
+        self._processes[connection] = process
         with suppress(BrokenPipeError):  # nobody waits: the connection says so, too
             connection.send(process.pid)
 

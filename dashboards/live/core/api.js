@@ -2,6 +2,12 @@
 
 const BASE = "api/v1";
 
+/** The server's words to those of whom it knows nothing any more. A wrong password is none of them. */
+const NOT_THEY = new Set(["csrf", "not_signed_in"]);
+
+/** Who is signed in in this browser by now: somebody (this page is theirs then), nobody, or that is not known. */
+export const WHO = { somebody: "somebody", nobody: "nobody", unknown: "unknown" };
+
 let csrf = null;
 let onSignedOut = () => {};
 let onSignedInAnew = () => {};
@@ -67,12 +73,6 @@ async function ask(method, path, { query, body, withinMs = 10_000, quiet = false
   const who = NOT_THEY.has(said.error) && !quiet ? await whoIsIt(token) : null;
   throw new ApiError(answer.status, { ...said, who, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
 }
-
-/** Of whom the server knows nothing any more: words of its refusals. A wrong password is none of them. */
-const NOT_THEY = new Set(["csrf", "not_signed_in"]);
-
-/** Who is signed in in this browser by now: somebody (this page is theirs then), nobody, or that is not known. */
-export const WHO = { somebody: "somebody", nobody: "nobody", unknown: "unknown" };
 
 let looking = null;
 

@@ -51,8 +51,8 @@ async function order(pushed) {
     } catch (error) {
       const answered = error instanceof api.ApiError;
       if (error.who === api.WHO.somebody && pushed.tries === 1) continue; // signed in in another tab: at once, as them
-      const theirs = error.who === api.WHO.somebody || error.who === api.WHO.unknown;
-      const final = answered && error.status < 500 && error.status !== 429 && !theirs;
+      const mayBeSomebody = error.who === api.WHO.somebody || error.who === api.WHO.unknown;
+      const final = answered && error.status < 500 && error.status !== 429 && !mayBeSomebody;
       pushed.stage = final ? "refused" : "unheard";
       pushed.words = answered ? error.message : "";
       told();
