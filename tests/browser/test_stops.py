@@ -58,7 +58,16 @@ def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(
     assert (newest["device"], newest["issued_by"]) == ("stim-04", "anna.k")
 
 
-@pytest.mark.parametrize("on_its_way", ["a stop", "a stop, and nobody says at first who it is now", "a look"])
+@pytest.mark.parametrize(
+    "on_its_way",
+    [
+        "a stop",
+        "a stop, and nobody says at first who it is now",
+        "a stop, and their cookie follows a moment later",
+        "a look",
+        "a look, and their cookie follows a moment later",
+    ],
+)
 def test_what_was_on_its_way_while_somebody_else_signed_in_puts_nobody_out(
     house: House, visitor: Visitor, on_its_way: str
 ) -> None:
@@ -75,18 +84,22 @@ def test_what_was_on_its_way_while_somebody_else_signed_in_puts_nobody_out(
         answered.append(answer.status)
         route.fulfill(response=answer)
 
-    unheard = "nobody" in on_its_way
+    what, _, moreover = on_its_way.partition(", and ")
+    unheard = "nobody says" in moreover
+    cookie_follows = "cookie follows" in moreover
     if unheard:
         visitor.page.route(ME, lambda route: route.abort(), times=1)
-    visitor.page.route(DEVICE if on_its_way == "a look" else STOPS, as_the_one_before, times=1)
-    if on_its_way == "a look":
+    if cookie_follows:
+        visitor.page.route(ME, as_the_one_before, times=1)
+    visitor.page.route(DEVICE if what == "a look" else STOPS, as_the_one_before, times=1)
+    if what == "a look":
         visitor.go("device", "stim-03")
         expect(visitor.title("stim-03")).to_be_visible()
     else:
         visitor.hold("device/stim-04")
         expect(visitor.truth()).to_contain_text(ZERO)
     expect(visitor.page.locator(".account")).to_have_text("Anna")
-    assert answered == [401]
+    assert answered == [401] * (1 + cookie_follows)
     if unheard:
         visitor.broken.remove("Failed to load resource: net::ERR_FAILED")
 

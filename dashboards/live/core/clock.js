@@ -21,3 +21,5 @@ export const now = () => new Date(nowMs());
 
 /** How many seconds ago `at` (ISO 8601) was; null where there is none. */
 export const sinceS = (at) => (at ? Math.max(0, (nowMs() - Date.parse(at)) / 1000) : null);
+
+export const wait = (ms) => new Promise((go) => setTimeout(go, ms));

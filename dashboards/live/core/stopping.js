@@ -4,6 +4,7 @@
  */
 
 import * as api from "./api.js";
+import { wait } from "./clock.js";
 import { change, state } from "./store.js";
 import { alert } from "../parts/announce.js";
 import { say } from "./words.js";
@@ -18,7 +19,6 @@ const OVER_KEPT = 5; // those that are over; what is not known yet is never drop
 
 let number = 0;
 
-const wait = (ms) => new Promise((go) => setTimeout(go, ms));
 const told = () => change({ pushed: state.pushed });
 
 /** Push a stop: `scope` is device, room or site. What becomes of it stands first in `state.pushed`. */
