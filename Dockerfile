@@ -3,15 +3,16 @@
 FROM python:3.13.7-slim-bookworm AS build
 WORKDIR /build
 COPY requirements.lock requirements-dev.lock ./
-RUN python -m venv /opt/stimfleet
+# What is built has no pip of its own: the base image's installs into it.
+RUN python -m venv --without-pip /opt/stimfleet
+RUN python -m venv --without-pip /opt/build
 # Neither a cache nor anything that a lock does not name, and nothing that would have to be compiled.
 ENV PIP_NO_CACHE_DIR=1 PIP_NO_DEPS=1 PIP_REQUIRE_HASHES=1 PIP_ONLY_BINARY=:all:
-RUN /opt/stimfleet/bin/python -m pip install --no-compile -r requirements.lock
+RUN python -m pip --python /opt/stimfleet/bin/python install --no-compile -r requirements.lock
 # What builds the package itself is locked too, and does not come along.
 RUN awk '/^[^ #]/ { keep = /^(hatchling|packaging|pathspec|pluggy|trove-classifiers)==/ } keep' \
     requirements-dev.lock > build.lock
-RUN python -m venv --without-pip /opt/build
-RUN /opt/stimfleet/bin/python -m pip --python /opt/build/bin/python install --no-compile -r build.lock
+RUN python -m pip --python /opt/build/bin/python install --no-compile -r build.lock
 COPY pyproject.toml README.md LICENSE stimfleet.py ./
 COPY broker broker
 COPY agents agents
@@ -19,7 +20,8 @@ COPY fleet fleet
 COPY dashboards dashboards
 COPY demo demo
 RUN /opt/build/bin/python -m hatchling build -t wheel -d /build/dist
-RUN PIP_REQUIRE_HASHES=0 /opt/stimfleet/bin/python -m pip install --no-compile --no-index /build/dist/*.whl
+RUN PIP_REQUIRE_HASHES=0 python -m pip --python /opt/stimfleet/bin/python \
+    install --no-compile --no-index /build/dist/*.whl
 RUN /opt/stimfleet/bin/python -m compileall -q /opt/stimfleet/lib
 
 FROM python:3.13.7-slim-bookworm

@@ -32,8 +32,6 @@ seeds: ## the demo with ten seeds, a line each; ARGS="--for 60 --seeds 10"
 test: ## pass the tests; all of them also prove every branch of the proved parts
 	@tools/set-up broker strace engines browser
 ifeq ($(strip $(ARGS)),)
-	@# In a fresh clone the tests are compiled once, and not by ten workers at once: what is wrong with them, those say.
-	@[ -d tests/core/__pycache__ ] || .venv/bin/python -m pytest --collect-only -q >/dev/null 2>&1 || true
 	@.venv/bin/python -m pytest $(PARALLEL) $(PROVED:%=--cov=%) --cov-report=
 	@.venv/bin/coverage report --fail-under 100
 else

@@ -1,11 +1,13 @@
 """What a run could not do here, said plainly at its end: programs that not every release of a distribution has."""
 
-import atexit
 import gc
 import os
+import shlex
 import shutil
+import sys
 from collections.abc import Generator
 from contextlib import nullcontext
+from pathlib import Path
 
 import pytest
 from xdist.remote import Producer
@@ -14,13 +16,10 @@ from xdist.scheduler.protocol import Scheduling
 from demo.processes import Process
 from tests.adapters.history.engines import other_influx
 from tests.browser.chromium import CHROMIUM
-from tests.forked import ADDRESS, begin_forked, begin_forking
+from tests.forked import ADDRESS, WORKERS, begin_forked, begin_forking
 from tests.order import InTurn, in_turn, unit
 from tests.tracing import load, proves, to_prove, untraced
 
-# What a collection makes stays until the end: the collector has nothing to find there, neither now nor later.
-gc.disable()
-atexit.register(gc.freeze)
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
 
 Process.begin = staticmethod(begin_forked)
@@ -30,6 +29,9 @@ NOT_ASKED = (
     "the suite of the history stores on InfluxDB 2 (STIMFLEET_TEST_INFLUX_URL, _ORG, _BUCKET and _TOKEN say which)"
 )
 
+# Wherever pytest was called: a dependency has brought a package of this name, too.
+WORKER = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from tests.worker import main; main()"
+
 
 def missing(item: pytest.Item) -> set[str]:
     """The programs that a test is marked to need and that are not here."""
@@ -38,11 +40,20 @@ def missing(item: pytest.Item) -> set[str]:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Workers have their processes forked by one for all of them, and not by one of another run."""
-    if not hasattr(config, "workerinput"):
-        os.environ.pop(ADDRESS, None)
-        if config.getoption("numprocesses", None):
-            begin_forking()
+    """Workers are forked, and have their processes forked: by one each for all of them, and not by one of another run.
+
+    What is to be proved is imported here, where it is traced; they have it from the one that has collected the tests.
+    """
+    if hasattr(config, "workerinput"):
+        return
+    for known_as in (ADDRESS, WORKERS):
+        os.environ.pop(known_as, None)
+    if config.getoption("numprocesses", None):
+        begin_forking()
+        begin_forking(WORKERS, *(str(config.invocation_params.dir / tests) for tests in config.args))
+        worker = shlex.join([sys.executable, "-c", WORKER])
+        config.option.tx = [f"popen//python={worker}" for _ in config.option.tx]
+        load(to_prove(config))
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Scheduling:
@@ -51,7 +62,11 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Schedul
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
-    """Where branches are to be proved, trace what is loaded of that, and nothing of the tests that are collected."""
+    """Where branches are to be proved, trace what is loaded of that, and nothing of the tests that are collected.
+
+    What a collection makes stays until the end: the garbage collector has nothing to find there.
+    """
+    gc.disable()
     sources = to_prove(session.config)
     load(sources)
     with untraced() if sources else nullcontext():
@@ -74,6 +89,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 
 def pytest_collection_finish() -> None:
     gc.freeze()
+    gc.set_threshold(20_000, 20, 50)  # tests make much that lives for the whole of one; found later is found as well
     gc.enable()
 
 
@@ -82,6 +98,12 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     """Where branches are to be proved, trace only what proves them, and nothing of pytest around the rest."""
     with untraced() if to_prove(item.config) and not proves(item) else nullcontext():
         return (yield)
+
+
+def pytest_unconfigure() -> None:
+    """What is found now is all: pytest looks five times more for it, and the interpreter at its end."""
+    gc.collect()
+    gc.freeze()
 
 
 def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:

@@ -15,6 +15,7 @@ import sys
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from multiprocessing.connection import Client, wait
+from multiprocessing.reduction import send_handle
 from pathlib import Path
 from signal import SIGKILL, SIGTERM, Signals
 from tempfile import mkdtemp
@@ -25,42 +26,52 @@ from demo.processes import Running, begin
 
 ADDRESS: Final = "STIMFLEET_TESTS_FORKING"
 """Where tests/forking.py listens, for all the processes of a run."""
+WORKERS: Final = "STIMFLEET_TESTS_WORKERS"
+"""Where another one listens, that has collected the tests, for the workers of the run."""
+STREAMS: Final = (0, 1, 2)
 
 
 def _own(environment: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environment.items() if name != ADDRESS}
+    return {name: value for name, value in environment.items() if name not in {ADDRESS, WORKERS}}
 
 
 @dataclass(frozen=True)
 class Asked:
-    """What is to be forked: a command of ours with its log, or a test's own program."""
+    """What is to be forked: a command of ours with its log, or a program of its own.
+
+    Whoever asks for `streams` sends the standard ones that it is to have, after this.
+    """
 
     words: tuple[str, ...]
     program: str | None = None
     log: str | None = None
     nice: int = 0
+    streams: bool = False
     environment: dict[str, str] = field(default_factory=lambda: _own(os.environ))
     folder: str = field(default_factory=os.getcwd)
 
 
-def begin_forking() -> str:
-    """Where it is asked for; what has not been begun for this run is begun, and ends with this process."""
-    if ADDRESS not in os.environ:
+def begin_forking(known_as: str = ADDRESS, *collected: str) -> str:
+    """Where it is asked for; what has not been begun for this run is begun, and ends with this process.
+
+    It has imported what our processes are made of, or has `collected` the tests in these files and folders.
+    """
+    if known_as not in os.environ:
         folder = mkdtemp(prefix="stimfleet-tests-")  # for nobody else; removed by whoever listens there
         address = f"{folder}/forking"
         with socket.socket(socket.AF_UNIX) as listening:
             listening.bind(address)
             listening.listen()
             forking = subprocess.Popen(
-                [sys.executable, "-m", "tests.forking", str(listening.fileno()), folder],
+                [sys.executable, "-m", "tests.forking", str(listening.fileno()), folder, *collected],
                 cwd=Path(__file__).parents[1],
                 stdin=subprocess.PIPE,
                 pass_fds=[listening.fileno()],
                 start_new_session=True,  # a Ctrl-C is for pytest, and it ends with that
             )
-        os.environ[ADDRESS] = address
+        os.environ[known_as] = address
         atexit.register(_end, forking)
-    return os.environ[ADDRESS]
+    return os.environ[known_as]
 
 
 def _end(forking: subprocess.Popen[bytes]) -> None:
@@ -76,10 +87,12 @@ def _end(forking: subprocess.Popen[bytes]) -> None:
 class Forked:
     """What `subprocess.Popen` is of a process that was started by its command. It is killed when this is dropped."""
 
-    def __init__(self, asked: Asked) -> None:
+    def __init__(self, asked: Asked, known_as: str = ADDRESS) -> None:
         self._words = asked.words
-        self._connection = Client(begin_forking())
+        self._connection = Client(begin_forking(known_as))
         self._connection.send(asked)
+        for stream in STREAMS if asked.streams else ():
+            send_handle(self._connection, stream, None)
         self.pid: Final[int] = self._connection.recv()
         self._status: int | None = None
         self._hearing = RLock()  # how it ended is said once

@@ -1,6 +1,8 @@
 """The process from which the tests' processes are forked: it has imported all that they load, once for a whole run.
 
-    python -m tests.forking LISTENING FOLDER     a socket that listens already, and the folder it is in
+    python -m tests.forking LISTENING FOLDER [TESTS...]     a socket that listens already, and the folder it is in
+
+With tests that it has collected, the workers that run them are forked from it; else what a clinic is made of.
 
 A connection is a process: what is to run comes in, its number goes out, and how it ended. The process is killed when
 its connection is closed, for then nobody waits for it; and all are when this one's standard input ends, which is held
@@ -15,32 +17,39 @@ import shutil
 import socket
 import sys
 import time
-from collections.abc import Callable, Iterable
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import redirect_stderr, redirect_stdout, suppress
+from importlib import import_module
 from io import TextIOWrapper
 from multiprocessing.connection import Connection, wait
 from multiprocessing.context import ForkProcess
+from multiprocessing.reduction import recv_handle
+from pathlib import Path
 from signal import SIGKILL
 from typing import Final
 
-import agents.agent
-import agents.simulation.bench
-import demo.simulate
-import fleet.api.application
-import fleet.commands.recorder
-import fleet.recording.metrics
-import fleet.recording.recorder
-import fleet.web
-import stimfleet
-from broker.mosquitto import running
-from demo import child
-from fleet import service, supervisor
-from fleet.adapters.history import embedded, embedded_reading, influx
-from fleet.adapters.notify import apprise_url
-from fleet.paging import pager
-from tests.forked import Asked
+import pytest
 
-__all__ = ["agents", "demo", "embedded", "embedded_reading", "fleet", "influx", "pager", "running", "supervisor"]
+from tests.forked import STREAMS, Asked
+
+SERVICES: Final = (
+    "agents.agent",
+    "agents.simulation.bench",
+    "broker.mosquitto.running",
+    "demo.child",
+    "demo.simulate",
+    "fleet.adapters.history.embedded",
+    "fleet.adapters.history.embedded_reading",
+    "fleet.adapters.history.influx",
+    "fleet.api.application",
+    "fleet.commands.recorder",
+    "fleet.paging.pager",
+    "fleet.recording.metrics",
+    "fleet.recording.recorder",
+    "fleet.supervisor",
+    "fleet.web",
+)
+"""What a clinic's processes load. Not with the tests: pytest has its plugins loaded before what they rewrite."""
 
 _CONTEXT: Final = multiprocessing.get_context("fork")  # nothing here has threads
 STDIN: Final = 0
@@ -84,8 +93,14 @@ class Server:
             connection.close()
 
     def _begin(self, connection: Connection, asked: Asked) -> None:
-        process = _CONTEXT.Process(target=_run, args=(asked, self._close, connection), daemon=True)
-        process.start()
+        streams = [recv_handle(connection) for _ in STREAMS] if asked.streams else []
+        try:
+            arguments = (asked, streams, self._close, connection)
+            process = _CONTEXT.Process(target=_run, args=arguments, daemon=not streams)  # a worker may have children
+            process.start()
+        finally:
+            for stream in streams:
+                os.close(stream)
         assert process.pid is not None
         self._ends[os.pidfd_open(process.pid)] = connection
         self._processes[connection] = process
@@ -116,9 +131,11 @@ class Server:
         os.closerange(3, os.sysconf("SC_OPEN_MAX"))
 
 
-def _run(asked: Asked, close: Callable[[], None], connection: Connection) -> None:
+def _run(asked: Asked, streams: Sequence[int], close: Callable[[], None], connection: Connection) -> None:
     """Run it as the kernel, `nice` and a new interpreter would, in the environment and folder of whoever asked."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
+    for number, stream in enumerate(streams):
+        os.dup2(stream, number)
     connection.close()
     close()
     os.setsid()
@@ -128,15 +145,27 @@ def _run(asked: Asked, close: Callable[[], None], connection: Connection) -> Non
     time.tzset()
     os.chdir(asked.folder)
     sys.argv[1:] = asked.words
-    _take((STDIN,), os.devnull, os.O_RDONLY)
+    if streams:
+        sys.stdin = open(STDIN, closefd=False)  # noqa: SIM115 # multiprocessing has closed it
+    else:
+        _take((STDIN,), os.devnull, os.O_RDONLY)
     if asked.log is not None:
         _take((1, 2), asked.log, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
     for stream in (sys.stdout, sys.stderr):
         assert isinstance(stream, TextIOWrapper)
         stream.reconfigure(write_through=True)
+    _execute(asked)
+
+
+def _execute(asked: Asked) -> None:
     if asked.program is None:
-        sys.exit(child.main())
+        sys.exit(import_module("demo.child").main())
     exec(asked.program, {"__name__": "__main__"})  # noqa: S102 # a test's own
+
+
+# CPython has the frames of a thread in chunks of 16 KB, and a call at the end of one maps the next: again and again,
+# where that is what a loop calls. From a frame as large as this, half of a chunk, all that is called stays within it.
+_execute.__code__ = _execute.__code__.replace(co_stacksize=2**15)
 
 
 def _take(numbers: Iterable[int], path: str, flags: int) -> None:
@@ -146,12 +175,27 @@ def _take(numbers: Iterable[int], path: str, flags: int) -> None:
     os.close(opened)
 
 
+def _load() -> None:
+    for service in SERVICES:
+        import_module(service)
+    import_module("stimfleet").parser()
+    for warm in ("fleet.service", "fleet.adapters.notify.apprise_url"):
+        import_module(warm).warm_up()
+
+
+def _collect(tests: Sequence[str]) -> None:
+    """Import them as pytest does, and say nothing: what is wrong with one of them is said by whoever runs it."""
+    with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
+        pytest.main(["--collect-only", "-p", "no:cacheprovider", *tests])
+
+
 def main() -> None:
-    listening, folder = sys.argv[1:]
+    listening, folder, *tests = sys.argv[1:]
     try:
-        stimfleet.parser()
-        service.warm_up()
-        apprise_url.warm_up()
+        if tests:
+            _collect(tests)
+        else:
+            _load()
         gc.freeze()
         Server(socket.socket(fileno=int(listening))).serve()
     finally:

@@ -3,7 +3,6 @@
 import os
 import shutil
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, sync_playwright
@@ -32,9 +31,10 @@ def house(tmp_path_factory: pytest.TempPathFactory) -> Iterator[House]:
 @pytest.fixture(scope="package")
 def browser() -> Iterator[Browser]:
     with sync_playwright() as playwright:
+        silent = ["--disable-audio-output"]  # nobody listens, and to fill what would be heard takes a processor
         # Chromium's own sandbox does not work for root, as which containers run.
         sandbox = ["--no-sandbox"] if os.geteuid() == 0 else []
-        browser = playwright.chromium.launch(executable_path=shutil.which(CHROMIUM), args=sandbox)
+        browser = playwright.chromium.launch(executable_path=shutil.which(CHROMIUM), args=silent + sandbox)
         yield browser
         browser.close()
 
@@ -58,12 +58,3 @@ def mira(house: House, browser: Browser) -> Iterator[Visitor]:
     """The manager, at a browser of her own."""
     with Visitor(browser, house, WIDE) as visitor:
         yield visitor
-
-
-@pytest.fixture(scope="package")
-def pictures(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Where screenshots are kept: STIMFLEET_PICTURES, else a folder of this run."""
-    named = os.environ.get("STIMFLEET_PICTURES")
-    folder = Path(named) if named else tmp_path_factory.mktemp("pictures")
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder

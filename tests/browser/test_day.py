@@ -25,7 +25,7 @@ def test_who_is_not_signed_in_sees_nothing_but_the_door(house: House, visitor: V
     assert visitor.page.locator("[data-device]").count() == 0
 
 
-def test_a_request_is_refused_with_every_reason(visitor: Visitor, pictures: Path) -> None:
+def test_a_request_is_refused_with_every_reason(visitor: Visitor) -> None:
     page = visitor.page
     visitor.sign_in("anna.k")
     page.get_by_role("link", name="Request a session").click()
@@ -40,7 +40,7 @@ def test_a_request_is_refused_with_every_reason(visitor: Visitor, pictures: Path
     expect(would.locator("[data-rule=placement]")).to_contain_text("Electrodes must not go there: front of the neck.")
     page.get_by_role("button", name="Request it").click()
     expect(page.get_by_role("heading", name="Refused")).to_be_visible()
-    visitor.picture(pictures, "refused")
+    visitor.picture("refused")
     rules = {one.get_attribute("data-rule") for one in would.locator("li").all()}
     assert rules == {"screening_relative", "placement", "limit"}
     expect(would).to_contain_text("Epilepsy needs the recorded override of a named clinician.")
@@ -85,7 +85,7 @@ def test_nothing_is_lost_that_is_entered_before_the_page_has_drawn_anew(visitor:
     assert page.get_by_label("Duration").input_value() == "10"
 
 
-def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira: Visitor, pictures: Path) -> None:
+def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira: Visitor) -> None:
     page = visitor.page
     visitor.sign_in("anna.k")
     visitor.go("request", "stim-01")
@@ -113,7 +113,7 @@ def test_a_session_from_request_to_release(house: House, visitor: Visitor, mira:
     expect(truth).to_contain_text(MILLISECONDS)
     expect(truth).to_contain_text(re.compile(r"received \d+\s?ms"))
     await_that("nothing flows", lambda: house.clinic.truth("stim-01")["true_ma"] < 1.0, 5.0)
-    visitor.picture(pictures, "zero-measured")
+    visitor.picture("zero-measured")
     (told,) = [stop for stop in _stops(visitor) if stop["device"] == "stim-01"]
     zero_ms = round(told["devices"][0]["sent_to_zero_s"] * 1000)
     expect(truth).to_contain_text(re.compile(rf"zero current measured {zero_ms}\s?ms"))

@@ -3,7 +3,6 @@
 import json
 import math
 import re
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Request, Route, expect
@@ -48,7 +47,7 @@ def test_the_fleet_says_which_limits_are_in_force_and_they_are_drawn(house: Hous
     expect(visitor.page.locator(".panels")).to_have_attribute("aria-label", re.compile(re.escape(drawn)))
 
 
-def test_the_limits_that_are_drawn_are_those_in_force(house: House, visitor: Visitor, pictures: Path) -> None:
+def test_the_limits_that_are_drawn_are_those_in_force(house: House, visitor: Visitor) -> None:
     visitor.sign_in("vera")
     session = house.treat("stim-02")
 
@@ -60,13 +59,11 @@ def test_the_limits_that_are_drawn_are_those_in_force(house: House, visitor: Vis
     for where, name in (("session", session), ("device", "stim-02")):
         visitor.go(where, name)
         expect(visitor.page.locator(".panels")).to_have_attribute("aria-label", re.compile(re.escape(DRAWN)))
-        visitor.picture(pictures, f"limits-in-force-{where}")
+        visitor.picture(f"limits-in-force-{where}")
 
 
 @pytest.mark.parametrize(("view", "answers"), [("usage", "**/api/v1/usage?*"), ("health", "**/health?*")])
-def test_a_past_that_never_happened_is_called_simulated(
-    visitor: Visitor, pictures: Path, view: str, answers: str
-) -> None:
+def test_a_past_that_never_happened_is_called_simulated(visitor: Visitor, view: str, answers: str) -> None:
     def made_up(route: Route) -> None:
         answer = route.fetch()
         route.fulfill(response=answer, json=answer.json() | {"simulated_until": "2999-01-31"})
@@ -79,7 +76,7 @@ def test_a_past_that_never_happened_is_called_simulated(
     visitor.page.route(answers, made_up)
     visitor.page.get_by_role("button", name="Month", exact=True).click()
     expect(note).to_have_text("Everything up to 31 Jan 2999 is simulated: it never happened.")
-    visitor.picture(pictures, f"simulated-{view}")
+    visitor.picture(f"simulated-{view}")
 
 
 def test_a_request_that_nobody_answered_is_asked_again_as_the_same(house: House, visitor: Visitor) -> None:
@@ -112,9 +109,7 @@ def request_id(request: Request) -> str:
     return str(json.loads(request.post_data or "{}")["request_id"])
 
 
-def test_a_house_that_is_draining_says_so_and_takes_no_new_session(
-    house: House, visitor: Visitor, pictures: Path
-) -> None:
+def test_a_house_that_is_draining_says_so_and_takes_no_new_session(house: House, visitor: Visitor) -> None:
     """Draining is begun and ended at the command line or over HTTP; the page says it to everybody."""
     page = visitor.page
     visitor.sign_in("anna.k")
@@ -130,7 +125,7 @@ def test_a_house_that_is_draining_says_so_and_takes_no_new_session(
         page.get_by_role("button", name="Request it").click()
         expect(page.get_by_role("heading", name="Refused")).to_be_visible()
         expect(verdict).to_contain_text("The fleet is draining: nothing new is authorised.")
-        visitor.picture(pictures, "draining")
+        visitor.picture("draining")
     finally:
         assert house.clinic.ask(op="undrain", issued_by="mira")["ok"]
     expect(note).to_have_count(0)

@@ -2,7 +2,6 @@
 
 import json
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
@@ -76,7 +75,7 @@ def journaled(house: House, name: str) -> list[dict[str, Any]]:
         reader.close()
 
 
-def test_every_view_of_it_is_usable_by_everybody(duty: Visitor, stopped: str, pictures: Path) -> None:
+def test_every_view_of_it_is_usable_by_everybody(duty: Visitor, stopped: str) -> None:
     breaches = []
     for view, title in VIEWS.items():
         duty.go(view)
@@ -88,7 +87,7 @@ def test_every_view_of_it_is_usable_by_everybody(duty: Visitor, stopped: str, pi
             duty.page.set_viewport_size({"width": width, "height": height})
             duty.page.emulate_media(color_scheme="dark" if size == "wide" else "light")
             duty.drawn()
-            duty.page.screenshot(path=pictures / f"{view.replace('/', '-')}-{size}.png", full_page=view != "call")
+            duty.picture(f"{view.replace('/', '-')}-{size}", whole=view != "call")
             wider = duty.page.evaluate("document.documentElement.scrollWidth - innerWidth")
             breaches += [f"{view} {size}: {wider} px wider than the window"] if wider > 0 else []
             if size != "narrow":

@@ -3,7 +3,6 @@
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Route, expect
@@ -40,9 +39,7 @@ def second(house: House, browser: Browser) -> Iterator[Visitor]:
         yield visitor
 
 
-def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(
-    house: House, visitor: Visitor, pictures: Path
-) -> None:
+def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(house: House, visitor: Visitor) -> None:
     visitor.sign_in("vera", anew=True)
     visitor.go("device", "stim-04")
     account = visitor.page.locator(".account")
@@ -53,7 +50,7 @@ def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(
     expect(visitor.truth()).to_contain_text(ZERO)
     assert house.clinic.device("stim-04")["holds"]
     expect(account).to_have_text("Anna")  # and the page says whose it is now
-    visitor.picture(pictures, "another-signed-in")
+    visitor.picture("another-signed-in")
     (newest, *_) = visitor.ask("stops")["stops"]
     assert (newest["device"], newest["issued_by"]) == ("stim-04", "anna.k")
 
@@ -104,7 +101,7 @@ def test_what_was_on_its_way_while_somebody_else_signed_in_puts_nobody_out(
         visitor.broken.remove("Failed to load resource: net::ERR_FAILED")
 
 
-def test_a_stop_that_is_not_confirmed_stays_however_many_follow(house: House, visitor: Visitor, pictures: Path) -> None:
+def test_a_stop_that_is_not_confirmed_stays_however_many_follow(house: House, visitor: Visitor) -> None:
     visitor.sign_in("vera")
     house.treat("stim-02")
     visitor.go("device", "stim-02")
@@ -120,11 +117,11 @@ def test_a_stop_that_is_not_confirmed_stays_however_many_follow(house: House, vi
             expect(visitor.page.locator(f"[data-truth='{n}']")).to_contain_text("received …")
         expect(first).to_contain_text(AT_THE_WALL)
         expect(first).to_be_in_viewport()  # before those that are not late
-        visitor.picture(pictures, "stops-upon-stops")
+        visitor.picture("stops-upon-stops")
     expect(first).to_contain_text(ZERO)  # it was followed all the time
 
 
-def test_what_the_server_says_of_a_stop_is_said_and_nothing_else(visitor: Visitor, pictures: Path) -> None:
+def test_what_the_server_says_of_a_stop_is_said_and_nothing_else(visitor: Visitor) -> None:
     visitor.sign_in("vera")
     visitor.go("device", "stim-04")
     said = {"error": "not_recorded", "text": NOT_RECORDED}
@@ -132,7 +129,7 @@ def test_what_the_server_says_of_a_stop_is_said_and_nothing_else(visitor: Visito
     visitor.hold("device/stim-04")
     expect(visitor.truth()).to_contain_text(NOT_RECORDED)
     expect(visitor.page.locator("#assertive")).to_contain_text("Not known whether the stop of stim-04 has gone out.")
-    visitor.picture(pictures, "not-recorded")
+    visitor.picture("not-recorded")
     for text in (visitor.truth().inner_text(), visitor.page.locator("#assertive").inner_text()):
         assert not re.search(r"NOT sent|NOT gone out", text)
     visitor.page.unroute(STOPS)
@@ -180,9 +177,7 @@ def test_what_was_measured_and_what_was_only_seen_are_both_said_each_by_name(vis
     expect(loud).not_to_contain_text("room-1: zero current measured")
 
 
-def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(
-    house: House, visitor: Visitor, pictures: Path
-) -> None:
+def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(house: House, visitor: Visitor) -> None:
     visitor.sign_in("vera", anew=True)
     visitor.go("account")
     stop = visitor.page.locator("#dock [data-stop='site/north']")
@@ -197,11 +192,11 @@ def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(
     expect(visitor.truth()).to_contain_text("Use the button on the stimulator.")
     expect(visitor.truth()).to_be_in_viewport()
     visitor.page.mouse.up()
-    visitor.picture(pictures, "signed-out-at-a-stop")
+    visitor.picture("signed-out-at-a-stop")
     assert not any(house.clinic.device(device)["holds"] for device in DEVICES)
 
 
-def test_the_end_of_a_session_is_announced(visitor: Visitor, pictures: Path) -> None:
+def test_the_end_of_a_session_is_announced(visitor: Visitor) -> None:
     left = timedelta(minutes=20, seconds=30)
 
     def me(route: Route) -> None:
@@ -216,7 +211,7 @@ def test_the_end_of_a_session_is_announced(visitor: Visitor, pictures: Path) -> 
     visitor.page.route("**/api/v1/me", me)
     visitor.page.reload()
     expect(note).to_contain_text("in 20\u202fmin")
-    visitor.picture(pictures, "session-ends")
+    visitor.picture("session-ends")
 
 
 def test_no_alarm_sounds_once_nobody_is_signed_in(house: House, visitor: Visitor) -> None:
@@ -233,7 +228,7 @@ def sounding(visitor: Visitor) -> bool:
 
 
 def test_a_second_stop_of_the_site_waits_for_what_the_first_one_waits_for(
-    house: House, visitor: Visitor, second: Visitor, pictures: Path
+    house: House, visitor: Visitor, second: Visitor
 ) -> None:
     """Pushed by somebody else, at another browser, while one device shows no current at all: that is not zero."""
     for one, user in ((visitor, "vera"), (second, "anna.k")):
@@ -245,7 +240,7 @@ def test_a_second_stop_of_the_site_waits_for_what_the_first_one_waits_for(
         expect(one.truth()).to_contain_text(all_but_one)
         expect(one.truth()).not_to_contain_text("received")  # a stop of the site has no receipts to wait for
         assert one.truth().get_by_role("button", name="Close").count() == 0
-    second.picture(pictures, "site-stopped-twice")
+    second.picture("site-stopped-twice")
     commands = {stop["command_id"] for stop in second.ask("stops")["stops"] if stop["scope"] == "site"}
     assert len(commands) >= 2  # the second is a stop of its own
     house.clinic.heal("stim-02", "sensor_lost")

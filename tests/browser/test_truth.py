@@ -5,7 +5,6 @@ import re
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 
 import pytest
 from playwright.sync_api import expect
@@ -30,7 +29,7 @@ def held_up(pid: int) -> Iterator[None]:
         os.kill(pid, signal.SIGCONT)
 
 
-def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, visitor: Visitor, pictures: Path) -> None:
+def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, visitor: Visitor) -> None:
     visitor.sign_in("vera")  # whoever sees something wrong may stop it
     house.treat("stim-02")
     visitor.go("device", "stim-02")
@@ -41,7 +40,7 @@ def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, vis
         expect(visitor.page.locator("#assertive")).to_contain_text("stim-02: NOT confirmed. Switch it off at the wall.")
         strip = visitor.page.locator(".alarm-strip")
         expect(visitor.page.locator(".release .not-met")).to_contain_text("zero current has NOT been measured yet")
-        visitor.picture(pictures, "not-confirmed")
+        visitor.picture("not-confirmed")
         expect(strip).to_contain_text("HIGH")
         expect(strip).to_contain_text("room-1, stim-02: Output not confirmed zero. Switch it off at the wall.")
         assert visitor.truth().get_by_role("button", name="Close").count() == 0  # it stays until it is known
@@ -51,9 +50,7 @@ def test_a_stop_that_is_not_confirmed_sends_people_to_the_wall(house: House, vis
     expect(visitor.page.locator(".truth")).to_have_count(0)
 
 
-def test_a_person_who_stands_at_a_silent_device_says_that_it_is_off(
-    house: House, visitor: Visitor, pictures: Path
-) -> None:
+def test_a_person_who_stands_at_a_silent_device_says_that_it_is_off(house: House, visitor: Visitor) -> None:
     """Taken once nothing has been heard of it for long enough, and shown as what it is: seen, not measured."""
     visitor.sign_in("anna.k")
     house.treat("stim-02")
@@ -75,14 +72,14 @@ def test_a_person_who_stands_at_a_silent_device_says_that_it_is_off(
         loud = visitor.page.locator("#assertive")
         expect(loud).to_contain_text("stim-02: a person has seen that it is off; nothing was measured.")
         expect(loud).not_to_contain_text("zero current measured")
-        visitor.picture(pictures, "seen-off")
+        visitor.picture("seen-off")
         (told,) = visitor.ask("stops")["stops"][0]["devices"]
         assert (told["standing"], told["amplitude_ma"]) == ("off_by_person", None)
         visitor.truth().get_by_role("button", name="Close").click()
         expect(visitor.page.locator(".truth")).to_have_count(0)
 
 
-def test_nothing_of_a_silent_device_looks_like_now(house: House, visitor: Visitor, pictures: Path) -> None:
+def test_nothing_of_a_silent_device_looks_like_now(house: House, visitor: Visitor) -> None:
     """Wherever its numbers stand: on its session, on itself, in its room, on its line."""
     visitor.sign_in("vera")
     session = house.treat("stim-02")
@@ -95,7 +92,7 @@ def test_nothing_of_a_silent_device_looks_like_now(house: House, visitor: Visito
         expect(head).to_contain_text("its session was running.")
         expect(head).to_contain_text("Its device is silent: without permission it ends by itself.")
         expect(head).not_to_contain_text("mA")
-        visitor.picture(pictures, "session-stale")
+        visitor.picture("session-stale")
         visitor.go("device", "stim-02")
         expect(head.locator(".badge")).to_have_text("stale")
         expect(head).not_to_contain_text("mA")
@@ -103,7 +100,7 @@ def test_nothing_of_a_silent_device_looks_like_now(house: House, visitor: Visito
         expect(head.locator(".badge")).to_have_text("zero NOT confirmed")
         expect(head).to_contain_text("Silent for")
         expect(head).not_to_contain_text("mA")
-        visitor.picture(pictures, "device-silent-unconfirmed")
+        visitor.picture("device-silent-unconfirmed")
         visitor.go("room", "room-1")
         expect(visitor.device("stim-02")).to_contain_text("zero NOT confirmed")
         expect(visitor.device("stim-02")).not_to_contain_text("mA")
@@ -113,16 +110,16 @@ def test_nothing_of_a_silent_device_looks_like_now(house: House, visitor: Visito
         visitor.go("session", session)
         expect(head.locator(".badge").first).to_have_text("zero NOT confirmed")
         expect(head).not_to_contain_text("mA")
-        visitor.picture(pictures, "session-unconfirmed")
+        visitor.picture("session-unconfirmed")
 
 
-def test_the_whole_site_is_stopped_and_released(house: House, visitor: Visitor, pictures: Path) -> None:
+def test_the_whole_site_is_stopped_and_released(house: House, visitor: Visitor) -> None:
     visitor.sign_in("anna.k")
     house.treat("stim-02")
     visitor.hold("site/north")
     expect(visitor.truth()).to_contain_text(f"Zero current measured on {len(DEVICES)} of {len(DEVICES)} devices.")
     assert house.clinic.truth("stim-02")["true_ma"] < 1.0
-    visitor.picture(pictures, "site-stopped")
+    visitor.picture("site-stopped")
     visitor.go("device", "stim-04")
     visitor.page.get_by_role("button", name="Release the whole site").click()
     await_that("nothing is held", lambda: not any(house.clinic.device(device)["holds"] for device in DEVICES), 10.0)
@@ -140,14 +137,14 @@ def test_a_stop_that_nobody_hears_is_said_to_be_unheard_and_sent_again(house: Ho
     assert house.clinic.device("stim-04")["holds"]
 
 
-def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visitor, pictures: Path) -> None:
+def test_the_page_says_loudly_that_its_data_are_old(house: House, visitor: Visitor) -> None:
     visitor.sign_in("vera")
     note = visitor.page.locator(".note.high")
     expect(note).to_have_count(0)
     with held_up(house.web.pid):
         expect(note).to_contain_text("OLD DATA. Nothing has been heard from the server for")
         expect(visitor.device("stim-04")).to_contain_text("stale")
-        visitor.picture(pictures, "old-data")
+        visitor.picture("old-data")
         assert visitor.page.evaluate("getComputedStyle(document.querySelector('.view')).opacity") != "1"
     expect(note).to_have_count(0)
 

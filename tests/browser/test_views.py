@@ -1,7 +1,6 @@
 """Every view, in four sizes: axe-core finds nothing serious, nothing is too wide, and a picture is kept."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 import pytest
@@ -64,24 +63,24 @@ def look(visitor: Visitor, view: str, title: str) -> None:
 
 
 @pytest.mark.parametrize("user", sorted({user for user, _ in VIEWS.values()}))
-def test_every_view_is_usable_by_everybody(busy: House, browser: Browser, pictures: Path, user: str) -> None:
+def test_every_view_is_usable_by_everybody(busy: House, browser: Browser, user: str) -> None:
     breaches = []
     with Visitor(browser, busy, SIZES["wide"][0]) as visitor:
         visitor.sign_in(user)
         for view, (viewer, title) in VIEWS.items():
             if viewer == user:
                 look(visitor, view, title)
-                breaches += [f"{view}: {found}" for found in in_every_size(visitor, view, pictures)]
+                breaches += [f"{view}: {found}" for found in in_every_size(visitor, view)]
     assert not breaches, "\n".join(breaches)
 
 
-def in_every_size(visitor: Visitor, view: str, pictures: Path) -> Iterator[str]:
+def in_every_size(visitor: Visitor, view: str) -> Iterator[str]:
     """What is wrong with the view that is open, in any size."""
     for size, ((width, height), dark) in SIZES.items():
         visitor.page.set_viewport_size({"width": width, "height": height})
         visitor.page.emulate_media(color_scheme="dark" if dark else "light")
         visitor.drawn()
-        visitor.page.screenshot(path=pictures / f"{view.replace('/', '-')}-{size}.png")
+        visitor.picture(f"{view.replace('/', '-')}-{size}")
         too_wide = visitor.page.evaluate("document.documentElement.scrollWidth - innerWidth")
         if too_wide > 0:
             yield f"{size}: {too_wide} px wider than the window"
@@ -97,10 +96,10 @@ def test_what_is_serious_would_be_found(visitor: Visitor) -> None:
     assert {found.split(":")[1].strip() for found in serious(visitor.page)} == {"button-name", "color-contrast"}
 
 
-def test_the_door_is_usable_by_everybody(house: House, visitor: Visitor, pictures: Path) -> None:
+def test_the_door_is_usable_by_everybody(house: House, visitor: Visitor) -> None:
     visitor.page.goto(house.url)
     expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
-    visitor.page.screenshot(path=pictures / "sign-in-wide.png")
+    visitor.picture("sign-in-wide")
     assert serious(visitor.page) == []
 
 

@@ -1,5 +1,6 @@
 """Somebody at a browser: what they do, and what their browser asks for and complains about meanwhile."""
 
+import os
 import re
 from pathlib import Path
 from types import TracebackType
@@ -93,9 +94,11 @@ class Visitor:
         """What became of the newest stop that was pushed here."""
         return self.page.locator(".truth").first
 
-    def picture(self, folder: Path, name: str) -> None:
-        self.drawn()
-        self.page.screenshot(path=folder / f"{name}.png")
+    def picture(self, name: str, *, whole: bool = False) -> None:
+        """For somebody who wants to see it: kept in the folder that STIMFLEET_PICTURES names, where it names one."""
+        if folder := os.environ.get("STIMFLEET_PICTURES"):
+            self.drawn()
+            self.page.screenshot(path=Path(folder) / f"{name}.png", full_page=whole)
 
     def drawn(self) -> None:
         """Wait until the page has drawn once more, and after that the browser."""
