@@ -134,8 +134,8 @@ class Server:
 def _run(asked: Asked, streams: Sequence[int], close: Callable[[], None], connection: Connection) -> None:
     """Run it as the kernel, `nice` and a new interpreter would, in the environment and folder of whoever asked."""
     ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0)
-    for number, stream in enumerate(streams):
-        os.dup2(stream, number)
+    for number, taken in enumerate(streams):
+        os.dup2(taken, number)
     connection.close()
     close()
     os.setsid()
