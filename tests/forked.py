@@ -5,6 +5,9 @@ the same: with a session, a log and an environment of their own, killed by real 
 they do not show: how an interpreter starts and ends, and what a module would miss that another one has loaded. That is
 shown by tests/faults/test_demo.py and test_killed_again_and_again.py, tests/deploy, tests/test_start.py and
 tests/test_readme.py.
+
+So are pytest's workers, from another such process that has collected the tests: to import and collect them takes each
+worker 3 s of a processor, and so 1 s (tests/worker.py).
 """
 
 import atexit

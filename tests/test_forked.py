@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from demo.processes import await_that
-from tests.forked import ADDRESS, begin_forking, forked
+from tests.forked import ADDRESS, WORKERS, begin_forking, forked
 
 PROGRAM = """
 import signal, sys
@@ -73,3 +73,38 @@ def test_one_has_nothing_open_of_another(tmp_path: Path) -> None:
     assert forked(program, str(told)).wait(20.0) == 0
     assert len(told.read_text().split()) <= 5, "the three, the listing and the file"
     assert [other.poll() for other in others] == [None] * 3
+
+
+WORKER = """
+import os, sys, threading
+print(sys.stdin.readline().strip(), os.getpid(), threading.active_count(), flush=True)
+try:
+    sys.stdin.read()
+except KeyboardInterrupt:
+    print("interrupted", file=sys.stderr, flush=True)
+    sys.exit(3)
+"""
+
+
+@pytest.mark.parametrize(
+    ("number", "status", "says"), [(signal.SIGINT, 3, "interrupted\n"), (signal.SIGKILL, -signal.SIGKILL, "")]
+)
+def test_a_worker_is_spoken_to_and_ends_as_the_process_that_stands_for_it(
+    number: signal.Signals, status: int, says: str
+) -> None:
+    begin_forking(WORKERS, __file__)
+    command = [sys.executable, "-c", "from tests.worker import main; main()", "-u", "-c", WORKER]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+    ) as stand_in:
+        assert stand_in.stdin is not None
+        assert stand_in.stdout is not None
+        stand_in.stdin.write("a line\n")
+        stand_in.stdin.flush()
+        *line, pid, threads = stand_in.stdout.readline().split()
+        assert (line, threads) == (["a", "line"], "1")
+        assert pid != str(stand_in.pid)
+        stand_in.send_signal(number)
+        assert stand_in.wait(20.0) == status
+        assert stand_in.communicate() == ("", says)
+    await_that("it is gone", lambda: not Path(f"/proc/{pid}").exists(), 20.0)
