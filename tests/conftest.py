@@ -43,6 +43,7 @@ def pytest_configure(config: pytest.Config) -> None:
     """Workers are forked, and have their processes forked: by one each for all of them, and not by one of another run.
 
     What is to be proved is imported here, where it is traced; they have it from the one that has collected the tests.
+    Where a run measures what is reached of everything, they import it themselves, traced.
     """
     if hasattr(config, "workerinput"):
         return
@@ -50,6 +51,8 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(known_as, None)
     if config.getoption("numprocesses", None):
         begin_forking()
+        if config.getoption("cov_source", []) and not to_prove(config):
+            return
         begin_forking(WORKERS, *(str(config.invocation_params.dir / tests) for tests in config.args))
         worker = shlex.join([sys.executable, "-c", WORKER])
         config.option.tx = [f"popen//python={worker}" for _ in config.option.tx]

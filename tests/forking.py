@@ -183,10 +183,26 @@ def _load() -> None:
         import_module(warm).warm_up()
 
 
+class _Collected:
+    """Whether every file that was collected is whole. Python keeps of a module what came before its error."""
+
+    whole = True
+
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        self.whole &= report.passed
+
+
 def _collect(tests: Sequence[str]) -> None:
-    """Import them as pytest does, and say nothing: what is wrong with one of them is said by whoever runs it."""
+    """Import them as pytest does, and say nothing: what is wrong with one of them is said by whoever runs it.
+
+    Raises:
+        SystemExit: something is, and no worker is to take what is left of it for the whole.
+    """
+    collected = _Collected()
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        pytest.main(["--collect-only", "-p", "no:cacheprovider", *tests])
+        status = pytest.main(["--collect-only", "-p", "no:cacheprovider", *tests], [collected])
+    if status != pytest.ExitCode.OK or not collected.whole:
+        raise SystemExit
 
 
 def main() -> None:

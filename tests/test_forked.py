@@ -77,8 +77,8 @@ def test_one_has_nothing_open_of_another(tmp_path: Path) -> None:
 
 WORKER = """
 import os, sys, threading
-print(sys.stdin.readline().strip(), os.getpid(), threading.active_count(), flush=True)
 try:
+    print(sys.stdin.readline().strip(), os.getpid(), threading.active_count(), flush=True)
     sys.stdin.read()
 except KeyboardInterrupt:
     print("interrupted", file=sys.stderr, flush=True)
@@ -108,3 +108,26 @@ def test_a_worker_is_spoken_to_and_ends_as_the_process_that_stands_for_it(
         assert stand_in.wait(20.0) == status
         assert stand_in.communicate() == ("", says)
     await_that("it is gone", lambda: not Path(f"/proc/{pid}").exists(), 20.0)
+
+
+@pytest.mark.parametrize(
+    "file", ["def test(:", "raise RuntimeError", "import pytest; pytest.skip(allow_module_level=True)"]
+)
+def test_what_is_left_of_a_broken_file_is_not_taken_for_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, file: str
+) -> None:
+    """A worker that was forked would have it imported already, and say nothing."""
+    (tmp_path / "test_broken.py").write_text(file)
+    monkeypatch.delenv(WORKERS, raising=False)
+    begin_forking(WORKERS, str(tmp_path))
+    command = [
+        sys.executable,
+        "-c",
+        "from tests.worker import main; main()",
+        "-u",
+        "-c",
+        "import os; print(os.getpid())",
+    ]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as stand_in:
+        said, _ = stand_in.communicate(timeout=30.0)
+    assert said == f"{stand_in.pid}\n"
