@@ -3,7 +3,7 @@
 FROM python:3.13.7-slim-bookworm AS build
 WORKDIR /build
 COPY requirements.lock requirements-dev.lock ./
-# What is built has no pip of its own: the base image's installs into it.
+# Neither environment has a pip of its own: the base image's installs into both.
 RUN python -m venv --without-pip /opt/stimfleet
 RUN python -m venv --without-pip /opt/build
 # Neither a cache nor anything that a lock does not name, and nothing that would have to be compiled.

@@ -156,15 +156,14 @@ class _Story:
         return status(self._report(house, record), complaints)
 
     def _invite(self, logins: Logins) -> None:
-        """Where to look, and as whom.
+        """Where to look, and as whom, once there is something to see.
 
         Raises:
-            DidNotHappen: nobody is there, say because the port was taken at the last moment.
+            DidNotHappen: there is not, in its time.
         """
         if self._clinic.web_port is None:
             return
-        if not self._clinic.web.alive:
-            raise DidNotHappen(f"the live page is not there. {self._clinic.web.last_words()}")
+        self._clinic.await_page()
         self._voice.say(f"\nThe live page: http://127.0.0.1:{self._clinic.web_port}")
         self._voice.say(f"    {logins.words}")
 

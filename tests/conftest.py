@@ -51,7 +51,7 @@ def pytest_configure(config: pytest.Config) -> None:
         os.environ.pop(known_as, None)
     if config.getoption("numprocesses", None):
         begin_forking()
-        if config.getoption("cov_source", []) and not to_prove(config):
+        if config.option.collectonly or (config.getoption("cov_source", []) and not to_prove(config)):
             return
         begin_forking(WORKERS, *(str(config.invocation_params.dir / tests) for tests in config.args))
         worker = shlex.join([sys.executable, "-c", WORKER])
@@ -105,7 +105,8 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
 
 def pytest_unconfigure() -> None:
     """What is found now is all: pytest looks five times more for it, and the interpreter at its end."""
-    gc.collect()
+    while gc.collect():
+        pass
     gc.freeze()
 
 

@@ -7,7 +7,8 @@ shown by tests/faults/test_demo.py and test_killed_again_and_again.py, tests/dep
 tests/test_readme.py.
 
 So are pytest's workers, from another such process that has collected the tests: to import and collect them takes each
-worker 3 s of a processor, and so 1 s (tests/worker.py).
+worker 3 s of a processor, and so 1 s (tests/worker.py). They share what was made at collection, the hash seed as well,
+and end without `atexit`.
 """
 
 import atexit

@@ -53,6 +53,7 @@ SERVICES: Final = (
 
 _CONTEXT: Final = multiprocessing.get_context("fork")  # nothing here has threads
 STDIN: Final = 0
+ALONE: Final = ("-n", "0", "--no-cov", "-p", "no:cacheprovider")  # whatever anybody has configured
 PR_SET_PDEATHSIG: Final = 1  # linux/prctl.h
 
 
@@ -164,7 +165,8 @@ def _execute(asked: Asked) -> None:
 
 
 # CPython has the frames of a thread in chunks of 16 KB, and a call at the end of one maps the next: again and again,
-# where that is what a loop calls. From a frame as large as this, half of a chunk, all that is called stays within it.
+# where that is what a loop calls. From a frame as large as this, half of a chunk of 512 KB, what is called in this
+# thread stays within the other half.
 _execute.__code__ = _execute.__code__.replace(co_stacksize=2**15)
 
 
@@ -199,8 +201,9 @@ def _collect(tests: Sequence[str]) -> None:
         SystemExit: something is, and no worker is to take what is left of it for the whole.
     """
     collected = _Collected()
+    os.environ.pop("PYTEST_ADDOPTS", None)
     with Path(os.devnull).open("w") as nowhere, redirect_stdout(nowhere), redirect_stderr(nowhere):
-        status = pytest.main(["--collect-only", "-p", "no:cacheprovider", *tests], [collected])
+        status = pytest.main([*ALONE, "--collect-only", *tests], [collected])
     if status != pytest.ExitCode.OK or not collected.whole:
         raise SystemExit
 

@@ -89,12 +89,12 @@ export function whoIsIt(token = csrf) {
 }
 
 async function look(token) {
-  const askMe = () => ask("GET", "me", { withinMs: 3_000, quiet: true });
+  const askMe = (withinMs) => ask("GET", "me", { withinMs, quiet: true });
   try {
-    const found = await askMe().catch(async (error) => {
+    const found = await askMe(3_000).catch(async (error) => {
       if (error.status !== 401) throw error;
       await wait(COOKIE_FOLLOWS_MS);
-      return askMe();
+      return askMe(1_000); // it has just answered
     });
     if (csrf !== token) return foundMeanwhile();
     csrf = found.csrf;

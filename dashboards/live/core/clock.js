@@ -1,5 +1,5 @@
 /**
- * What time it is, by the server: a browser's own clock may be wrong, and ages must not be.
+ * Waiting, and what time it is, by the server: a browser's own clock may be wrong, and ages must not be.
  *
  * The server says its time with what it sends; since then the page's own monotonic clock counts.
  */
