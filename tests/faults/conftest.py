@@ -98,7 +98,8 @@ class Ward:
 
     def await_record(self, session: str, ended: tuple[str, str]) -> None:
         """Wait until the journal has how a session ended."""
-        await_that(f"the record says {ended}", lambda: self.state_of(session) == ended, 15.0)
+        what = f"the record says {ended}"
+        await_that(what, lambda: self.state_of(session) == ended, 15.0, lambda: f"It says {self.state_of(session)}.")
 
     def await_connected(self, device: str) -> None:
         await_that(f"{device} is connected", lambda: "not connected" not in self.clinic.press(device, "status"), 15.0)
