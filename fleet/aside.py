@@ -9,9 +9,17 @@ import threading
 from collections.abc import Callable
 from concurrent.futures import Future
 from queue import SimpleQueue
-from typing import Any, TypeVar
+from typing import Any, Protocol, TypeVar
+
+
+class Closed(Protocol):
+    """What holds something until it is closed."""
+
+    def close(self) -> None: ...
+
 
 T = TypeVar("T")
+Opened = TypeVar("Opened", bound=Closed)
 _Call = tuple[Future[Any], Callable[[], Any]]
 
 
@@ -31,6 +39,15 @@ class Aside:
     async def does(self, call: Callable[[], T]) -> T:
         """What `call` says, or raises."""
         return await asyncio.wrap_future(self.begin(call))
+
+    async def opens(self, call: Callable[[], Opened]) -> Opened:
+        """What `call` has opened, for whoever waits for it: where nobody does any more, it is closed as it comes."""
+        opening = self.begin(call)
+        try:
+            return await asyncio.wrap_future(opening)
+        except asyncio.CancelledError:
+            opening.add_done_callback(_close)
+            raise
 
     def close(self) -> None:
         """End the thread after the calls that were begun; nobody waits for it."""
@@ -52,3 +69,8 @@ def _made(future: Future[Any], call: Callable[[], Any]) -> None:
         del future  # the error knows this frame, by its traceback: the two would keep each other
     else:
         future.set_result(result)
+
+
+def _close(opened: Future[Opened]) -> None:
+    if not opened.cancelled() and opened.exception() is None:
+        opened.result().close()

@@ -39,7 +39,7 @@ async def follow_journal(sight: Sight, settings: WebSettings) -> NoReturn:
     with closing(Aside("journal")) as aside:
         while True:
             try:
-                replica = await aside.does(partial(Replica.from_snapshot, settings.journal_path))
+                replica = await aside.opens(partial(Replica.from_snapshot, settings.journal_path))
             except (FileNotFoundError, JournalError) as error:
                 sight.looked.set()
                 told = _troubled(sight, error, told)

@@ -169,7 +169,7 @@ class _Pager:
         """From the snapshot; what came after it is read in whole before anything is told."""
         while True:
             try:
-                replica = await aside.does(self._caught_up)
+                replica = await aside.opens(self._caught_up)
             except FileNotFoundError:  # no fleet has run here yet
                 self._journal_is("there is none")
             except JournalUnwritable as error:  # the disk refuses for now

@@ -62,6 +62,20 @@ def test_a_journal_that_is_being_made_at_this_moment_is_one_that_is_not_there_ye
     replica.close()
 
 
+def test_a_file_that_is_no_database_is_not_kept_open_by_whoever_refused_it(tmp_path: Path) -> None:
+    path = tmp_path / "journal.db"
+    path.write_bytes(b"this is no database, but a text that is long enough to be looked at as one" * 20)
+    with pytest.raises(JournalCorrupt, match="not a database") as error:
+        Tail(path, "followed").opened()
+    assert path not in open_files(), f"while somebody looks at: {error.value}"
+    with path.open():
+        assert path in open_files()
+
+
+def open_files() -> set[Path]:
+    return {descriptor.readlink() for descriptor in Path("/proc/self/fd").iterdir() if descriptor.is_symlink()}
+
+
 async def written(journal: FleetJournal, clinic: Clinic) -> None:
     await journal.append(WALL, clinic.journal[journal.position :])
 
@@ -124,6 +138,39 @@ async def test_whoever_ends_while_a_read_hangs_waits_for_nothing_and_what_it_rea
     disk.answers.set()
     await asyncio.wrap_future(closed)
     assert replica.tip == Tip()
+
+
+class Slow:
+    """A file that takes until `answers` to be opened."""
+
+    def __init__(self) -> None:
+        self.asked, self.answers, self.closed = threading.Event(), threading.Event(), threading.Event()
+
+    def opened(self) -> "Slow":
+        self.asked.set()
+        assert self.answers.wait(60.0)
+        return self
+
+    def close(self) -> None:
+        self.closed.set()
+
+
+async def test_what_is_opened_for_somebody_who_has_gone_is_closed(aside: Aside) -> None:
+    file = Slow()
+    opening = asyncio.create_task(aside.opens(file.opened))
+    await until(file.asked.is_set)
+    not_begun = asyncio.create_task(aside.opens(file.opened))
+    await until(lambda: not aside._calls.empty())
+    for task in (opening, not_begun):
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+    assert not file.closed.is_set(), "it is not open yet"
+    file.answers.set()
+    await until(file.closed.is_set)
+    file.closed.clear()
+    assert await aside.opens(file.opened) is file
+    assert not file.closed.is_set(), "what somebody waits for is theirs"
 
 
 async def test_a_disk_that_refuses_to_say_what_is_there_is_asked_again(

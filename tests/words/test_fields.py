@@ -116,6 +116,7 @@ async def test_the_api_says_it_in_the_same_words(tmp_path: Path) -> None:
     ):
         answer = await ada.sends("POST", "/users", body)
         assert (answer.status_code, answer.json()["text"]) == (422, f"The request's {words}.")
+    front.store.close()
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ transaction, so that the fleet's write-ahead log can be reset.
 """
 
 from collections.abc import Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -53,17 +54,15 @@ class Tail:
 
     def _connected(self) -> sa.Connection:
         engine = open_database(self.path, create=False)
-        try:
-            connection = engine.connect().execution_options(isolation_level="AUTOCOMMIT")
-            if self._file is None and being_made(connection):
-                connection.close()
-                raise FileNotFoundError(self.path)
-        except sa.exc.DBAPIError as error:
-            engine.dispose()
-            raise unreadable(error, 1) from error
-        except FileNotFoundError:
-            engine.dispose()
-            raise
+        with ExitStack() as refused:
+            refused.callback(engine.dispose)
+            try:
+                connection = refused.enter_context(engine.connect()).execution_options(isolation_level="AUTOCOMMIT")
+                if self._file is None and being_made(connection):
+                    raise FileNotFoundError(self.path)
+            except sa.exc.DBAPIError as error:
+                raise unreadable(error, 1) from error
+            refused.pop_all()
         return connection
 
     def rows(self, tip: Tip) -> Iterator[Row]:
