@@ -160,19 +160,15 @@ class Clinic:
                 process.start()
         self.await_devices(self.devices)
 
-    def await_page(self) -> None:
-        """Wait until the live page is there.
+    def has_page(self) -> bool:
+        """Whether the live page is there already.
 
         Raises:
-            DidNotHappen: it does not come up, say because the port was taken at the last moment.
+            DidNotHappen: it never will be, say because the port was taken at the last moment.
         """
-
-        def listens() -> bool:
-            if not self.web.alive:
-                raise DidNotHappen(f"the live page is not there. {self.web.last_words()}")
-            return "the live page is at" in self.web.log.read_text(encoding="utf-8")
-
-        await_that("the live page is there", listens, UP_WITHIN_S, self.web.last_words)
+        if not self.web.alive:
+            raise DidNotHappen(self.web.last_words())
+        return "the live page is at" in self.web.log.read_text(encoding="utf-8")
 
     def close(self, before_fleet: Callable[[], None] = lambda: None) -> list[str]:
         """End everything in order; what did not go cleanly, as sentences.

@@ -41,6 +41,8 @@ from fleet.api.passwords import one_time_password
 SOCKET_PATH_BYTES_MAX = 107  # of a Unix socket, by Linux
 DRAINS_WITHIN_S = 15.0
 LOOKS_S = 1.0
+LOOKS_FOR_PAGE_S = 0.1
+PAGE_WITHIN_S = 120.0  # it comes after everybody else's work: 25 s beside twelve busy processes on two cores
 USUAL_S = 75.0
 AFTERWARDS_S = 12 * 3600.0  # where nobody says how long, it is open for a day
 
@@ -140,8 +142,7 @@ class _Story:
                 say("Starting Mosquitto, the fleet service, the stimulators and an agent beside each.")
                 self._page.close()  # for the web process
                 clinic.open()
-                self._invite(logins)
-                record, house = asyncio.run(self._live())
+                record, house = asyncio.run(self._live(logins))
                 say("Waiting until every event is in the journal.")
                 self._drain()
             except (KeyboardInterrupt, asyncio.CancelledError):
@@ -155,18 +156,6 @@ class _Story:
         say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
         return status(self._report(house, record), complaints)
 
-    def _invite(self, logins: Logins) -> None:
-        """Where to look, and as whom, once there is something to see.
-
-        Raises:
-            DidNotHappen: there is not, in its time.
-        """
-        if self._clinic.web_port is None:
-            return
-        self._clinic.await_page()
-        self._voice.say(f"\nThe live page: http://127.0.0.1:{self._clinic.web_port}")
-        self._voice.say(f"    {logins.words}")
-
     def _remember(self, weeks: int) -> None:
         self._voice.say(f"Simulating a past of {_some(weeks, 'week')}, marked as such, to look back on.")
         past = self._clinic.remember(weeks, self._arguments.seed)
@@ -175,7 +164,7 @@ class _Story:
 
     # --- while the clinic is open -----------------------------------------------------------------------------------
 
-    async def _live(self) -> tuple[Record, House]:
+    async def _live(self, logins: Logins) -> tuple[Record, House]:
         began_s, closing, over = boottime_s(), asyncio.Event(), asyncio.Event()
         clinic, demo = self._clinic, self._demo
         loop, task = asyncio.get_running_loop(), asyncio.current_task()
@@ -200,6 +189,7 @@ class _Story:
         narrator = Narrator(clinic, self._voice, authorised)
         acts = Acts(clinic, house, therapists, self._voice, narrator, began_s + self._open_s)
         self._open_doors(demo)
+        inviting = asyncio.create_task(self._invite(logins), name="demo: the live page")
         async with asyncio.TaskGroup() as telling:
             telling.create_task(narrator.narrate(over), name="demo: narrator")
             telling.create_task(narrator.tell_how_it_stands(closing), name="demo: how it stands")
@@ -212,6 +202,7 @@ class _Story:
                     people.create_task(acts.act(incident, began_s), name=f"demo: {incident.kind}")
             self._lived_s = boottime_s() - began_s
             over.set()
+        await inviting
         return acts.record, house
 
     def _open_doors(self, demo: Demo) -> None:
@@ -220,6 +211,26 @@ class _Story:
         self._voice.say(f"Look in from another terminal: stimfleet devices --data-dir {self._clinic.fleet_dir}")
         for sentence in demo.left_out:
             self._voice.say(sentence)
+
+    async def _invite(self, logins: Logins) -> None:
+        """Where to look, and as whom, as soon as there is something to see. Nothing in the clinic waits for that.
+
+        Raises:
+            DidNotHappen: there is not, in its time. It is said at once, and the demo has failed at its end.
+        """
+        if self._clinic.web_port is None:
+            return
+        give_up_s = time.monotonic() + PAGE_WITHIN_S
+        try:
+            while not self._clinic.has_page():
+                if time.monotonic() > give_up_s:
+                    raise DidNotHappen(f"not within {PAGE_WITHIN_S:g} s. {self._clinic.web.last_words()}")
+                await asyncio.sleep(LOOKS_FOR_PAGE_S)  # in the words of another process: it can only be looked for
+        except DidNotHappen as never:
+            self._voice.say(f"There is no live page: {never}")
+            raise DidNotHappen(f"there is no live page: {never}") from None
+        self._voice.say(f"\nThe live page: http://127.0.0.1:{self._clinic.web_port}")
+        self._voice.say(f"    {logins.words}")
 
     async def _close_doors(self, house: House, began_s: float) -> None:
         await house.pause(began_s + self._open_s - boottime_s())

@@ -39,7 +39,7 @@ def program(name: str, package: str) -> str:
 
 def run(*command: str, cwd: Path = ROOT) -> str:
     """What a command says; it must succeed."""
-    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=60.0)
+    done = subprocess.run(command, cwd=cwd, capture_output=True, text=True, check=False, timeout=110.0)
     assert done.returncode == 0, f"{' '.join(command)}\n{done.stdout}{done.stderr}"
     return done.stdout + done.stderr
 

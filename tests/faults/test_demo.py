@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -121,13 +122,37 @@ def _tells(story: str) -> None:
     assert "left out" not in story.lower(), story
 
 
+def test_a_page_that_never_comes_is_told_at_once_and_the_clinic_goes_on_without_it(tmp_path: Path) -> None:
+    data = tmp_path / "data"
+    command = [*DEMO, f"--data={data}", "--for=10", "--devices=2", "--rooms=1"]
+    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+    os.kill(await_that("the web process is there", lambda: process_of(data, "web"), 60.0), signal.SIGKILL)
+    said, failed = demo.communicate(timeout=60.0)
+    assert demo.returncode == 1
+    assert "The demo failed: there is no live page: web said last: nothing" in failed
+    assert 0 < said.index("There is no live page: web said last: nothing") < said.index("Closing time")
+    assert left_running(tmp_path) == []
+
+
+def process_of(folder: Path, command: str) -> int | None:
+    """The process that runs one of `stimfleet`'s commands in a demo's folder."""
+    for entry in Path("/proc").iterdir():
+        with suppress(OSError):  # it has just ended
+            words = (
+                (entry / "cmdline").read_bytes().decode(errors="replace").split("\0") if entry.name.isdigit() else []
+            )
+            if command in words and any(str(folder) in word for word in words):
+                return int(entry.name)
+    return None
+
+
 def test_interrupted_it_ends_everything(tmp_path: Path) -> None:
     log = tmp_path / "demo.log"
     with log.open("wb") as out:
         # Whoever runs the tests in the background may have them ignore Ctrl-C, and all that they start.
         command = ["env", "--default-signal=INT", *DEMO, f"--data={tmp_path / 'data'}"]
         demo = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-    await_that("the clinic opens", lambda: "A therapist asks" in log.read_text(encoding="utf-8"), 60.0)
+    await_that("the clinic opens", lambda: "A therapist asks" in log.read_text(encoding="utf-8"), 90.0)
     demo.send_signal(signal.SIGINT)
     assert demo.wait(30.0) == 130
     said = log.read_text(encoding="utf-8")
