@@ -125,12 +125,17 @@ def _tells(story: str) -> None:
 def test_a_page_that_never_comes_is_told_at_once_and_the_clinic_goes_on_without_it(tmp_path: Path) -> None:
     data = tmp_path / "data"
     command = [*DEMO, f"--data={data}", "--for=10", "--devices=2", "--rooms=1"]
-    demo = subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
-    os.kill(await_that("the web process is there", lambda: process_of(data, "web"), 60.0), signal.SIGKILL)
-    said, failed = demo.communicate(timeout=60.0)
-    assert demo.returncode == 1
-    assert "The demo failed: there is no live page: web said last: nothing" in failed
-    assert 0 < said.index("There is no live page: web said last: nothing") < said.index("Closing time")
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
+        os.kill(await_that("the web process is there", lambda: process_of(data, "web"), 60.0), signal.SIGKILL)
+        said, failed = demo.communicate(timeout=60.0)
+    assert (demo.returncode, failed) == (1, "")
+    there_is, there_was = (
+        "There is no live page: web said last: nothing",
+        "There was no live page: web said last: nothing",
+    )
+    assert said.index("The clinic is open") < said.index(there_is) < said.index("Closing time") < said.index(there_was)
+    assert "web had ended by itself (status -9)" in said
+    assert "no violation" in said
     assert left_running(tmp_path) == []
 
 
