@@ -17,7 +17,8 @@ from demo.processes import Process
 from tests.adapters.history.engines import other_influx
 from tests.browser.chromium import CHROMIUM
 from tests.forked import ADDRESS, WORKERS, begin_forked, begin_forking
-from tests.order import InTurn, in_turn, unit
+from tests.order import WAITING, InTurn, in_turn, unit
+from tests.room import await_room
 from tests.tracing import load, proves, to_prove, untraced
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
@@ -28,6 +29,9 @@ ENGINES = ("influxd", "nginx", "prometheus", "promtool", "prometheus-alertmanage
 NOT_ASKED = (
     "the suite of the history stores on InfluxDB 2 (STIMFLEET_TEST_INFLUX_URL, _ORG, _BUCKET and _TOKEN say which)"
 )
+
+BEGUN = pytest.StashKey[set[str]]()
+"""The units that a worker has begun (tests/order.py)."""
 
 # Wherever pytest was called: a dependency has brought a package of this name, too.
 WORKER = f"import sys; sys.path.insert(0, {str(Path(__file__).parents[1])!r}); from tests.worker import main; main()"
@@ -98,7 +102,14 @@ def pytest_collection_finish() -> None:
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
 def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object]:
-    """Where branches are to be proved, trace only what proves them, and nothing of pytest around the rest."""
+    """Where branches are to be proved, trace only what proves them, and nothing of pytest around the rest.
+
+    A worker begins each unit when there is room on the machine.
+    """
+    begun = item.config.stash.setdefault(BEGUN, set())
+    if hasattr(item.config, "workerinput") and (one := unit(item.nodeid)) not in begun:
+        begun.add(one)
+        await_room(much=one in WAITING)
     with untraced() if to_prove(item.config) and not proves(item) else nullcontext():
         return (yield)
 
