@@ -10,8 +10,10 @@ import time
 from pathlib import Path
 from typing import Final
 
+DOOR = Path(__file__)
+"""Whoever has it locked is the one who looks."""
 ROOM: Final = 0.4
-"""What one has to get of a processor: of two, with seven others that want one."""
+"""What one has to get of a processor: of two, with four others that want one."""
 LONGEST_S: Final = 60.0
 """Whoever has waited so long begins all the same: the machine may be busy with something else."""
 SHOWS_S: Final = 1.0
@@ -28,7 +30,7 @@ def await_room(*, much: bool) -> None:
     `much`: for what opens a clinic. Those go one after the other, and each sees what the one before it takes.
     """
     give_up_s = time.monotonic() + LONGEST_S
-    with Path(__file__).open("rb") as door:
+    with DOOR.open("rb") as door:
         while much and not _is_first(door.fileno()):
             if time.monotonic() > give_up_s:
                 return
