@@ -154,7 +154,7 @@ class _Story:
             complaints = [*self._missing, *clinic.close(before_fleet=self._count_once_more)]
         for complaint in complaints:
             say(complaint)
-        say("All processes ended cleanly." if not complaints else "Not everything ended cleanly.")
+        say("All processes ended cleanly." if not complaints else "Not everything went as it should.")
         return status(self._report(house, record), complaints)
 
     def _remember(self, weeks: int) -> None:
@@ -194,7 +194,7 @@ class _Story:
             telling.create_task(narrator.narrate(over), name="demo: narrator")
             telling.create_task(narrator.tell_how_it_stands(closing), name="demo: how it stands")
             telling.create_task(self._count(closing), name="demo: counts")
-            telling.create_task(self._invite(logins), name="demo: the live page")
+            telling.create_task(self._invite(logins, closing), name="demo: the live page")
             async with people:
                 people.create_task(self._close_doors(house, began_s), name="demo: closing time")
                 for device, therapist in therapists.items():
@@ -212,25 +212,26 @@ class _Story:
         for sentence in demo.left_out:
             self._voice.say(sentence)
 
-    async def _invite(self, logins: Logins) -> None:
-        """Where to look, and as whom, as soon as there is something to see. Nothing in the clinic waits for that.
-
-        Where there never is, it is said at once and at the end.
-        """
+    async def _invite(self, logins: Logins, closing: asyncio.Event) -> None:
+        """Where to look, and as whom, as soon as there is something to see. Until closing time nothing waits for it."""
         if self._clinic.web_port is None:
             return
-        give_up_s = time.monotonic() + PAGE_WITHIN_S
+        give_up_s, waits = time.monotonic() + PAGE_WITHIN_S, False
         try:
             while not self._clinic.has_page():
                 if time.monotonic() > give_up_s:
-                    raise DidNotHappen(f"not within {PAGE_WITHIN_S:g} s. {self._clinic.web.last_words()}")
+                    self._missing.append(f"There was no live page within {PAGE_WITHIN_S:g} s.")
+                    raise DidNotHappen(self._clinic.web.last_words())
+                if closing.is_set() and not waits:
+                    self._voice.say("Waiting for the live page, which has not come up yet.")
+                    waits = True
                 await asyncio.sleep(LOOKS_FOR_PAGE_S)  # in the words of another process: it can only be looked for
         except DidNotHappen as never:
-            self._missing.append(f"There was no live page: {never}")
             self._voice.say(f"There is no live page: {never}")
             return
-        self._voice.say(f"\nThe live page: http://127.0.0.1:{self._clinic.web_port}")
-        self._voice.say(f"    {logins.words}")
+        if not closing.is_set():
+            self._voice.say(f"\nThe live page: http://127.0.0.1:{self._clinic.web_port}")
+            self._voice.say(f"    {logins.words}")
 
     async def _close_doors(self, house: House, began_s: float) -> None:
         await house.pause(began_s + self._open_s - boottime_s())

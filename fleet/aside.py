@@ -8,18 +8,19 @@ import asyncio
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future
+from functools import partial
 from queue import SimpleQueue
 from typing import Any, Protocol, TypeVar
 
 
-class Closed(Protocol):
+class Closes(Protocol):
     """What holds something until it is closed."""
 
     def close(self) -> None: ...
 
 
 T = TypeVar("T")
-Opened = TypeVar("Opened", bound=Closed)
+Opened = TypeVar("Opened", bound=Closes)
 _Call = tuple[Future[Any], Callable[[], Any]]
 
 
@@ -41,12 +42,12 @@ class Aside:
         return await asyncio.wrap_future(self.begin(call))
 
     async def opens(self, call: Callable[[], Opened]) -> Opened:
-        """What `call` has opened, for whoever waits for it: where nobody does any more, it is closed as it comes."""
+        """What `call` has opened, for whoever waits for it: where nobody does any more, it is closed, in the thread."""
         opening = self.begin(call)
         try:
             return await asyncio.wrap_future(opening)
         except asyncio.CancelledError:
-            opening.add_done_callback(_close)
+            self.begin(partial(_close, opening))  # its turn is after the one that opens
             raise
 
     def close(self) -> None:

@@ -18,7 +18,7 @@ from tests.adapters.history.engines import other_influx
 from tests.browser.chromium import CHROMIUM
 from tests.forked import ADDRESS, WORKERS, begin_forked, begin_forking
 from tests.order import WAITING, InTurn, in_turn, unit
-from tests.room import await_room
+from tests.room import Patience
 from tests.tracing import load, proves, to_prove, untraced
 
 os.environ["PATH"] += ":/usr/sbin:/sbin"  # an ordinary account on Debian has neither, and nginx lives there
@@ -30,6 +30,7 @@ NOT_ASKED = (
     "the suite of the history stores on InfluxDB 2 (STIMFLEET_TEST_INFLUX_URL, _ORG, _BUCKET and _TOKEN say which)"
 )
 
+PATIENCE = Patience()
 BEGUN = pytest.StashKey[set[str]]()
 """The units that a worker has begun (tests/order.py)."""
 
@@ -109,7 +110,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> Generator[None, object, object
     begun = item.config.stash.setdefault(BEGUN, set())
     if hasattr(item.config, "workerinput") and (one := unit(item.nodeid)) not in begun:
         begun.add(one)
-        await_room(much=one in WAITING)
+        PATIENCE.await_room(much=one in WAITING)
     with untraced() if to_prove(item.config) and not proves(item) else nullcontext():
         return (yield)
 

@@ -76,10 +76,11 @@ def test_one_has_nothing_open_of_another(tmp_path: Path) -> None:
 
 
 WORKER = """
-import os, sys, threading
+import os, sys, threading, time
 try:
     print(sys.stdin.readline().strip(), os.getpid(), threading.active_count(), flush=True)
-    sys.stdin.read()
+    while True:  # a Ctrl-C at the moment in which one long call begins would be heard after it
+        time.sleep(0.1)
 except KeyboardInterrupt:
     print("interrupted", file=sys.stderr, flush=True)
     sys.exit(3)

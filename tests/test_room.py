@@ -1,12 +1,8 @@
-"""A worker waits where there is no room on the machine, and begins all the same in the end."""
+"""A worker waits where there is no room on the machine, and not for ever."""
 
 import fcntl
-import os
-import subprocess
-import sys
-import time
+import threading
 from collections.abc import Iterator
-from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
@@ -14,46 +10,61 @@ import pytest
 from tests import room
 
 
-@pytest.fixture
-def crowd() -> Iterator[None]:
-    """Four that compute and do nothing else, on the one processor that this process keeps to as well."""
-    here = os.sched_getaffinity(0)
-    with ExitStack() as crowd:
-        crowd.callback(os.sched_setaffinity, 0, here)
-        os.sched_setaffinity(0, {max(here)})
-        for _ in range(4):
-            one = subprocess.Popen(
-                [sys.executable, "-c", "print(flush=True)\nwhile True: pass"], stdout=subprocess.PIPE
-            )
-            crowd.callback(one.communicate)
-            crowd.callback(one.kill)
-            assert one.stdout is not None
-            assert one.stdout.readline() == b"\n"
-        yield
-
-
-def waited_s(*, much: bool) -> float:
-    began_s = time.monotonic()
-    room.await_room(much=much)
-    return time.monotonic() - began_s
-
-
-@pytest.mark.usefixtures("crowd")
-def test_in_a_crowd_it_is_waited_for_until_it_has_been_long(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(room, "LONGEST_S", 1.0)
-    assert waited_s(much=False) >= 1.0
-
-
-def test_what_needs_much_goes_one_after_the_other_and_what_does_not_goes_in(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    (tmp_path / "door").touch()
+@pytest.fixture(autouse=True)
+def door(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Another than that of the run that this test is of."""
     monkeypatch.setattr(room, "DOOR", tmp_path / "door")
-    monkeypatch.setattr(room, "_look", lambda: 1.0)
-    with room.DOOR.open("rb") as door:
-        fcntl.flock(door, fcntl.LOCK_EX)
-        assert waited_s(much=False) < 30.0
-        monkeypatch.setattr(room, "LONGEST_S", 1.0)
-        assert waited_s(much=True) > 1.0
-    monkeypatch.setattr(room, "LONGEST_S", 60.0)
-    assert room.SHOWS_S <= waited_s(much=True) < 30.0
+    monkeypatch.setattr(room, "SHOWS_S", 0.0)
+    room.DOOR.touch()
+    return room.DOOR
+
+
+def seen(monkeypatch: pytest.MonkeyPatch, *shares: float) -> Iterator[float]:
+    """What its looks see; what is left of it was not looked at."""
+    left = iter(shares)
+    monkeypatch.setattr(room, "_look", lambda: next(left))
+    return left
+
+
+def test_it_begins_at_once_where_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = seen(monkeypatch, 0.4, 0.1)
+    room.Patience().await_room(much=False)
+    assert list(left) == [0.1]
+
+
+def test_it_waits_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = seen(monkeypatch, 0.1, 0.39, 0.5, 0.1)
+    room.Patience().await_room(much=False)
+    assert list(left) == [0.1]
+
+
+def test_what_needs_much_looks_at_the_middle_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = seen(monkeypatch, 0.1, 1.0, 0.1, 0.1, 0.5, 0.6, 0.1)
+    room.Patience().await_room(much=True)
+    assert list(left) == [0.1]
+
+
+def test_what_needs_much_goes_one_after_the_other_and_what_does_not_goes_by(
+    door: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    left = seen(monkeypatch, 1.0, 1.0, 1.0, 1.0)
+    with door.open("rb") as held:
+        fcntl.flock(held, fcntl.LOCK_EX)
+        waiting = threading.Thread(target=room.Patience().await_room, kwargs={"much": True})
+        waiting.start()
+        room.Patience().await_room(much=False)
+        assert waiting.is_alive()
+    waiting.join(60.0)
+    assert list(left) == []
+
+
+def test_where_it_was_in_vain_three_times_it_is_not_looked_any_more(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(room, "LONGEST_S", 0.0)
+    patience, left = room.Patience(), seen(monkeypatch, 0.1, 0.1, 0.1, 0.1)
+    for _ in range(5):
+        patience.await_room(much=False)
+    assert list(left) == [0.1]
+
+
+def test_what_it_sees_is_a_share_of_a_processor() -> None:
+    assert 0.0 < room._look() < 1.1  # the clocks of a processor and of the machine are not read at one moment

@@ -6,7 +6,8 @@ import re
 import signal
 import subprocess
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -40,18 +41,31 @@ def shape_of(value: Any) -> Any:
     return {name: shape_of(each) for name, each in value.items()} if isinstance(value, dict) else type(value)
 
 
-def left_running(folder: Path) -> list[str]:
-    """Command lines of processes that have to do with the folder."""
-    found = []
+def processes_of(folder: Path) -> Iterator[tuple[int, list[str]]]:
+    """Processes that have to do with the folder, and their command lines."""
     for entry in Path("/proc").iterdir():
         if entry.name.isdigit() and int(entry.name) != os.getpid():
             try:
-                command = (entry / "cmdline").read_bytes().replace(b"\0", b" ").decode(errors="replace")
+                words = (entry / "cmdline").read_bytes().decode(errors="replace").split("\0")
             except OSError:  # it has just ended
                 continue
-            if str(folder) in command:
-                found.append(command)
-    return found
+            if any(str(folder) in word for word in words):
+                yield int(entry.name), words
+
+
+def left_running(folder: Path) -> list[str]:
+    return [" ".join(words) for _, words in processes_of(folder)]
+
+
+@contextmanager
+def demo_of(*words: str, **streams: Any) -> Iterator["subprocess.Popen[str]"]:
+    """A demo that is ended, with all that it has started, whatever becomes of the test."""
+    # Whoever runs the tests in the background may have them ignore Ctrl-C, and all that they start.
+    with subprocess.Popen(["env", "--default-signal=INT", *DEMO, *words], text=True, **streams) as demo:
+        try:
+            yield demo
+        finally:
+            demo.terminate()
 
 
 def test_everything_happens_nothing_is_missing_and_no_rule_is_broken(tmp_path: Path) -> None:
@@ -122,44 +136,41 @@ def _tells(story: str) -> None:
     assert "left out" not in story.lower(), story
 
 
-def test_a_page_that_never_comes_is_told_at_once_and_the_clinic_goes_on_without_it(tmp_path: Path) -> None:
-    data = tmp_path / "data"
-    command = [*DEMO, f"--data={data}", "--for=10", "--devices=2", "--rooms=1"]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as demo:
-        os.kill(await_that("the web process is there", lambda: process_of(data, "web"), 60.0), signal.SIGKILL)
-        said, failed = demo.communicate(timeout=60.0)
+def test_a_page_that_never_comes_is_told_and_the_clinic_goes_on_without_it(tmp_path: Path) -> None:
+    words = (f"--data={tmp_path}", "--for=10", "--devices=2", "--rooms=1")
+    with demo_of(*words, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as demo:
+        os.kill(await_that("the web process is there", lambda: web_of(tmp_path), 60.0), signal.SIGKILL)
+        said, failed = demo.communicate(timeout=50.0)
     assert (demo.returncode, failed) == (1, "")
-    there_is, there_was = (
-        "There is no live page: web said last: nothing",
-        "There was no live page: web said last: nothing",
-    )
-    assert said.index("The clinic is open") < said.index(there_is) < said.index("Closing time") < said.index(there_was)
-    assert "web had ended by itself (status -9)" in said
+    told, ended = "There is no live page: web said last: ", "web had ended by itself (status -9)"
+    assert said.index("The clinic is open") < said.index(told) < said.index("Closing time") < said.index(ended)
     assert "no violation" in said
-    assert left_running(tmp_path) == []
 
 
-def process_of(folder: Path, command: str) -> int | None:
-    """The process that runs one of `stimfleet`'s commands in a demo's folder."""
-    for entry in Path("/proc").iterdir():
-        with suppress(OSError):  # it has just ended
-            words = (
-                (entry / "cmdline").read_bytes().decode(errors="replace").split("\0") if entry.name.isdigit() else []
-            )
-            if command in words and any(str(folder) in word for word in words):
-                return int(entry.name)
-    return None
+def test_at_closing_time_a_page_that_is_late_is_waited_for_and_nobody_is_sent_there_any_more(tmp_path: Path) -> None:
+    log = tmp_path / "demo.log"
+    words = (f"--data={tmp_path / 'data'}", "--for=10", "--devices=2", "--rooms=1")
+    with log.open("wb") as out, demo_of(*words, stdout=out, stderr=subprocess.STDOUT) as demo:
+        web = await_that("the web process is there", lambda: web_of(tmp_path), 50.0)
+        os.kill(web, signal.SIGSTOP)
+        await_that("it is waited for", lambda: "Waiting for the live page" in log.read_text(encoding="utf-8"), 40.0)
+        os.kill(web, signal.SIGCONT)
+        assert demo.wait(25.0) == 0
+    said = log.read_text(encoding="utf-8")
+    assert "All processes ended cleanly." in said
+    assert "The live page: " not in said
+
+
+def web_of(folder: Path) -> int | None:
+    return next((process for process, words in processes_of(folder) if "web" in words), None)
 
 
 def test_interrupted_it_ends_everything(tmp_path: Path) -> None:
     log = tmp_path / "demo.log"
-    with log.open("wb") as out:
-        # Whoever runs the tests in the background may have them ignore Ctrl-C, and all that they start.
-        command = ["env", "--default-signal=INT", *DEMO, f"--data={tmp_path / 'data'}"]
-        demo = subprocess.Popen(command, stdout=out, stderr=subprocess.STDOUT)
-    await_that("the clinic opens", lambda: "A therapist asks" in log.read_text(encoding="utf-8"), 90.0)
-    demo.send_signal(signal.SIGINT)
-    assert demo.wait(30.0) == 130
+    with log.open("wb") as out, demo_of(f"--data={tmp_path / 'data'}", stdout=out, stderr=subprocess.STDOUT) as demo:
+        await_that("the clinic opens", lambda: "A therapist asks" in log.read_text(encoding="utf-8"), 75.0)
+        demo.send_signal(signal.SIGINT)
+        assert demo.wait(30.0) == 130
     said = log.read_text(encoding="utf-8")
     assert said.endswith("Interrupted: ending everything.\n")
     assert "Traceback" not in said
