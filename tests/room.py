@@ -19,9 +19,9 @@ LONGEST_S: Final = 60.0
 """Whoever has looked for so long begins all the same."""
 IN_VAIN: Final = 3
 """So often a worker looks for so long: after that the machine is taken to be busy with something else."""
-SHOWS_S: Final = 1.0
-"""Of what was begun before something is seen by then: it starts processes."""
-LOOKS: Final = 3
+SHOWS_S: Final = 4.0
+"""What was begun before is seen by then: its clinic opens."""
+LOOKS: Final = 5
 LOOKS_EVERY_S: Final = 0.2
 SPINS_S: Final = 0.01
 """[s of processor] One look: longer than the turn that the kernel gives to whoever has slept."""
@@ -36,7 +36,7 @@ class Patience:
     def await_room(self, *, much: bool) -> None:
         """Return when there is room, or it was looked for in vain.
 
-        `much`: for what opens a clinic. Those go one after the other, and see something of what the one before takes.
+        `much`: for what opens a clinic. Those go one after the other, and each sees what the one before takes.
         """
         if self._in_vain == IN_VAIN:
             return

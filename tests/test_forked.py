@@ -5,6 +5,7 @@ import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from multiprocessing.connection import Client
@@ -76,17 +77,26 @@ def test_one_has_nothing_open_of_another(tmp_path: Path) -> None:
 
 
 WORKER = """
-import os, sys, threading, time
+import os, sys, threading
 try:
     print(sys.stdin.readline().strip(), os.getpid(), threading.active_count(), flush=True)
-    while True:  # a Ctrl-C at the moment in which one long call begins would be heard after it
-        time.sleep(0.1)
+    sys.stdin.read()
 except KeyboardInterrupt:
     print("interrupted", file=sys.stderr, flush=True)
     sys.exit(3)
 """
 
 
+@pytest.fixture
+def heard(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Whoever runs the tests in the background may have them ignore Ctrl-C, and all that they have started."""
+    monkeypatch.delenv(WORKERS, raising=False)
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heard")
 @pytest.mark.parametrize(
     ("number", "status", "says"), [(signal.SIGINT, 3, "interrupted\n"), (signal.SIGKILL, -signal.SIGKILL, "")]
 )

@@ -38,8 +38,8 @@ def test_it_waits_until_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
     assert list(left) == [0.1]
 
 
-def test_what_needs_much_looks_at_the_middle_of_three(monkeypatch: pytest.MonkeyPatch) -> None:
-    left = seen(monkeypatch, 0.1, 1.0, 0.1, 0.1, 0.5, 0.6, 0.1)
+def test_what_needs_much_looks_at_the_middle_of_five(monkeypatch: pytest.MonkeyPatch) -> None:
+    left = seen(monkeypatch, 0.1, 1.0, 0.1, 1.0, 0.1, 0.1, 0.5, 0.6, 0.7, 0.1, 0.1)
     room.Patience().await_room(much=True)
     assert list(left) == [0.1]
 
@@ -47,7 +47,7 @@ def test_what_needs_much_looks_at_the_middle_of_three(monkeypatch: pytest.Monkey
 def test_what_needs_much_goes_one_after_the_other_and_what_does_not_goes_by(
     door: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    left = seen(monkeypatch, 1.0, 1.0, 1.0, 1.0)
+    left = seen(monkeypatch, *[1.0] * 6)
     with door.open("rb") as held:
         fcntl.flock(held, fcntl.LOCK_EX)
         waiting = threading.Thread(target=room.Patience().await_room, kwargs={"much": True})
