@@ -106,6 +106,7 @@ class RawClient:
     ) -> None:
         self._client.disconnect()
         self._client.loop_stop()
+        self._client.reinitialise()  # closes the two sockets by which its thread was woken
 
     def publish(self, topic: str, payload: bytes = b"x", *, retain: bool = False, qos: int = 1) -> int:
         """The reason code of the broker's PUBACK; 0 for QoS 0, which has none."""
