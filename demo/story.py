@@ -42,7 +42,7 @@ SOCKET_PATH_BYTES_MAX = 107  # of a Unix socket, by Linux
 DRAINS_WITHIN_S = 15.0
 LOOKS_S = 1.0
 LOOKS_FOR_PAGE_S = 0.1
-PAGE_WITHIN_S = 120.0  # it comes after everybody else's work: 25 s beside twelve busy processes on two cores
+PAGE_WITHIN_S = 120.0  # it comes after everybody else's work: 24 s beside twelve busy processes on two cores
 USUAL_S = 75.0
 AFTERWARDS_S = 12 * 3600.0  # where nobody says how long, it is open for a day
 
