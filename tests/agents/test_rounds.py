@@ -35,14 +35,16 @@ def test_each_ticks_every_50_ms_whoever_else_there_is(rooms: list[Room]) -> None
 
 
 def test_a_stop_for_one_waits_for_no_round(rooms: list[Room], monkeypatch: pytest.MonkeyPatch) -> None:
-    """With a tick of 0.45 s, heard just after one, the stop is zero long before the next."""
+    """With a tick of 0.6 s, heard just after one, the stop is zero long before the next."""
     for room in rooms:
         room.control.start()
     treated = rooms[3]
     treated.until_running(4.0)
-    monkeypatch.setattr("agents.control.TICK_S", 0.45)
+    monkeypatch.setattr("agents.simulation.stimulator.HOST_WATCHDOG_S", 8.0)  # fed so slowly it would trip
+    monkeypatch.setattr("agents.control.TICK_S", 0.6)
     ticks = len(treated.stimulator.ordered)
     await_true(lambda: len(treated.stimulator.ordered) > ticks + 1)
+    assert treated.phase() is Phase.RUNNING
     heard_s = boottime_s()
     treated.stop_from_fleet()
     await_true(lambda: not treated.stimulator.ordered[-1][1].enabled)
