@@ -26,6 +26,9 @@ STEP_MA: Final = 2.0
 RESET: Final = "reset"
 STATUS: Final = "status"
 NOT_ANSWERED: Final = "has not answered"  # the panel's words for a control loop that may still take it
+NOT_YET: Final = frozenset(
+    {"device_not_fresh", "device_not_idle", "device_settings"}
+)  # refusals that pass by themselves
 _WHILE_RUNNING: Final = frozenset({Button.RAISE, Button.LOWER, Button.PAUSE})
 
 Say = Callable[[str], None]
@@ -134,10 +137,25 @@ class Therapist:
         self.session_id = None
 
     async def request(self, visit: Visit) -> dict[str, Any]:
-        """The fleet's answer, told."""
+        """The fleet's answer, told. Where it is only "not yet", ask again."""
+        house = self._house
+        give_up_s = house.boottime_s() + PATIENCE_S
+        answer = await self._request(visit)
+        while answer.get("refusals") and {refusal["rule"] for refusal in answer["refusals"]} <= NOT_YET:
+            if house.boottime_s() > give_up_s or not await house.pause(AGAIN_S):
+                break
+            answer = await self._request(visit)
+        if not answer["ok"]:
+            for words in map(refusal_words, answer.get("refusals", ())):
+                house.say(f"    {self.device}: refused: {words}")
+            if "refusals" not in answer:
+                house.say(f"    {self.device}: {answer['text']}")
+        return answer
+
+    async def _request(self, visit: Visit) -> dict[str, Any]:
         house = self._house
         try:
-            answer = await house.ask_fleet(
+            return await house.ask_fleet(
                 op="session_request",
                 client=visit.client,
                 device=self.device,
@@ -147,13 +165,7 @@ class Therapist:
                 screening={"rule_set": RULE_SET, "at_wall_s": house.wall_s(), "findings": visit.findings},
             )
         except Unanswered as unanswered:
-            answer = {"ok": False, "text": f"The fleet: {unanswered}."}
-        if not answer["ok"]:
-            for words in map(refusal_words, answer.get("refusals", ())):
-                house.say(f"    {self.device}: refused: {words}")
-            if "refusals" not in answer:
-                house.say(f"    {self.device}: {answer['text']}")
-        return answer
+            return {"ok": False, "text": f"The fleet: {unanswered}."}
 
     # --- at the device ----------------------------------------------------------------------------------------------
 

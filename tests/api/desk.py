@@ -149,6 +149,10 @@ class Browser:
     async def stops(self, **headers: str) -> httpx.Response:
         return await self.sends("POST", "/stops", {"scope": "room", "name": "room-4"}, **headers)
 
+    def has_the_cookie_of(self, other: "Browser") -> None:
+        """As its other tabs have, and a thief."""
+        self.client.cookies.set("stimfleet", other.cookie or "", domain=HOST)
+
     @property
     def cookie(self) -> str | None:
         return next((cookie.value for cookie in self.client.cookies.jar), None)

@@ -9,7 +9,7 @@ import pytest
 from fleet.api.access import TOKEN_ROLES, Role
 from fleet.api.passwords import Passwords
 from fleet.api.people import NotKept, Told
-from tests.api.desk import HOST, NOON_WALL_S, PASSWORD, Browser, Front, running, until
+from tests.api.desk import NOON_WALL_S, PASSWORD, Browser, Front, running, until
 
 NEW = "eight green hens in a yard"
 
@@ -145,14 +145,16 @@ async def test_ones_own_password_is_changed_with_the_present_one_only(front: Fro
 
 async def test_changing_ones_password_ends_every_other_session_and_renews_this_one(front: Front) -> None:
     front.user("anna", Role.VIEWER)
-    here, there = front.browser(), front.browser()
+    here, another_tab, there = front.browser(), front.browser(), front.browser()
     await here.signs_in("anna")
     await there.signs_in("anna")
-    before = here.cookie
+    another_tab.has_the_cookie_of(here)
     assert (await here.sends("POST", "/me/password", {"password": PASSWORD, "new": NEW})).status_code == 200
-    assert here.cookie != before
-    assert (await here.get("/me")).status_code == 200
+    assert here.cookie != another_tab.cookie
     assert (await there.get("/me")).status_code == 401
+    assert (await another_tab.get("/me")).status_code == 200, "it has no other cookie yet"
+    assert (await here.get("/me")).status_code == 200
+    assert (await another_tab.get("/me")).status_code == 401
 
 
 async def test_a_thief_of_a_session_guesses_the_password_as_slowly_as_anybody(front: Front) -> None:
@@ -354,6 +356,6 @@ async def test_a_cookie_from_another_fleet_is_nobodys(front: Front, tmp_path_fac
         place.user("anna", Role.ADMIN)
     there, here = other.browser(), front.browser()
     await there.signs_in("anna")
-    here.client.cookies.set("stimfleet", there.cookie or "", domain=HOST)
+    here.has_the_cookie_of(there)
     assert (await here.get("/me")).status_code == 401
     other.store.close()

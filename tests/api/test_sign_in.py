@@ -11,6 +11,8 @@ import pytest
 
 from fleet.api.access import Role
 from fleet.api.people import fingerprint
+from fleet.api.reception import COOKIE_FOLLOWS_S
+from fleet.api.store import SESSIONS_MAX
 from tests.api.desk import HOST, PASSWORD, Front, running, until
 
 HOUR_S = 3_600.0
@@ -90,22 +92,53 @@ async def test_a_cookie_that_was_there_before_is_not_taken_over(front: Front) ->
     assert (await planted.get("/me")).status_code == 401
 
 
-async def test_signing_in_again_ends_the_session_that_the_browser_had(front: Front) -> None:
+async def test_signing_in_again_ends_the_session_that_the_browser_had_as_the_new_one_is_used(front: Front) -> None:
     front.user("anna", Role.VIEWER)
-    browser, other = front.browser(), front.browser()
+    front.user("vera", Role.THERAPIST)
+    browser, another_tab = front.browser(), front.browser()
     await browser.signs_in("anna")
-    first = browser.cookie
+    another_tab.has_the_cookie_of(browser)
+    await browser.signs_in("vera")
+    assert (await another_tab.get("/me")).json()["user"] == "anna", "it has no other cookie yet"
+    assert (await browser.get("/me")).json()["user"] == "vera"
+    assert (await another_tab.get("/me")).status_code == 401
+    async with running(front.reception):
+        await until(lambda: [row.user for row in front.store.kept().sessions.values()] == ["vera"])
+
+
+async def test_where_the_answer_with_the_new_cookie_is_lost_the_session_before_ends_a_minute_later(
+    front: Front,
+) -> None:
+    front.user("anna", Role.VIEWER)
+    browser, lost = front.browser(), front.browser()
     await browser.signs_in("anna")
-    other.client.cookies.set("stimfleet", first or "", domain=HOST)
-    assert first != browser.cookie
-    assert (await other.get("/me")).status_code == 401
+    lost.has_the_cookie_of(browser)
+    await lost.signs_in("anna")
+    front.wall.after(COOKIE_FOLLOWS_S)
+    assert (await browser.get("/me")).status_code == 200
+    front.wall.after(1)
+    restarted = front.opened()
+    for reception in (front.reception, restarted):
+        assert reception.by_cookie(browser.cookie or "") is None
+        assert reception.by_cookie(lost.cookie or "") is not None
+
+
+async def test_the_session_before_takes_nobodys_place_among_those_of_a_user(front: Front) -> None:
+    front.user("anna", Role.VIEWER)
+    browsers = [front.browser() for _ in range(SESSIONS_MAX)]
+    for browser in browsers:
+        front.wall.after(1)
+        await browser.signs_in("anna")
+    front.wall.after(1)
+    await browsers[-1].signs_in("anna")
+    assert [(await browser.get("/me")).status_code for browser in browsers] == [200] * SESSIONS_MAX
 
 
 async def test_signing_out_ends_the_session_also_for_who_kept_the_cookie(front: Front) -> None:
     front.user("anna", Role.VIEWER)
     browser, thief = front.browser(), front.browser()
     await browser.signs_in("anna")
-    thief.client.cookies.set("stimfleet", browser.cookie or "", domain=HOST)
+    thief.has_the_cookie_of(browser)
     assert (await thief.get("/me")).status_code == 200
     answer = await browser.sends("POST", "/logout")
     assert answer.status_code == 204

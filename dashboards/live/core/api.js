@@ -1,14 +1,9 @@
 /** Asks the fleet's HTTP API (docs/decisions/2026-11-25-eyes.md). The one place of the page that fetches. */
 
-import { wait } from "./clock.js";
-
 const BASE = "api/v1";
 
 /** The server's words to those of whom it knows nothing any more. A wrong password is none of them. */
 const NOT_THEY = new Set(["csrf", "not_signed_in"]);
-
-/** The server ends a session as another tab signs in, and the browser has that answer's cookie a moment later. */
-const COOKIE_FOLLOWS_MS = 500;
 
 /** Who is signed in in this browser by now: somebody (this page is theirs then), nobody, or that is not known. */
 export const WHO = { somebody: "somebody", nobody: "nobody", unknown: "unknown" };
@@ -89,13 +84,8 @@ export function whoIsIt(token = csrf) {
 }
 
 async function look(token) {
-  const askMe = (withinMs) => ask("GET", "me", { withinMs, quiet: true });
   try {
-    const found = await askMe(3_000).catch(async (error) => {
-      if (error.status !== 401) throw error;
-      await wait(COOKIE_FOLLOWS_MS);
-      return askMe(1_000); // it has just answered
-    });
+    const found = await ask("GET", "me", { withinMs: 3_000, quiet: true });
     if (csrf !== token) return foundMeanwhile();
     csrf = found.csrf;
     onSignedInAnew(found);

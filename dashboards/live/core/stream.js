@@ -57,6 +57,7 @@ function open() {
   on("end", ({ why }) => {
     hush();
     change({ stream: "lost", ended: why });
+    if (why === "signed_out") reopen();
   });
   on("open", () => listeners.forEach((act) => act()));
   mine.addEventListener("error", () => {
@@ -74,7 +75,7 @@ export function whenOpened(act) {
   return () => listeners.delete(act);
 }
 
-/** A stream that is refused says nothing about why: ask who is signed in, whose page opens it anew. */
+/** Neither a stream that is refused nor one whose session has ended says who it is now: ask, and it is opened anew. */
 async function reopen() {
   if ((await api.whoIsIt()) === api.WHO.unknown) again = setTimeout(reopen, AGAIN_MS);
 }
