@@ -25,6 +25,7 @@ PUTS_BACK_S: Final = 1.5  # a person sees a pad that has come off, and presses i
 STEP_MA: Final = 2.0
 RESET: Final = "reset"
 STATUS: Final = "status"
+HELD: Final = "A hold of the fleet"  # the panel's words for a latch that waits for the front desk
 NOT_ANSWERED: Final = "has not answered"  # the panel's words for a control loop that may still take it
 NOT_YET: Final = frozenset(
     {"device_not_fresh", "device_not_idle", "device_settings"}
@@ -283,12 +284,16 @@ class Therapist:
     async def _leave_it_idle(self) -> None:
         """Wait for the end, and reset what is latched; what only an engineer resets is left to him."""
         give_up_s = self._house.boottime_s() + PATIENCE_S
+        is_told = False
         while not self.out_of_use:
             seen = await self._look()
             if seen is not None and seen.phase == "idle":
                 return
             if seen is not None and seen.phase == "latched":
                 taken, words = await self.press(RESET)
+                if not taken and HELD in words and self._house.closing.is_set() and not is_told:
+                    is_told = True
+                    self._house.say(f"    {self.device}: {words} That is waited for, {PATIENCE_S:.0f} s at most.")
                 if not taken and "engineer" in words:
                     self.out_of_use = True
                     self._house.say(f"    {self.device}: {words} It is out of use until then.")

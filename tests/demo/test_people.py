@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from agents import presses
 from demo.day import Visit
 from demo.people import House, Therapist
 
@@ -25,6 +26,24 @@ def refusal(rule: str) -> dict[str, Any]:
     return {"rule": rule, **empty, "layer": "device"}
 
 
+@asynccontextmanager
+async def answering(path: Path, answer: Callable[[dict[str, Any]], dict[str, Any]]) -> AsyncIterator[None]:
+    """A socket that answers line by line, until whoever asks hangs up."""
+    calls: list[asyncio.Task[Any] | None] = []
+
+    async def call(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        calls.append(asyncio.current_task())
+        while line := await reader.readline():
+            writer.write(json.dumps(answer(json.loads(line))).encode() + b"\n")
+            await writer.drain()
+        writer.close()
+        await writer.wait_closed()
+
+    async with await asyncio.start_unix_server(call, path):
+        yield
+        await asyncio.gather(*filter(None, calls))
+
+
 @dataclass
 class Desk:
     """A fleet's control socket that gives `answers`, the last one for ever."""
@@ -37,17 +56,21 @@ class Desk:
     async def therapist(
         self, folder: Path, boottime_s: Callable[[], float] = time.monotonic
     ) -> AsyncIterator[Therapist]:
-        socket = folder / "control.sock"
-        house = House(socket, "op-1", boottime_s, time.time, self.said.append, asyncio.Event())
-        async with await asyncio.start_unix_server(self._answer, socket):
+        house = House(folder / "control.sock", "op-1", boottime_s, time.time, self.said.append, asyncio.Event())
+        async with answering(house.fleet_socket, self._answer):
             yield Therapist(house, "stim-01", "room-1", folder / "panel.sock")
 
-    async def _answer(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        assert json.loads(await reader.readline())["op"] == "session_request"
-        answer = self.answers[min(self.asked, len(self.answers) - 1)]
+    def _answer(self, asked: dict[str, Any]) -> dict[str, Any]:
+        assert asked["op"] == "session_request"
         self.asked += 1
-        writer.write(json.dumps(answer).encode() + b"\n")
-        writer.close()
+        return self.answers[min(self.asked, len(self.answers)) - 1]
+
+
+def held(asked: dict[str, Any]) -> dict[str, Any]:
+    """What the panel of a device answers that is latched, and held by the fleet."""
+    if asked["do"] == "reset":
+        return {"accepted": False, "words": presses._HELD}
+    return {"accepted": True, "words": "phase latched\nsession none"}
 
 
 async def test_who_is_told_not_yet_asks_again_and_says_nothing_of_it(tmp_path: Path) -> None:
@@ -74,3 +97,14 @@ async def test_who_is_told_not_yet_for_too_long_gives_up_and_says_why(tmp_path: 
         assert not (await therapist.request(VISIT))["ok"]
     assert desk.asked == 2
     assert desk.said == ["    stim-01: refused: the device is not idle [device]"]
+
+
+async def test_what_closing_time_waits_for_is_said_once(tmp_path: Path) -> None:
+    said: list[str] = []
+    closing = asyncio.Event()
+    closing.set()
+    looks = iter(range(1_000))
+    house = House(tmp_path / "none", "op-1", lambda: next(looks), time.time, said.append, closing)
+    async with answering(tmp_path / "panel.sock", held):
+        await Therapist(house, "stim-01", "room-1", tmp_path / "panel.sock").work((), began_s=0.0)
+    assert said == [f"    stim-01: {presses._HELD} That is waited for, 20 s at most."]
