@@ -27,9 +27,9 @@ RESET: Final = "reset"
 STATUS: Final = "status"
 HELD: Final = "A hold of the fleet"  # the panel's words for a latch that waits for the front desk
 NOT_ANSWERED: Final = "has not answered"  # the panel's words for a control loop that may still take it
-NOT_YET: Final = frozenset(
-    {"device_not_fresh", "device_not_idle", "device_settings"}
-)  # refusals that pass by themselves
+# Refusals that mostly pass by themselves, and how often somebody asks again: each refusal is in the journal.
+NOT_YET: Final = frozenset({"device_not_fresh", "device_not_idle", "device_settings"})
+ASKS_AGAIN_S: Final = 2.0
 _WHILE_RUNNING: Final = frozenset({Button.RAISE, Button.LOWER, Button.PAUSE})
 
 Say = Callable[[str], None]
@@ -143,7 +143,7 @@ class Therapist:
         give_up_s = house.boottime_s() + PATIENCE_S
         answer = await self._request(visit)
         while answer.get("refusals") and {refusal["rule"] for refusal in answer["refusals"]} <= NOT_YET:
-            if house.boottime_s() > give_up_s or not await house.pause(AGAIN_S):
+            if house.boottime_s() > give_up_s or not await house.pause(ASKS_AGAIN_S):
                 break
             answer = await self._request(visit)
         if not answer["ok"]:
@@ -293,7 +293,7 @@ class Therapist:
                 taken, words = await self.press(RESET)
                 if not taken and HELD in words and self._house.closing.is_set() and not is_told:
                     is_told = True
-                    self._house.say(f"    {self.device}: {words} That is waited for, {PATIENCE_S:.0f} s at most.")
+                    self._house.say(f"    {self.device}: {words} That is waited for a little.")
                 if not taken and "engineer" in words:
                     self.out_of_use = True
                     self._house.say(f"    {self.device}: {words} It is out of use until then.")

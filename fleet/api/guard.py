@@ -43,6 +43,8 @@ class Known(Protocol):
 
     def by_cookie(self, value: str) -> SignedIn | None: ...
 
+    def is_followed(self, value: str) -> bool: ...
+
     def by_token(self, value: str) -> SignedIn | None: ...
 
 
@@ -123,6 +125,8 @@ def _who(request: Request) -> SignedIn:
     cookie = cookie_of(request)
     who = None if cookie is None else _known(request).by_cookie(cookie)
     if cookie is None or who is None:
+        if cookie is not None and _known(request).is_followed(cookie):
+            raise _not_signed_in("Somebody is signing in in this browser: ask again in a moment.", "signing_in")
         raise _not_signed_in("Sign in first.")
     assert who.how is How.COOKIE
     check_own_page(request)
@@ -133,8 +137,8 @@ def _who(request: Request) -> SignedIn:
     return who
 
 
-def _not_signed_in(text: str) -> Declined:
-    return Declined(401, "not_signed_in", text, headers={"WWW-Authenticate": "Bearer"})
+def _not_signed_in(text: str, word: str = "not_signed_in") -> Declined:
+    return Declined(401, word, text, headers={"WWW-Authenticate": "Bearer"})
 
 
 def _same_place(origin: str, ours: str) -> bool:

@@ -9,9 +9,8 @@ nobody who is signed in. The disk has one thread.
 
 Where the store cannot be read any more, the last copy stays good: who is signed in can still stop.
 
-Signing in anew ends the session that the browser had, but not before its new cookie is used: whatever its other tabs
-ask until then, they ask with the old one, and a stop is among it. If the answer with the new one never arrives, the old
-one ends a minute later.
+Signing in anew ends the session that the browser had. Its other tabs have that one's cookie until the answer with the
+new one is here: for a minute they are told that somebody is signing in, not that nobody is signed in.
 """
 
 import asyncio
@@ -20,7 +19,7 @@ from collections import Counter
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Any, Final, TypeVar
 
 from fleet.api.access import How, SignedIn
@@ -36,7 +35,7 @@ VERIFYING_MAX: Final = 16  # waiting, or being verified
 VERIFYING_MAX_ADDRESS: Final = 4  # of them from one address
 VERIFYING_MAX_UNKNOWN: Final = 12  # of users where they never were: the others find a place, whoever floods
 BUSY_S: Final = 2.0
-COOKIE_FOLLOWS_S: Final = 60.0  # so long the session before is good, where the new one is not used
+COOKIE_FOLLOWS_S: Final = 60.0  # longer than any browser waits for the answer to a sign-in
 LATER_MAX: Final = 10_000  # rows of the audit that wait for the disk
 T = TypeVar("T")
 
@@ -91,8 +90,7 @@ class Reception:
         self._attempts = attempts or Attempts(*store.attempts())
         self._used: dict[bytes, float] = {}  # what was used since it was written
         self._used_written_wall_s = walltime()
-        self._before: dict[bytes, bytes] = {}  # by a session that was not used yet: the one that its use ends
-        self._replaced: set[bytes] = set()  # over, and not yet taken out of the store
+        self._followed: dict[bytes, float] = {}  # sessions that ended as their browser got another one, and when
         self._later: list[Told] = []
         self._known_later: list[tuple[str, str, float]] = []
         self._verifying: Counter[str] = Counter()  # by address
@@ -108,6 +106,11 @@ class Reception:
     def by_token(self, value: str) -> SignedIn | None:
         """Which machine's token it is; None: nobody's, or not any more."""
         return self._token(fingerprint(value))
+
+    def is_followed(self, value: str) -> bool:
+        """Whether the browser with this cookie, which is nobody's any more, is about to get another one."""
+        ended_wall_s = self._followed.get(fingerprint(value))
+        return ended_wall_s is not None and abs(self._walltime() - ended_wall_s) <= COOKIE_FOLLOWS_S
 
     def still(self, who: SignedIn) -> bool:
         """Whether they are still signed in, as the same. For what takes long, like a stream; it counts as use."""
@@ -127,13 +130,9 @@ class Reception:
         if self._is_over(session, now_wall_s):
             return None
         self._used[key] = now_wall_s
-        if (before := self._before.pop(key, None)) is not None:
-            self._replaced.add(before)
         return _signed_in(user, key)
 
     def _is_over(self, session: Session, now_wall_s: float) -> bool:
-        if session.key in self._replaced:
-            return True
         used_wall_s = self._used.get(session.key, session.used_wall_s)
         return now_wall_s - used_wall_s > self._ends.idle_s or now_wall_s - session.began_wall_s > self._ends.whole_s
 
@@ -163,8 +162,7 @@ class Reception:
     async def sign_in(
         self, user: str, password: str, address: str, before: str | None = None
     ) -> Entered | Wrong | TooOften:
-        """Let somebody in whose password is right. `before` is the cookie that their browser had: its session ends as
-        the new one is used.
+        """Let somebody in whose password is right. `before` is the cookie that their browser had: its session ends.
 
         Raises:
             Unusable: the disk refuses; nobody is signed in that is not on it.
@@ -172,28 +170,20 @@ class Reception:
         checked = await self._verified(user, password, address, "sign in")
         if not isinstance(checked, User):
             return checked
+        cookie = new_secret()
+        now_wall_s = self._walltime()
+        session = Session(fingerprint(cookie), user, address, now_wall_s, now_wall_s)
+        told = Told(now_wall_s, user, address, "sign in")
+        instead_of = None if before is None else fingerprint(before)
+        self._follow(instead_of)
         try:
-            entered = await self._begin(checked, address, None if before is None else fingerprint(before))
+            await self.write(lambda store: store.begin_session(session, checked.hash, told, instead_of))
         except NotKept:
             return Wrong()
         if self.passwords.outdated(checked.hash):
             hashed = await self.hash(password)
             await self.write(lambda store: store.rehash(user, checked.hash, hashed))
-        return entered
-
-    async def _begin(self, user: User, address: str, before: bytes | None) -> Entered:
-        """A session of `user` as they are, instead of the one with the key `before`."""
-        cookie = new_secret()
-        now_wall_s = self._walltime()
-        session = Session(fingerprint(cookie), user.id, address, now_wall_s, now_wall_s)
-        told = Told(now_wall_s, user.id, address, "sign in")
-        left = None if before is None else self._kept.sessions.get(before)
-        if left is not None:
-            latest_wall_s = now_wall_s + COOKIE_FOLLOWS_S - self._ends.whole_s
-            left = replace(left, began_wall_s=min(left.began_wall_s, latest_wall_s))
-            self._before[session.key] = left.key
-        await self.write(lambda store: store.begin_session(session, user.hash, told, left))
-        return Entered(cookie, _signed_in(user, session.key))
+        return Entered(cookie, _signed_in(checked, session.key))
 
     async def sign_out(self, who: SignedIn, address: str) -> None:
         """End the session."""
@@ -203,18 +193,26 @@ class Reception:
     async def change_own_password(
         self, who: SignedIn, password: str, new: str, address: str
     ) -> Entered | Wrong | TooOften:
-        """Change it where the present one is right. All other sessions of the user end, and this browser gets a new
-        one.
-        """
+        """Change it where the present one is right. All sessions of the user end, and this browser gets a new one."""
         checked = await self._verified(who.user, password, address, "change password")
         if not isinstance(checked, User):
             return checked
         hashed = await self.hash(new)
+        cookie = new_secret()
         now_wall_s = self._walltime()
+        session = Session(fingerprint(cookie), who.user, address, now_wall_s, now_wall_s)
         changed = Told(now_wall_s, who.user, address, "change password", who.user)
         changes = {"hash": hashed, "password_wall_s": now_wall_s, "must_change": False}
-        user = await self.write(lambda store: store.change_user(who.user, changed, but=who.key, **changes))
-        return await self._begin(user, address, who.key)
+        self._follow(who.key)
+        user = await self.write(lambda store: store.change_user(who.user, changed, **changes))
+        told = Told(now_wall_s, who.user, address, "sign in")
+        await self.write(lambda store: store.begin_session(session, hashed, told))
+        return Entered(cookie, _signed_in(user, session.key))
+
+    def _follow(self, key: bytes | None) -> None:
+        """This session, where there is one, is about to end, and its browser to get another one."""
+        if key is not None and key in self._kept.sessions:
+            self._followed[key] = self._walltime()
 
     async def _verified(self, user: str, password: str, address: str, what: str) -> User | Wrong | TooOften:
         """The user whose password it is. Takes as long for one whom nobody knows."""
@@ -315,6 +313,8 @@ class Reception:
                 self._later[:0] = waiting["told"]  # the counts are still in memory
                 raise
         now_wall_s = self._walltime()
+        followed = self._followed.items()
+        self._followed = {key: at for key, at in followed if abs(now_wall_s - at) <= COOKIE_FOLLOWS_S}
         over = [key for key, session in self._kept.sessions.items() if self._is_over(session, now_wall_s)]
         if over:
             await self.write(lambda store: store.end_sessions(over))
@@ -322,8 +322,6 @@ class Reception:
             self._kept = await self.read(lambda store: store.kept())
             there = self._kept.sessions.keys() | self._kept.tokens.keys()
             self._used = {key: at for key, at in self._used.items() if key in there}
-        self._replaced &= self._kept.sessions.keys()
-        self._before = {new: old for new, old in self._before.items() if old in self._kept.sessions}
 
     def _waiting(self, *, all_uses: bool = False) -> dict[str, Any]:
         """What the store has not got yet."""

@@ -87,10 +87,8 @@ class Store:
                 raise NotKept("user_exists", f"There is a user {user.id} already; their audit stays theirs.")
             connection.execute(USERS.insert().values(**asdict(user)))
 
-    def change_user(self, user: str, told: Told, *, but: bytes | None = None, **changes: Any) -> User:
+    def change_user(self, user: str, told: Told, **changes: Any) -> User:
         """Change fields of a user: `hash` goes with `password_wall_s` and `must_change`. The user as they are now.
-
-        Where what they may do or sign in with has changed, their sessions end, `but` the one of this key.
 
         Raises:
             NotKept: there is none, or nobody would be left who may look after users.
@@ -113,8 +111,7 @@ class Store:
                 before.disabled,
                 before.operator,
             ):
-                theirs = sa.and_(SESSIONS.c.user == user, SESSIONS.c.key.is_distinct_from(but))
-                connection.execute(SESSIONS.delete().where(theirs))
+                connection.execute(SESSIONS.delete().where(SESSIONS.c.user == user))
             return after
 
     def rehash(self, user: str, before: str, after: str) -> None:
@@ -125,9 +122,9 @@ class Store:
 
     # --- sessions ---
 
-    def begin_session(self, session: Session, verified: str, told: Told, before: Session | None = None) -> None:
-        """A new one. `verified` is the hash that the password was checked against; `before` is the one that the same
-        browser had, as it is to be from now on.
+    def begin_session(self, session: Session, verified: str, told: Told, instead_of: bytes | None = None) -> None:
+        """A new one. `verified` is the hash that the password was checked against; `instead_of` ends: the one that the
+        same browser had before.
 
         Raises:
             NotKept: the user was disabled, or their password changed, in the meantime.
@@ -136,15 +133,12 @@ class Store:
             user = _one_user(connection, session.user)
             if user is None or user.disabled or user.hash != verified:
                 raise NotKept("changed", "Something changed about this user: try again.")
-            counted = SESSIONS.c.user == session.user
-            if before is not None:
-                there = SESSIONS.c.key == before.key
-                connection.execute(SESSIONS.update().where(there).values(began_wall_s=before.began_wall_s))
-                counted &= ~there
+            connection.execute(SESSIONS.delete().where(SESSIONS.c.key == instead_of))
             connection.execute(SESSIONS.insert().values(**asdict(session)))
-            newest = sa.select(SESSIONS.c.key).where(counted)
+            newest = sa.select(SESSIONS.c.key).where(SESSIONS.c.user == session.user)
             newest = newest.order_by(SESSIONS.c.used_wall_s.desc(), SESSIONS.c.began_wall_s.desc()).limit(SESSIONS_MAX)
-            connection.execute(SESSIONS.delete().where(counted & SESSIONS.c.key.not_in(newest)))
+            others = sa.and_(SESSIONS.c.user == session.user, SESSIONS.c.key.not_in(newest))
+            connection.execute(SESSIONS.delete().where(others))
 
     def end_sessions(self, keys: Iterable[bytes], told: Told | None = None) -> None:
         with self._writing(told) as connection:

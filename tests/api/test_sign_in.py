@@ -12,8 +12,7 @@ import pytest
 from fleet.api.access import Role
 from fleet.api.people import fingerprint
 from fleet.api.reception import COOKIE_FOLLOWS_S
-from fleet.api.store import SESSIONS_MAX
-from tests.api.desk import HOST, PASSWORD, Front, running, until
+from tests.api.desk import HOST, PASSWORD, Browser, Front, running, until
 
 HOUR_S = 3_600.0
 
@@ -92,46 +91,52 @@ async def test_a_cookie_that_was_there_before_is_not_taken_over(front: Front) ->
     assert (await planted.get("/me")).status_code == 401
 
 
-async def test_signing_in_again_ends_the_session_that_the_browser_had_as_the_new_one_is_used(front: Front) -> None:
+async def test_signing_in_again_ends_the_session_that_the_browser_had(front: Front) -> None:
     front.user("anna", Role.VIEWER)
-    front.user("vera", Role.THERAPIST)
-    browser, another_tab = front.browser(), front.browser()
+    browser, other = front.browser(), front.browser()
+    await browser.signs_in("anna")
+    first = browser.cookie
+    await browser.signs_in("anna")
+    other.client.cookies.set("stimfleet", first or "", domain=HOST)
+    assert first != browser.cookie
+    assert (await other.get("/me")).status_code == 401
+
+
+async def test_whose_browser_signs_in_anew_is_told_so_for_a_minute_and_nobody_else(front: Front) -> None:
+    """Its other tabs have the cookie before until the answer with the new one is here."""
+    front.user("anna", Role.VIEWER)
+    browser, another_tab, stranger = front.browser(), front.browser(), front.browser()
     await browser.signs_in("anna")
     another_tab.has_the_cookie_of(browser)
-    await browser.signs_in("vera")
-    assert (await another_tab.get("/me")).json()["user"] == "anna", "it has no other cookie yet"
-    assert (await browser.get("/me")).json()["user"] == "vera"
-    assert (await another_tab.get("/me")).status_code == 401
-    async with running(front.reception):
-        await until(lambda: [row.user for row in front.store.kept().sessions.values()] == ["vera"])
-
-
-async def test_where_the_answer_with_the_new_cookie_is_lost_the_session_before_ends_a_minute_later(
-    front: Front,
-) -> None:
-    front.user("anna", Role.VIEWER)
-    browser, lost = front.browser(), front.browser()
+    assert (await browser.signs_in("anna", "not hers at all")).status_code == 401
+    assert (await another_tab.get("/me")).status_code == 200, "nobody has signed in"
     await browser.signs_in("anna")
-    lost.has_the_cookie_of(browser)
-    await lost.signs_in("anna")
-    front.wall.after(COOKIE_FOLLOWS_S)
-    assert (await browser.get("/me")).status_code == 200
-    front.wall.after(1)
-    restarted = front.opened()
-    for reception in (front.reception, restarted):
-        assert reception.by_cookie(browser.cookie or "") is None
-        assert reception.by_cookie(lost.cookie or "") is not None
-
-
-async def test_the_session_before_takes_nobodys_place_among_those_of_a_user(front: Front) -> None:
-    front.user("anna", Role.VIEWER)
-    browsers = [front.browser() for _ in range(SESSIONS_MAX)]
-    for browser in browsers:
+    stranger.client.cookies.set("stimfleet", "never-a-session", domain=HOST)
+    async with running(front.reception):
+        front.wall.after(COOKIE_FOLLOWS_S)
+        assert await refused(another_tab) == (401, "signing_in")
+        assert await refused(stranger) == (401, "not_signed_in")
         front.wall.after(1)
-        await browser.signs_in("anna")
-    front.wall.after(1)
-    await browsers[-1].signs_in("anna")
-    assert [(await browser.get("/me")).status_code for browser in browsers] == [200] * SESSIONS_MAX
+        assert await refused(another_tab) == (401, "not_signed_in")
+        await until(lambda: not front.reception._followed)
+    assert (await browser.get("/me")).status_code == 200
+
+
+async def test_a_browser_that_changes_its_password_is_about_to_get_another_cookie(front: Front) -> None:
+    front.user("anna", Role.VIEWER)
+    browser, another_tab, elsewhere = front.browser(), front.browser(), front.browser()
+    await browser.signs_in("anna")
+    await elsewhere.signs_in("anna")
+    another_tab.has_the_cookie_of(browser)
+    changed = {"password": PASSWORD, "new": "eight green hens in a yard"}
+    assert (await browser.sends("POST", "/me/password", changed)).status_code == 200
+    assert await refused(another_tab) == (401, "signing_in")
+    assert await refused(elsewhere) == (401, "not_signed_in")
+
+
+async def refused(browser: Browser) -> tuple[int, str]:
+    answer = await browser.get("/me")
+    return answer.status_code, answer.json()["error"]
 
 
 async def test_signing_out_ends_the_session_also_for_who_kept_the_cookie(front: Front) -> None:

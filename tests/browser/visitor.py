@@ -86,7 +86,11 @@ class Visitor:
 
     def outlast_a_hold(self) -> None:
         """Until whatever is down now would have been held for long enough, and any timer of it has run."""
-        until_ms = self.page.evaluate("performance.now()") + HOLD_MS + 100
+        self.goes_on_for(HOLD_MS + 100)
+
+    def goes_on_for(self, ms: int) -> None:
+        """By the page's own clock."""
+        until_ms = self.page.evaluate("performance.now()") + ms
         # Asked with every frame, as Playwright does by itself, it would have the browser draw sixty of them a second.
         self.page.wait_for_function("until_ms => performance.now() > until_ms", arg=until_ms, polling=50)
 

@@ -107,4 +107,4 @@ async def test_what_closing_time_waits_for_is_said_once(tmp_path: Path) -> None:
     house = House(tmp_path / "none", "op-1", lambda: next(looks), time.time, said.append, closing)
     async with answering(tmp_path / "panel.sock", held):
         await Therapist(house, "stim-01", "room-1", tmp_path / "panel.sock").work((), began_s=0.0)
-    assert said == [f"    stim-01: {presses._HELD} That is waited for, 20 s at most."]
+    assert said == [f"    stim-01: {presses._HELD} That is waited for a little."]

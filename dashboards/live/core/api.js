@@ -1,9 +1,16 @@
 /** Asks the fleet's HTTP API (docs/decisions/2026-11-25-eyes.md). The one place of the page that fetches. */
 
+import { wait } from "./clock.js";
+
 const BASE = "api/v1";
 
+/** The server's word while another tab signs in: it has ended the session, and the new cookie is on its way here. */
+const SIGNING_IN = "signing_in";
+const COOKIE_AWAITED_MS = 3_000;
+const LOOKS_EVERY_MS = 250;
+
 /** The server's words to those of whom it knows nothing any more. A wrong password is none of them. */
-const NOT_THEY = new Set(["csrf", "not_signed_in"]);
+const NOT_THEY = new Set(["csrf", "not_signed_in", SIGNING_IN]);
 
 /** Who is signed in in this browser by now: somebody (this page is theirs then), nobody, or that is not known. */
 export const WHO = { somebody: "somebody", nobody: "nobody", unknown: "unknown" };
@@ -85,14 +92,15 @@ export function whoIsIt(token = csrf) {
 
 async function look(token) {
   try {
-    const found = await ask("GET", "me", { withinMs: 3_000, quiet: true });
+    const found = await me();
     if (csrf !== token) return foundMeanwhile();
+    if (found.csrf === token) return WHO.somebody; // as before
     csrf = found.csrf;
     onSignedInAnew(found);
     return WHO.somebody;
   } catch (error) {
     if (csrf !== token) return foundMeanwhile();
-    if (error.status !== 401) return WHO.unknown;
+    if (error.status !== 401 || error.word === SIGNING_IN) return WHO.unknown;
     onSignedOut();
     return WHO.nobody;
   }
@@ -110,7 +118,19 @@ export const put = (path, body, version) => ask("PUT", path, { body, version });
 export const patch = (path, body) => ask("PATCH", path, { body });
 export const remove = (path) => ask("DELETE", path);
 
-export const me = () => ask("GET", "me", { quiet: true });
+/** Who is signed in in this browser; while another tab signs in, who that is, if it takes no longer than 3 s. */
+export async function me() {
+  const giveUpMs = performance.now() + COOKIE_AWAITED_MS;
+  for (;;) {
+    try {
+      return await ask("GET", "me", { withinMs: 3_000, quiet: true });
+    } catch (error) {
+      if (error.word !== SIGNING_IN || performance.now() > giveUpMs) throw error;
+      await wait(LOOKS_EVERY_MS);
+    }
+  }
+}
+
 export const logIn = (user, password) => ask("POST", "login", { body: { user, password }, quiet: true });
 /** Whoever is signed in in this browser by now. */
 export const logOut = () => post("logout").catch((error) => (error.who === WHO.somebody ? post("logout") : null));

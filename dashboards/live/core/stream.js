@@ -28,12 +28,16 @@ export function listen(devices = []) {
 
 export function hush() {
   clearTimeout(again);
+  close();
+}
+
+function close() {
   source?.close();
   source = null;
 }
 
 function open() {
-  hush();
+  close();
   const mine = new EventSource(api.url("stream", { trace: traced }));
   source = mine;
   const on = (name, take) =>
@@ -55,17 +59,17 @@ function open() {
   });
   on("alive", () => heard());
   on("end", ({ why }) => {
-    hush();
+    close();
     change({ stream: "lost", ended: why });
-    if (why === "signed_out") reopen();
+    if (why === "signed_out") askWho();
   });
   on("open", () => listeners.forEach((act) => act()));
   mine.addEventListener("error", () => {
     if (source !== mine) return;
     if (state.stream === "live") change({ stream: "connecting" });
     if (mine.readyState !== EventSource.CLOSED) return; // the browser tries again by itself, from where it was
-    hush();
-    again = setTimeout(reopen, AGAIN_MS);
+    close();
+    askWhoSoon();
   });
 }
 
@@ -76,8 +80,13 @@ export function whenOpened(act) {
 }
 
 /** Neither a stream that is refused nor one whose session has ended says who it is now: ask, and it is opened anew. */
-async function reopen() {
-  if ((await api.whoIsIt()) === api.WHO.unknown) again = setTimeout(reopen, AGAIN_MS);
+async function askWho() {
+  if ((await api.whoIsIt()) === api.WHO.unknown) askWhoSoon();
+}
+
+function askWhoSoon() {
+  clearTimeout(again);
+  again = setTimeout(askWho, AGAIN_MS);
 }
 
 /** To be called every second: what has not been heard for too long is lost. */
