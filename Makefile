@@ -15,8 +15,8 @@ export PATH := $(PATH):/usr/sbin:/sbin
 # What has to be proved to the last branch (docs/hazards.md): the contract, the pure parts of the agent, the core.
 PURE := interlock session turn hearing hand readings faults presses commands state telemetry changed over_limits
 PROVED := broker.contract fleet.core $(PURE:%=agents.%)
-# Most of the tests wait for real processes: eleven at a time on two cores, in the order of tests/order.py.
-PARALLEL := -n 11 --dist loadfile --no-loadscope-reorder
+# Most of the tests wait for real processes: eight at a time on two cores, in the order of tests/order.py.
+PARALLEL := -n 8 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo seeds test check bench coverage lock
 .DEFAULT_GOAL := test

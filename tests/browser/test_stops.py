@@ -256,8 +256,8 @@ def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(house: House,
     visitor.sign_in("vera", anew=True)
     visitor.go("account")
     stop = visitor.page.locator("#dock [data-stop='site/north']")
-    with visitor.page.expect_response("**/api/v1/alarms*"):  # the next one is asked for four seconds later
-        expect(stop).to_be_visible()
+    expect(stop).to_be_visible()
+    refused = hears_who_it_is_once_refused(visitor, STOPS)
     visitor.page.context.clear_cookies()
     stop.hover()
     visitor.page.mouse.down()
@@ -267,6 +267,7 @@ def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(house: House,
     expect(visitor.truth()).to_contain_text("Use the button on the stimulator.")
     expect(visitor.truth()).to_be_in_viewport()
     visitor.page.mouse.up()
+    assert refused == [401]
     visitor.picture("signed-out-at-a-stop")
     assert not any(house.clinic.device(device)["holds"] for device in DEVICES)
 
