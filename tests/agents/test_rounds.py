@@ -40,7 +40,9 @@ def test_a_stop_for_one_waits_for_no_round(rooms: list[Room], monkeypatch: pytes
         room.control.start()
     treated = rooms[3]
     treated.until_running(4.0)
-    monkeypatch.setattr("agents.simulation.stimulator.HOST_WATCHDOG_S", 8.0)  # it is fed slowly, too
+    monkeypatch.setattr(
+        "agents.simulation.stimulator.HOST_WATCHDOG_S", 8.0
+    )  # fed at each tick: it would end output before the stop does
     monkeypatch.setattr("agents.control.TICK_S", 0.6)
     ticks = len(treated.stimulator.ordered)
     await_true(lambda: len(treated.stimulator.ordered) > ticks + 1)

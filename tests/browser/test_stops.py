@@ -159,10 +159,7 @@ def test_while_the_answer_to_a_sign_in_in_another_tab_is_on_its_way_nobody_is_pu
     looks: list[int] = []
     visitor.page.on("response", lambda response: looks.append(response.status) if fnmatch(response.url, ME) else None)
     visitor.hold("device/stim-04")
-    # Three seconds of looking, and begun anew: pumped by the page's own clock.
-    visitor.page.wait_for_function(
-        "() => performance.now() > " + str(visitor.page.evaluate("performance.now() + 5000"))
-    )
+    await_that("it has begun to look anew", lambda: looked_on(visitor, looks) > LOOKS_AT_A_TIME, 30.0)
     expect(visitor.page.locator(".account")).to_have_text("Vera")
     assert set(looks) == {401}
 
