@@ -18,6 +18,7 @@ SHARING: Final = ("tests/browser", "tests/api/live", "tests/dashboards", "tests/
 TOGETHER: Final = {
     "tests/browser/test_alarms.py": "tests/browser/test_stops.py",
     "tests/browser/test_truth.py": "tests/browser/test_stops.py",
+    "tests/browser/test_whose_page.py": "tests/browser/test_stops.py",
 }
 """Files that share a clinic with one that is named by itself, and not with their folder: two workers open one each."""
 

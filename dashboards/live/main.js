@@ -9,6 +9,7 @@ import { hush, listen, watch } from "./core/stream.js";
 import { followAlarms, followNoAlarm } from "./core/alarms.js";
 import { say, speak } from "./core/words.js";
 import { frame } from "./parts/frame.js";
+import { waiting } from "./parts/pieces.js";
 import { useScheme } from "./parts/scheme.js";
 import { signIn } from "./views/sign-in.js";
 import { VIEWS } from "./views/views.js";
@@ -17,17 +18,19 @@ const page = document.getElementById("page");
 let view = null;
 let drawing = false;
 let turn = 0;
+let looked = false; // who is signed in here, once the page is there
+let leaving = false; // they are signing out themselves
 
 function draw() {
   drawing = false;
   if (!state.me) {
-    render(page, signIn(enter));
+    render(page, looked ? signIn(enter) : waiting());
     document.title = say("app");
     return;
   }
   if (!view) return;
   if (may("see")) listen(view.traces?.() ?? []); // the same ones again change nothing
-  render(page, ...frame(view.title(), view.render(), leave));
+  render(page, ...frame(view.title(), view.render(), signOut));
   document.title = `${view.title()} · ${say("app")}`;
 }
 
@@ -43,8 +46,9 @@ async function show() {
   if (state.me?.must_change) history.replaceState(null, "", link("account")); // nothing else is open yet
   state.route = parse(location.hash);
   if (!state.me) return drawSoon();
-  const same = view && before.name === state.route.name && before.at.join("/") === state.route.at.join("/");
-  if (!same) {
+  const moved = before.name !== state.route.name || before.at.join("/") !== state.route.at.join("/");
+  const opens = moved || !view;
+  if (opens) {
     view?.leave?.();
     const open = VIEWS[state.route.name] ?? VIEWS.missing;
     turn += 1;
@@ -55,13 +59,14 @@ async function show() {
   }
   useScheme();
   change({});
-  if (!same && before.name !== "") focusOnTitle();
+  if (opens) focusOnTitle(moved);
 }
 
-/** Whoever hears the page is told where they are; the keyboard goes on from there. */
-function focusOnTitle() {
+/** Whoever hears the page is told where they are; the keyboard goes on from there. Who has not `moved` stays there. */
+function focusOnTitle(moved) {
   requestAnimationFrame(() =>
     requestAnimationFrame(() => {
+      if (!moved && document.activeElement !== document.body) return;
       window.scrollTo(0, 0);
       document.getElementById("title")?.focus({ preventScroll: true });
     }),
@@ -73,28 +78,46 @@ async function enter(me) {
   const known = me.may ? me : await api.me();
   useZone(known.time_zone);
   await speak(known.language);
-  change({ me: known, putOut: false });
+  change({ me: known, isUnknown: false, putOut: false });
   await show();
 }
 
-/** Another tab has signed in anew, or as somebody else: nothing of the one before stays. */
+/**
+ * Another tab has signed in anew, or as somebody else: nothing that was read as the one before stays. What they see of
+ * the rooms is the same: a stop button that is about to be pressed stays where it is, and keeps the focus.
+ */
 async function becomeAnother(me) {
-  if (me.user !== state.me?.user) leave();
+  if (me.user !== state.me?.user) {
+    closeView();
+    if (me.may.includes("see")) change({ alarms: [], alarmsAt: null });
+    else forget();
+  }
   await enter(me);
 }
 
-function leave() {
+function closeView() {
   hush();
   view?.leave?.();
   view = null;
+  followNoAlarm();
+}
+
+function leave() {
+  closeView();
   api.takeToken(null);
   forget();
-  followNoAlarm();
+}
+
+async function signOut() {
+  leaving = true;
+  await api.logOut().catch(() => {}); // signed out here in any case
+  leaving = false;
+  leave();
 }
 
 /** The server does not know them any more: that is said, for nothing can be stopped from here now. */
 function putOut() {
-  if (!state.me) return;
+  if (!state.me || leaving) return;
   change({ putOut: true });
   leave();
 }
@@ -111,8 +134,9 @@ followAlarms();
 useScheme();
 
 try {
-  await enter(await api.me());
+  await enter(await api.me(Infinity)); // the server says for a while only that somebody is signing in
 } catch {
   state.route = parse(location.hash);
-  drawSoon();
 }
+looked = true;
+drawSoon();

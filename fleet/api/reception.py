@@ -10,7 +10,7 @@ nobody who is signed in. The disk has one thread.
 Where the store cannot be read any more, the last copy stays good: who is signed in can still stop.
 
 Signing in anew ends the session that the browser had. Its other tabs have that one's cookie until the answer with the
-new one is here: for a minute they are told that somebody is signing in, not that nobody is signed in.
+new one is here: for a quarter of a minute they are told that somebody is signing in, not that nobody is signed in.
 """
 
 import asyncio
@@ -35,7 +35,7 @@ VERIFYING_MAX: Final = 16  # waiting, or being verified
 VERIFYING_MAX_ADDRESS: Final = 4  # of them from one address
 VERIFYING_MAX_UNKNOWN: Final = 12  # of users where they never were: the others find a place, whoever floods
 BUSY_S: Final = 2.0
-COOKIE_FOLLOWS_S: Final = 60.0  # longer than any browser waits for the answer to a sign-in
+COOKIE_FOLLOWS_S: Final = 15.0  # the page drops a sign-in whose answer is not there after 10 s
 LATER_MAX: Final = 10_000  # rows of the audit that wait for the disk
 T = TypeVar("T")
 
@@ -175,14 +175,14 @@ class Reception:
         session = Session(fingerprint(cookie), user, address, now_wall_s, now_wall_s)
         told = Told(now_wall_s, user, address, "sign in")
         instead_of = None if before is None else fingerprint(before)
-        self._follow(instead_of)
         try:
-            await self.write(lambda store: store.begin_session(session, checked.hash, told, instead_of))
+            with self._followed_by_another(instead_of):
+                await self.write(lambda store: store.begin_session(session, checked.hash, told, instead_of))
+                if self.passwords.outdated(checked.hash):
+                    hashed = await self.hash(password)
+                    await self.write(lambda store: store.rehash(user, checked.hash, hashed))
         except NotKept:
             return Wrong()
-        if self.passwords.outdated(checked.hash):
-            hashed = await self.hash(password)
-            await self.write(lambda store: store.rehash(user, checked.hash, hashed))
         return Entered(cookie, _signed_in(checked, session.key))
 
     async def sign_out(self, who: SignedIn, address: str) -> None:
@@ -203,16 +203,27 @@ class Reception:
         session = Session(fingerprint(cookie), who.user, address, now_wall_s, now_wall_s)
         changed = Told(now_wall_s, who.user, address, "change password", who.user)
         changes = {"hash": hashed, "password_wall_s": now_wall_s, "must_change": False}
-        self._follow(who.key)
-        user = await self.write(lambda store: store.change_user(who.user, changed, **changes))
         told = Told(now_wall_s, who.user, address, "sign in")
-        await self.write(lambda store: store.begin_session(session, hashed, told))
+        with self._followed_by_another(who.key):
+            user = await self.write(lambda store: store.change_user(who.user, changed, **changes))
+            await self.write(lambda store: store.begin_session(session, hashed, told))
         return Entered(cookie, _signed_in(user, session.key))
 
-    def _follow(self, key: bytes | None) -> None:
-        """This session, where there is one, is about to end, and its browser to get another one."""
-        if key is not None and key in self._kept.sessions:
-            self._followed[key] = self._walltime()
+    @contextmanager
+    def _followed_by_another(self, key: bytes | None) -> Iterator[None]:
+        """In there this session, where there is one, ends and another one begins: its browser is about to get that.
+
+        Tried again, the answer to the first time was lost: this one is on its way now.
+        """
+        if key is None or not (key in self._kept.sessions or key in self._followed):
+            yield
+            return
+        self._followed[key] = self._walltime()
+        try:
+            yield
+        except BaseException:  # there is no other one
+            self._followed.pop(key, None)
+            raise
 
     async def _verified(self, user: str, password: str, address: str, what: str) -> User | Wrong | TooOften:
         """The user whose password it is. Takes as long for one whom nobody knows."""

@@ -6,11 +6,12 @@ import stat
 from contextlib import closing
 from datetime import datetime
 from pathlib import Path
+from typing import Any, Never
 
 import pytest
 
 from fleet.api.access import Role
-from fleet.api.people import fingerprint
+from fleet.api.people import Unusable, fingerprint
 from fleet.api.reception import COOKIE_FOLLOWS_S
 from tests.api.desk import HOST, PASSWORD, Browser, Front, running, until
 
@@ -102,7 +103,7 @@ async def test_signing_in_again_ends_the_session_that_the_browser_had(front: Fro
     assert (await other.get("/me")).status_code == 401
 
 
-async def test_whose_browser_signs_in_anew_is_told_so_for_a_minute_and_nobody_else(front: Front) -> None:
+async def test_whose_browser_signs_in_anew_is_told_so_for_a_while_and_nobody_else(front: Front) -> None:
     """Its other tabs have the cookie before until the answer with the new one is here."""
     front.user("anna", Role.VIEWER)
     browser, another_tab, stranger = front.browser(), front.browser(), front.browser()
@@ -132,6 +133,43 @@ async def test_a_browser_that_changes_its_password_is_about_to_get_another_cooki
     assert (await browser.sends("POST", "/me/password", changed)).status_code == 200
     assert await refused(another_tab) == (401, "signing_in")
     assert await refused(elsewhere) == (401, "not_signed_in")
+
+
+async def test_whoever_signs_in_again_because_no_answer_came_is_about_to_get_that_one(front: Front) -> None:
+    front.user("anna", Role.VIEWER)
+    browser, another_tab = front.browser(), front.browser()
+    await browser.signs_in("anna")
+    another_tab.has_the_cookie_of(browser)
+    await browser.signs_in("anna")
+    front.wall.after(COOKIE_FOLLOWS_S)
+    again = front.browser()
+    again.has_the_cookie_of(another_tab)
+    await again.signs_in("anna")
+    front.wall.after(COOKIE_FOLLOWS_S)
+    assert await refused(another_tab) == (401, "signing_in")
+
+
+@pytest.mark.parametrize("fails", ["change_user", "begin_session"])
+async def test_where_the_disk_refuses_no_other_cookie_is_about_to_come(
+    front: Front, monkeypatch: pytest.MonkeyPatch, fails: str
+) -> None:
+    """Of a changed password the first half may be written: all sessions are over, and none has begun."""
+    front.user("anna", Role.VIEWER)
+    browser, another_tab = front.browser(), front.browser()
+    await browser.signs_in("anna")
+    another_tab.has_the_cookie_of(browser)
+
+    def refuse(*_: Any, **__: Any) -> Never:
+        raise Unusable("the disk is full")
+
+    monkeypatch.setattr(front.store, fails, refuse)
+    changed = {"password": PASSWORD, "new": "eight green hens in a yard"}
+    assert (await browser.sends("POST", "/me/password", changed)).status_code == 503
+    if fails == "begin_session":
+        assert await refused(another_tab) == (401, "not_signed_in")
+        return
+    assert (await browser.sends("POST", "/logout")).status_code == 204
+    assert await refused(another_tab) == (401, "not_signed_in")
 
 
 async def refused(browser: Browser) -> tuple[int, str]:

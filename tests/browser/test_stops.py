@@ -1,16 +1,14 @@
-"""A stop says no more than is known: other tabs, sessions that end, answers that do not come, stops upon stops."""
+"""A stop says no more than is known: answers that do not come, stops upon stops, sessions that end."""
 
 import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from fnmatch import fnmatch
 
-import httpx
 import pytest
-from playwright.sync_api import Browser, Response, Route, expect
+from playwright.sync_api import Browser, Route, expect
 
 from demo.processes import await_that
-from tests.browser.house import DEVICES, PASSWORD, House
+from tests.browser.house import DEVICES, House
 from tests.browser.test_truth import AT_THE_WALL, held_up
 from tests.browser.visitor import Visitor
 
@@ -20,47 +18,7 @@ ZERO = re.compile(r"zero current measured [\d.,]+\s?m?s")
 HEALED_WITHIN_MS = 15_000  # an idle device is told again every 5 s
 STOPS = "**/api/v1/stops"
 STOP = "**/api/v1/stops/*"
-DEVICE = "**/api/v1/devices/*"
-ME = "**/api/v1/me"
-LOOKS_AT_A_TIME = 13  # every 0.25 s, for 3 s, and one more
 NOT_RECORDED = "The stop went to the broker; whether it arrived is not known: use the button on the stimulator."
-
-
-def sign_in_in_another_tab(visitor: Visitor, user: str) -> None:
-    other = visitor.page.context.new_page()
-    signed_in = other.request.post(
-        f"{visitor.url}api/v1/login", data={"user": user, "password": PASSWORD}, headers={"Origin": visitor.url}
-    )
-    assert signed_in.ok, signed_in.text()
-    other.close()
-
-
-def hears_who_it_is_once_refused(visitor: Visitor, asked: str) -> list[int]:
-    """Its stream would tell the page at once: here the answer waits until what is `asked` was refused. The statuses."""
-    refused: list[int] = []
-    waiting: list[Route] = []
-
-    def look(route: Route) -> None:
-        if refused:
-            route.fallback()
-        else:
-            waiting.append(route)
-
-    def heard(response: Response) -> None:
-        if response.status in {401, 403} and fnmatch(response.url, asked):
-            refused.append(response.status)
-            while waiting:
-                waiting.pop().fallback()
-
-    visitor.page.route(ME, look)
-    visitor.page.on("response", heard)
-    return refused
-
-
-def looked_on(visitor: Visitor, looks: list[int]) -> int:
-    """How many looks there were, after some more time of the page."""
-    visitor.goes_on_for(100)
-    return len(looks)
 
 
 @pytest.fixture
@@ -68,109 +26,6 @@ def second(house: House, browser: Browser) -> Iterator[Visitor]:
     """Somebody else, at a browser of their own."""
     with Visitor(browser, house, (1440, 900)) as visitor:
         yield visitor
-
-
-def test_a_stop_goes_out_after_somebody_else_has_signed_in_in_another_tab(house: House, visitor: Visitor) -> None:
-    visitor.sign_in("vera", anew=True)
-    visitor.go("device", "stim-04")
-    account = visitor.page.locator(".account")
-    expect(account).to_have_text("Vera")
-    refused = hears_who_it_is_once_refused(visitor, STOPS)
-    sign_in_in_another_tab(visitor, "anna.k")
-
-    visitor.hold("device/stim-04")
-    expect(visitor.truth()).to_contain_text(ZERO)
-    assert refused == [403]
-    assert house.clinic.device("stim-04")["holds"]
-    expect(account).to_have_text("Anna")  # and the page says whose it is now
-    visitor.picture("another-signed-in")
-    (newest, *_) = visitor.ask("stops")["stops"]
-    assert (newest["device"], newest["issued_by"]) == ("stim-04", "anna.k")
-
-
-@pytest.mark.parametrize(
-    "on_its_way",
-    [
-        "a stop",
-        "a stop, and nobody says at first who it is now",
-        "a stop, and their cookie follows a moment later",
-        "a look",
-        "a look, and their cookie follows a moment later",
-    ],
-)
-def test_what_was_on_its_way_while_somebody_else_signed_in_puts_nobody_out(
-    house: House, visitor: Visitor, on_its_way: str
-) -> None:
-    """The server has ended the session that it was asked with, but somebody is signed in in this browser."""
-    visitor.sign_in("vera", anew=True)
-    visitor.go("device", "stim-04")
-    (before,) = visitor.page.context.cookies()
-    answered = []
-
-    def as_the_one_before(route: Route) -> None:
-        cookie = {"cookie": f"{before['name']}={before['value']}"}
-        answer = route.fetch(headers=route.request.headers | cookie)
-        answered.append(answer.status)
-        route.fulfill(response=answer)
-
-    what, _, moreover = on_its_way.partition(", and ")
-    unheard = "nobody says" in moreover
-    cookie_follows = "cookie follows" in moreover
-    if unheard:
-        visitor.page.route(ME, lambda route: route.abort(), times=1)
-    if cookie_follows:
-        visitor.page.route(ME, as_the_one_before, times=1)
-    asked = DEVICE if what == "a look" else STOPS
-    refused = hears_who_it_is_once_refused(visitor, asked)
-    sign_in_in_another_tab(visitor, "anna.k")
-    visitor.page.route(asked, as_the_one_before, times=1)
-    if what == "a look":
-        visitor.go("device", "stim-03")
-        expect(visitor.title("stim-03")).to_be_visible()
-    else:
-        visitor.hold("device/stim-04")
-        expect(visitor.truth()).to_contain_text(ZERO)
-    expect(visitor.page.locator(".account")).to_have_text("Anna")
-    assert answered == [401] * (1 + cookie_follows)
-    assert refused[0] == 401
-    if unheard:
-        visitor.broken.remove("Failed to load resource: net::ERR_FAILED")
-
-
-def test_whose_page_it_is_now_is_said_without_anything_being_pressed(visitor: Visitor) -> None:
-    visitor.sign_in("vera", anew=True)
-    visitor.go("device", "stim-04")
-    expect(visitor.page.locator(".account")).to_have_text("Vera")
-    sign_in_in_another_tab(visitor, "anna.k")
-    expect(visitor.page.locator(".account")).to_have_text("Anna")  # its stream ends with the session of the one before
-
-
-def test_while_the_answer_to_a_sign_in_in_another_tab_is_on_its_way_nobody_is_put_out(visitor: Visitor) -> None:
-    """Longer than it is waited for at a time; a stop that is pushed meanwhile goes out when it is here."""
-    visitor.sign_in("vera", anew=True)
-    visitor.go("device", "stim-04")
-    (cookie,) = visitor.page.context.cookies()
-    answer = httpx.post(
-        f"{visitor.url}api/v1/login",
-        json={"user": "anna.k", "password": PASSWORD},
-        headers={"origin": visitor.url.rstrip("/")},
-        cookies={cookie["name"]: cookie["value"]},
-    ).raise_for_status()
-    looks: list[int] = []
-    visitor.page.on("response", lambda response: looks.append(response.status) if fnmatch(response.url, ME) else None)
-    visitor.hold("device/stim-04")
-    await_that("it has begun to look anew", lambda: looked_on(visitor, looks) > LOOKS_AT_A_TIME, 30.0)
-    expect(visitor.page.locator(".account")).to_have_text("Vera")
-    assert set(looks) == {401}
-
-    new = answer.cookies[cookie["name"]]
-    visitor.page.context.add_cookies(
-        [{"name": cookie["name"], "value": new, "domain": cookie["domain"], "path": cookie["path"]}]
-    )
-    expect(visitor.truth()).to_contain_text(ZERO)
-    expect(visitor.page.locator(".account")).to_have_text("Anna")
-    (newest, *_) = visitor.ask("stops")["stops"]
-    assert (newest["device"], newest["issued_by"]) == ("stim-04", "anna.k")
 
 
 def test_a_stop_that_is_not_confirmed_stays_however_many_follow(house: House, visitor: Visitor) -> None:
@@ -247,26 +102,6 @@ def test_what_was_measured_and_what_was_only_seen_are_both_said_each_by_name(vis
     expect(loud).to_contain_text("stim-02: a person has seen that it is off; nothing was measured.")
     expect(loud).to_contain_text(re.compile(r"stim-01: zero current measured after [\d.,]+\s?m?s\."))
     expect(loud).not_to_contain_text("room-1: zero current measured")
-
-
-def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(house: House, visitor: Visitor) -> None:
-    visitor.sign_in("vera", anew=True)
-    visitor.go("account")
-    stop = visitor.page.locator("#dock [data-stop='site/north']")
-    expect(stop).to_be_visible()
-    refused = hears_who_it_is_once_refused(visitor, STOPS)
-    visitor.page.context.clear_cookies()
-    stop.hover()
-    visitor.page.mouse.down()
-    expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
-    expect(visitor.page.get_by_text("You are not signed in any more.")).to_be_visible()
-    expect(visitor.truth()).to_contain_text("NOT sent.")
-    expect(visitor.truth()).to_contain_text("Use the button on the stimulator.")
-    expect(visitor.truth()).to_be_in_viewport()
-    visitor.page.mouse.up()
-    assert refused == [401]
-    visitor.picture("signed-out-at-a-stop")
-    assert not any(house.clinic.device(device)["holds"] for device in DEVICES)
 
 
 def test_the_end_of_a_session_is_announced(visitor: Visitor) -> None:

@@ -9,12 +9,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from agents import presses
+from demo import people
 from demo.day import Visit
 from demo.people import House, Therapist
 
 VISIT = Visit(at_s=0.0, device="stim-01", client="client-a001")
 GRANTED = {"ok": True, "session_id": "5e" * 16}
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """People who ask again without a pause."""
+    monkeypatch.setattr(people, "ASKS_AGAIN_S", 0.0)
+    monkeypatch.setattr(people, "AGAIN_S", 0.0)
 
 
 def refused(*rules: str) -> dict[str, Any]:
@@ -99,12 +109,15 @@ async def test_who_is_told_not_yet_for_too_long_gives_up_and_says_why(tmp_path: 
     assert desk.said == ["    stim-01: refused: the device is not idle [device]"]
 
 
-async def test_what_closing_time_waits_for_is_said_once(tmp_path: Path) -> None:
+@pytest.mark.parametrize("is_closing_time", [True, False])
+async def test_what_closing_time_waits_for_is_said_once(tmp_path: Path, is_closing_time: bool) -> None:
+    """At any other time a therapist has to wait for a release as well, and says nothing of it."""
     said: list[str] = []
     closing = asyncio.Event()
-    closing.set()
+    if is_closing_time:
+        closing.set()
     looks = iter(range(1_000))
     house = House(tmp_path / "none", "op-1", lambda: next(looks), time.time, said.append, closing)
     async with answering(tmp_path / "panel.sock", held):
         await Therapist(house, "stim-01", "room-1", tmp_path / "panel.sock").work((), began_s=0.0)
-    assert said == [f"    stim-01: {presses._HELD} That is waited for a little."]
+    assert said == [f"    stim-01: {presses._HELD} That is waited for a little."] * is_closing_time

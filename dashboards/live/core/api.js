@@ -8,12 +8,16 @@ const BASE = "api/v1";
 const SIGNING_IN = "signing_in";
 const COOKIE_AWAITED_MS = 3_000;
 const LOOKS_EVERY_MS = 250;
+const OUT_TRIES_MAX = 8; // each waits for the cookie as long as a look does: longer than the server says so
 
 /** The server's words to those of whom it knows nothing any more. A wrong password is none of them. */
 const NOT_THEY = new Set(["csrf", "not_signed_in", SIGNING_IN]);
 
 /** Who is signed in in this browser by now: somebody (this page is theirs then), nobody, or that is not known. */
 export const WHO = { somebody: "somebody", nobody: "nobody", unknown: "unknown" };
+
+/** Whether somebody is signed in here, or may be. */
+export const isOpen = (who) => who === WHO.somebody || who === WHO.unknown;
 
 let csrf = null;
 let onSignedOut = () => {};
@@ -94,7 +98,6 @@ async function look(token) {
   try {
     const found = await me();
     if (csrf !== token) return foundMeanwhile();
-    if (found.csrf === token) return WHO.somebody; // as before
     csrf = found.csrf;
     onSignedInAnew(found);
     return WHO.somebody;
@@ -109,6 +112,9 @@ async function look(token) {
 /** Somebody has signed in or out on this page while it was asked. */
 const foundMeanwhile = () => (csrf === null ? WHO.nobody : WHO.somebody);
 
+/** Whether it was refused because it was asked as somebody who is not signed in here: `whoIsIt` says who is. */
+export const isOfAnother = (error) => NOT_THEY.has(error.word);
+
 const name = (text) => encodeURIComponent(text);
 
 export const get = (path, query) => ask("GET", path, { query });
@@ -118,9 +124,9 @@ export const put = (path, body, version) => ask("PUT", path, { body, version });
 export const patch = (path, body) => ask("PATCH", path, { body });
 export const remove = (path) => ask("DELETE", path);
 
-/** Who is signed in in this browser; while another tab signs in, who that is, if it takes no longer than 3 s. */
-export async function me() {
-  const giveUpMs = performance.now() + COOKIE_AWAITED_MS;
+/** Who is signed in in this browser; while another tab signs in, who that is, if it is known within `forMs`. */
+export async function me(forMs = COOKIE_AWAITED_MS) {
+  const giveUpMs = performance.now() + forMs;
   for (;;) {
     try {
       return await ask("GET", "me", { withinMs: 3_000, quiet: true });
@@ -132,8 +138,16 @@ export async function me() {
 }
 
 export const logIn = (user, password) => ask("POST", "login", { body: { user, password }, quiet: true });
-/** Whoever is signed in in this browser by now. */
-export const logOut = () => post("logout").catch((error) => (error.who === WHO.somebody ? post("logout") : null));
+/** Whoever is signed in in this browser by now; while another tab signs in, whoever that is. */
+export async function logOut() {
+  for (let tries = 1; ; tries += 1) {
+    try {
+      return await post("logout");
+    } catch (error) {
+      if (!isOpen(error.who) || tries === OUT_TRIES_MAX) throw error;
+    }
+  }
+}
 
 export const device = (id) => get(`devices/${name(id)}`);
 export const samples = (id, from, to) => get(`devices/${name(id)}/samples`, { from, to });
@@ -144,10 +158,15 @@ export const requestSession = (asked) => post("sessions", asked);
 export const cancelSession = (id) => post(`sessions/${name(id)}/cancel`);
 export const client = (token) => get(`clients/${name(token)}`);
 
-/** A stop waits for nothing: 3 s are enough for a local answer, and whoever pushed it must hear if there is none. */
-export const stop = (scope, target, reason) =>
-  ask("POST", "stops", { body: { scope, name: scope === "site" ? null : target, reason }, withinMs: 3_000 });
-export const stopState = (command) => get(`stops/${name(command)}`);
+/**
+ * A stop waits for nothing: 3 s are enough for a local answer, and whoever pushed it must hear if there is none. Nor is
+ * it asked who is signed in before it is said that it was refused.
+ */
+export function stop(scope, target, reason) {
+  const body = { scope, name: scope === "site" ? null : target, reason };
+  return ask("POST", "stops", { body, withinMs: 3_000, quiet: true });
+}
+export const stopState = (command) => ask("GET", `stops/${name(command)}`, { quiet: true });
 export const stops = (limit) => get("stops", { limit });
 
 export const releaseConditions = (id) => get(`releases/${name(id)}`);

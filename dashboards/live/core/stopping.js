@@ -12,6 +12,7 @@ import { latency } from "./formats.js";
 
 const TRIES_MAX = 20;
 const TRY_AGAIN_MS = 500;
+const WHO_SOON_MS = 500; // who is signed in here by now is mostly known sooner
 const LOOK_MS = 150; // while it is under way
 const LOOK_LATER_MS = 2_000; // once it is overdue
 const SOON_MS = 10_000;
@@ -39,6 +40,7 @@ function kept(stops) {
 }
 
 async function order(pushed) {
+  let asAnother = false;
   while (pushed.tries < TRIES_MAX) {
     pushed.tries += 1;
     try {
@@ -49,18 +51,35 @@ async function order(pushed) {
       told();
       return;
     } catch (error) {
+      const who = api.isOfAnother(error) ? await whoNow(() => fails(pushed, "unheard", error)) : null;
+      if (who === api.WHO.somebody && !asAnother) {
+        asAnother = true; // signed in in another tab: at once, as them
+        continue;
+      }
       const answered = error instanceof api.ApiError;
-      if (error.who === api.WHO.somebody && pushed.tries === 1) continue; // signed in in another tab: at once, as them
-      const mayBeSomebody = error.who === api.WHO.somebody || error.who === api.WHO.unknown;
-      const final = answered && error.status < 500 && error.status !== 429 && !mayBeSomebody;
-      pushed.stage = final ? "refused" : "unheard";
-      pushed.words = answered ? error.message : "";
-      told();
-      if (pushed.tries === 1 || final) alert(say(`stop.said.${pushed.stage}`, { what: whatOf(pushed) }));
+      const final = answered && error.status < 500 && error.status !== 429 && !api.isOpen(who);
+      fails(pushed, final ? "refused" : "unheard", error);
       if (final) return;
     }
     await wait(TRY_AGAIN_MS);
   }
+}
+
+/** Who is signed in here; `late` is called where that is not known soon. */
+async function whoNow(late) {
+  const timer = setTimeout(late, WHO_SOON_MS);
+  const who = await api.whoIsIt();
+  clearTimeout(timer);
+  return who;
+}
+
+/** It is not heard of, or refused: said aloud once. */
+function fails(pushed, stage, error) {
+  const isNew = stage !== pushed.stage;
+  pushed.stage = stage;
+  pushed.words = error instanceof api.ApiError ? error.message : "";
+  told();
+  if (isNew) alert(say(`stop.said.${stage}`, { what: whatOf(pushed) }));
 }
 
 /** Pushed again while it is followed, it is the same stop: it is shown once. */

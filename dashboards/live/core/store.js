@@ -8,6 +8,7 @@ const SAMPLES_KEPT = 6_000; // of one device: ten minutes at ten a second
 
 export const state = {
   me: null,
+  isUnknown: false, // who is signed in in this browser by now
   putOut: false, // whoever was signed in here is not any more, and did not ask for that
   overview: null, // {as_of, fleet, rooms: [{room, devices}], alarms: {high, medium, low, info}}
   alarms: [], // the open ones, gravest first
@@ -90,5 +91,13 @@ export const newestSample = (device) => state.samples.get(device)?.at(-1) ?? nul
 /** Nothing of the one before is shown to the next. */
 export function forget() {
   state.samples.clear();
-  change({ me: null, overview: null, alarms: [], alarmsAt: null, heardMs: null, stream: "connecting" });
+  change({
+    me: null,
+    isUnknown: false,
+    overview: null,
+    alarms: [],
+    alarmsAt: null,
+    heardMs: null,
+    stream: "connecting",
+  });
 }

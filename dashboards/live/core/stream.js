@@ -10,12 +10,11 @@ import { serverSaid } from "./clock.js";
 import { ageS, change, heard, keepSample, merge, state } from "./store.js";
 
 export const LOST_AFTER_S = 5;
-const AGAIN_MS = 1_500;
 const TRACED_MAX = 12; // the server draws a line there
 
 let source = null;
 let traced = "";
-let again = null;
+let wasLost = false; // the browser may be somebody else's by the time that it is there again
 const listeners = new Set();
 
 /** Listen, and draw the samples of these devices too. The same ones again change nothing. */
@@ -27,17 +26,12 @@ export function listen(devices = []) {
 }
 
 export function hush() {
-  clearTimeout(again);
-  close();
-}
-
-function close() {
   source?.close();
   source = null;
 }
 
 function open() {
-  close();
+  hush();
   const mine = new EventSource(api.url("stream", { trace: traced }));
   source = mine;
   const on = (name, take) =>
@@ -59,17 +53,22 @@ function open() {
   });
   on("alive", () => heard());
   on("end", ({ why }) => {
-    close();
+    hush();
+    wasLost = true;
     change({ stream: "lost", ended: why });
-    if (why === "signed_out") askWho();
   });
-  on("open", () => listeners.forEach((act) => act()));
+  on("open", () => {
+    if (wasLost) askWho();
+    wasLost = false;
+    listeners.forEach((act) => act());
+  });
   mine.addEventListener("error", () => {
     if (source !== mine) return;
+    wasLost = true;
     if (state.stream === "live") change({ stream: "connecting" });
     if (mine.readyState !== EventSource.CLOSED) return; // the browser tries again by itself, from where it was
-    close();
-    askWhoSoon();
+    hush();
+    askWho();
   });
 }
 
@@ -79,20 +78,17 @@ export function whenOpened(act) {
   return () => listeners.delete(act);
 }
 
-/** Neither a stream that is refused nor one whose session has ended says who it is now: ask, and it is opened anew. */
+/** No stream says who is signed in here, neither one that is refused nor one that is there again. */
 async function askWho() {
-  if ((await api.whoIsIt()) === api.WHO.unknown) askWhoSoon();
+  change({ isUnknown: (await api.whoIsIt()) === api.WHO.unknown });
 }
 
-function askWhoSoon() {
-  clearTimeout(again);
-  again = setTimeout(askWho, AGAIN_MS);
-}
-
-/** To be called every second: what has not been heard for too long is lost. */
+/** To be called every second: what has not been heard for too long is lost; who is not known is asked for again. */
 export function watch() {
+  if (state.isUnknown) askWho();
   const age = ageS();
   if (age !== null && age > LOST_AFTER_S && state.stream !== "lost") {
+    wasLost = true;
     change({ stream: "lost" });
     if (source) open();
   }

@@ -1,6 +1,5 @@
 /** What stands around every view: header, what is wrong with the page's own data, the gravest alarm, the stop. */
 
-import * as api from "../core/api.js";
 import { now } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { time, timeZone } from "../core/formats.js";
@@ -53,20 +52,16 @@ const skip = (id, text) =>
   h("button", { type: "button", class: "skip", on: { click: () => document.getElementById(id)?.focus() } }, say(text));
 
 function who(signOut) {
-  const out = async () => {
-    await api.logOut().catch(() => {}); // signed out here in any case
-    signOut();
-  };
   return h(
     "div",
     { class: "who" },
     h("time", { class: "clock", title: timeZone() }, time(now()), h("span", { class: "zone" }, timeZone())),
     h("a", { href: link("account"), class: "account" }, icon("person"), state.me.name),
-    h("button", { type: "button", class: "plain", on: { click: out } }, say("sign_out")),
+    h("button", { type: "button", class: "plain", on: { click: signOut } }, say("sign_out")),
   );
 }
 
-/** The page as its children; `signOut` is called once somebody has signed out. */
+/** The page as its children; `signOut` is what its button does. */
 export function frame(title, body, signOut) {
   const bare = BARE[state.route.name];
   return [

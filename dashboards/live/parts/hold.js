@@ -88,7 +88,9 @@ export function deliberately(what, fire) {
     announce(say("stop.press_again", { what }));
   };
   const forget = ({ currentTarget: element }) => {
-    if (gestures.get(element)?.state === "armed") become(element, null);
+    if (gestures.get(element)?.state !== "armed") return;
+    become(element, null);
+    announce(say("stop.not_pressed", { what }));
   };
   return {
     pointerdown: begin,

@@ -31,6 +31,7 @@ export function oldness() {
   if (state.ended === "too_many") notes.push(note("ended", "high", "lost", say("old.too_many")));
   else if (age === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
   else if (isUnheard()) notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
+  if (state.isUnknown) notes.push(note("who", "high", "lost", say("old.who")));
   if (fleetIsAbsent()) notes.push(note("fleet", "high", "lost", say("old.fleet")));
   else if (fleet && fleet.connected === false) notes.push(note("broker", "high", "lost", say("old.broker")));
   else if (fleet?.stale) notes.push(note("stale", "high", "stale", say("old.stale")));

@@ -67,6 +67,7 @@ export const en = {
   old: {
     connecting: "Connecting …",
     stream: "OLD DATA. Nothing has been heard from the server for {long}. What you see may be over by now.",
+    who: "It is not known who is signed in here now. A stop pushed here may not go out: stop at the device.",
     too_many: "OLD DATA. This page was opened in further windows: close one, and load this page again.",
     fleet:
       "OLD DATA. The fleet service does not answer: sessions end by themselves within seconds. Stop at the device.",
@@ -212,6 +213,7 @@ export const en = {
     keep_holding: "Keep holding …",
     again: "Enter again to stop",
     press_again: "Press Enter again to stop {what}.",
+    not_pressed: "Not stopped: {what}. Enter was pressed once only.",
     choose: "Device or room",
     choose_label: "What the emergency stop is for",
     all_of_room: { one: "{room}: its device", other: "{room}: all {n} devices" },
