@@ -17,10 +17,10 @@ Rules of this file:
 from typing import assert_never
 
 from agents import faults, hand, hearing, interlock, over_limits, readings, telemetry
-from agents.changed import changed
+from agents.changed import changed, prepare
 from agents.drivers.port import ZERO, Identity
 from agents.faults import Watch
-from agents.state import Session, State, conditions, is_held, is_latched
+from agents.state import Numbers, Session, State, conditions, is_held, is_latched
 from agents.steps import (
     Announce,
     Connected,
@@ -42,6 +42,8 @@ from broker.contract.limits import NO_READING_S, PAUSE_TOTAL_S
 from broker.contract.messages import EventKind, Phase
 
 SLOWEST_PULSE_S = 1.0  # after a boot nobody knows what was driven: the slowest frequency of the envelope is 1 Hz
+
+prepare(State, Durable, Session, Numbers, Watch)
 
 
 # --- a boot -----------------------------------------------------------------------------------------------------------

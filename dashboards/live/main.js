@@ -1,12 +1,12 @@
 /** Puts the page together: who is signed in, which view, what the store knows; and draws it when any of it changes. */
 
 import * as api from "./core/api.js";
-import { render } from "./core/dom.js";
+import { h, render } from "./core/dom.js";
 import { useZone } from "./core/formats.js";
 import { link, parse } from "./core/route.js";
-import { change, forget, may, state, subscribe } from "./core/store.js";
-import { hush, listen, watch } from "./core/stream.js";
-import { followAlarms, followNoAlarm } from "./core/alarms.js";
+import { change, forget, may, part, state, subscribe } from "./core/store.js";
+import { listen, watch } from "./core/stream.js";
+import { followAlarms } from "./core/alarms.js";
 import { say, speak } from "./core/words.js";
 import { frame } from "./parts/frame.js";
 import { waiting } from "./parts/pieces.js";
@@ -14,25 +14,30 @@ import { useScheme } from "./parts/scheme.js";
 import { signIn } from "./views/sign-in.js";
 import { VIEWS } from "./views/views.js";
 
+const OPENED_WITHIN_MS = 3_000; // or the view is opened anew: its module may not come, where the line is lost
+
 const page = document.getElementById("page");
 let view = null;
 let drawing = false;
 let turn = 0;
+let shown = 0; // the turn of the view: each has elements of its own
 let looked = false; // who is signed in here, once the page is there
-let leaving = false; // they are signing out themselves
 
 function draw() {
   drawing = false;
   if (!state.me) {
-    render(page, looked ? signIn(enter) : waiting());
+    render(page, looked ? signIn(enter) : notKnown());
     document.title = say("app");
     return;
   }
-  if (!view) return;
-  if (may("see")) listen(view.traces?.() ?? []); // the same ones again change nothing
-  render(page, ...frame(view.title(), view.render(), signOut));
-  document.title = `${view.title()} · ${say("app")}`;
+  if (may("see")) listen(view?.traces?.() ?? []); // the same ones again change nothing
+  const title = view ? view.title() : say("app");
+  render(page, ...frame(shown, title, view ? view.render() : waiting(), signOut));
+  document.title = view ? `${title} · ${say("app")}` : title;
 }
+
+/** The page was loaded while another tab signs in. */
+const notKnown = () => h("main", { class: "view" }, waiting(), h("p", null, say("stop.not_instead")));
 
 function drawSoon() {
   if (drawing) return;
@@ -49,13 +54,16 @@ async function show() {
   const moved = before.name !== state.route.name || before.at.join("/") !== state.route.at.join("/");
   const opens = moved || !view;
   if (opens) {
-    view?.leave?.();
+    leaveView();
     const open = VIEWS[state.route.name] ?? VIEWS.missing;
     turn += 1;
     const mine = turn;
+    const retry = setTimeout(() => mine === turn && show(), OPENED_WITHIN_MS);
     const opened = await open(...state.route.at);
+    clearTimeout(retry);
     if (mine !== turn) return opened.leave?.(); // somebody has gone on meanwhile
     view = opened;
+    shown = mine;
   }
   useScheme();
   change({});
@@ -88,36 +96,37 @@ async function enter(me) {
  */
 async function becomeAnother(me) {
   if (me.user !== state.me?.user) {
-    closeView();
+    leaveView();
+    part();
     if (me.may.includes("see")) change({ alarms: [], alarmsAt: null });
     else forget();
   }
   await enter(me);
 }
 
-function closeView() {
-  hush();
+function leaveView() {
   view?.leave?.();
   view = null;
-  followNoAlarm();
 }
 
 function leave() {
-  closeView();
+  leaveView();
+  part();
   api.takeToken(null);
   forget();
 }
 
 async function signOut() {
-  leaving = true;
+  if (state.isLeaving) return;
+  change({ isLeaving: true });
   await api.logOut().catch(() => {}); // signed out here in any case
-  leaving = false;
+  change({ isLeaving: false });
   leave();
 }
 
 /** The server does not know them any more: that is said, for nothing can be stopped from here now. */
 function putOut() {
-  if (!state.me || leaving) return;
+  if (!state.me || state.isLeaving) return;
   change({ putOut: true });
   leave();
 }

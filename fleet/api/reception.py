@@ -218,11 +218,14 @@ class Reception:
         if key is None or not (key in self._kept.sessions or key in self._followed):
             yield
             return
+        before_wall_s = self._followed.get(key)
         self._followed[key] = self._walltime()
         try:
             yield
-        except BaseException:  # there is no other one
-            self._followed.pop(key, None)
+        except BaseException:  # there is no other one, but perhaps that of a try before
+            del self._followed[key]
+            if before_wall_s is not None:
+                self._followed[key] = before_wall_s
             raise
 
     async def _verified(self, user: str, password: str, address: str, what: str) -> User | Wrong | TooOften:

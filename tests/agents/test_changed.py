@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from agents.changed import changed
+from agents.changed import changed, prepare
 from tests.agents.clinic import Clinic
 
 
@@ -45,6 +45,19 @@ def test_a_field_that_is_none_is_refused_and_the_copy_is_frozen() -> None:
         changed(pair, middle=4)
     with pytest.raises(FrozenInstanceError):
         pair.left = 5  # type: ignore[misc]
+
+
+def test_a_class_that_python_gives_no_twin_is_refused_before_anything_is_changed() -> None:
+    @dataclass(frozen=True, slots=True)
+    class Base:
+        left: int
+
+    @dataclass(frozen=True, slots=True)
+    class Derived(Base):
+        right: int
+
+    with pytest.raises(TypeError, match="object layout differs"):
+        prepare(Derived)
 
 
 def test_a_class_of_a_single_field_is_refused_rather_than_copied_wrong() -> None:

@@ -275,14 +275,57 @@ def test_whoever_signs_out_is_not_told_that_they_were_put_out(visitor: Visitor) 
 
 
 @pytest.mark.parametrize("view", ["usage", "stops"])
-def test_what_could_not_be_read_while_somebody_signed_in_is_read_then(visitor: Visitor, view: str) -> None:
+@pytest.mark.parametrize("soon", [True, False], ids=["soon", "later"])
+def test_what_could_not_be_read_while_somebody_signed_in_is_read_then(visitor: Visitor, view: str, soon: bool) -> None:
     visitor.sign_in("mira", anew=True)
     its_here = signs_in(visitor, "mira")
+    looks = answered(visitor, ME)
     visitor.go(view)
     refused = visitor.page.locator("main .wrong")
-    expect(refused).to_contain_text("Somebody is signing in in this browser")
+    if soon:
+        await_that("it was refused, and who it is is looked for", lambda: looked_on(visitor, looks) > 0, 10.0)
+    else:
+        expect(refused).to_contain_text("Somebody is signing in in this browser")
     its_here()
+    expect(visitor.page.get_by_role("table").first).to_be_visible()
     expect(refused).to_have_count(0)
+
+
+def test_what_is_drawn_for_somebody_else_is_drawn_anew(visitor: Visitor) -> None:
+    """A trace that stayed would go on with what the one before has read, limits too."""
+    visitor.sign_in("vera", anew=True)
+    visitor.go("device", "stim-04")
+    visitor.page.locator(".panels").evaluate("trace => { trace.dataset.former = true; }")
+    sign_in_in_another_tab(visitor, "anna.k")
+    expect(account(visitor)).to_have_text("Anna")
+    expect(visitor.page.locator(".panels")).to_be_visible()
+    expect(visitor.page.locator("[data-former]")).to_have_count(0)
+
+
+def test_a_view_that_does_not_come_is_asked_for_again_and_a_stop_is_in_reach_meanwhile(visitor: Visitor) -> None:
+    visitor.sign_in("vera")
+    visitor.page.route("**/views/device.js", lambda route: route.abort())
+    visitor.go("device", "stim-04")
+    expect(visitor.page.get_by_text("Reading …")).to_be_visible()
+    visitor.hold("device/stim-04")
+    expect(visitor.truth()).to_contain_text(ZERO)
+    visitor.page.unroute("**/views/device.js")
+    expect(visitor.title("stim-04")).to_be_visible()
+    visitor.broken.clear()  # the module that did not come, as often as it was asked for
+
+
+def test_a_stream_that_is_refused_is_asked_for_once_a_second(visitor: Visitor) -> None:
+    visitor.sign_in("vera")
+    visitor.page.route(STREAM, lambda route: route.fulfill(status=503, json={"error": "busy", "text": "busy"}))
+    refused = answered(visitor, STREAM)
+    looks = answered(visitor, ME)
+    visitor.go("device", "stim-04")  # whose samples are another stream
+    await_that("it was refused", lambda: looked_on(visitor, refused) > 0, 10.0)
+    visitor.goes_on_for(3_000)
+    assert 2 <= len(refused) <= 6, refused
+    assert len(looks) <= 6
+    visitor.page.unroute(STREAM)
+    expect(visitor.page.locator(".note", has_text="OLD DATA")).to_have_count(0)
 
 
 def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(house: House, visitor: Visitor) -> None:

@@ -1,7 +1,7 @@
 /** The open alarms, read again whenever the overview's counts say that something changed, and every few seconds. */
 
 import * as api from "./api.js";
-import { change, state, subscribe } from "./store.js";
+import { atParting, change, state, subscribe } from "./store.js";
 import { sound } from "../parts/sound.js";
 import { alert } from "../parts/announce.js";
 import { duePhrase } from "./due.js";
@@ -25,12 +25,12 @@ export function followAlarms() {
   setInterval(() => state.me && readAlarms(), EVERY_MS);
 }
 
-/** Nobody is signed in: nothing sounds, and whoever comes next hears what they find. */
-export function followNoAlarm() {
+/** Nothing sounds any more, and whoever comes next hears what they find. */
+atParting(() => {
   counted = "";
   announced = null;
   sound.follow([]);
-}
+});
 
 /** Somebody has done something about one. */
 export const readAlarmsSoon = () => SOON_MS.forEach((ms) => setTimeout(() => readAlarms(), ms));

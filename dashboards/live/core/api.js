@@ -166,7 +166,7 @@ export function stop(scope, target, reason) {
   const body = { scope, name: scope === "site" ? null : target, reason };
   return ask("POST", "stops", { body, withinMs: 3_000, quiet: true });
 }
-export const stopState = (command) => ask("GET", `stops/${name(command)}`, { quiet: true });
+export const stopState = (command) => ask("GET", `stops/${name(command)}`, { withinMs: 2_000, quiet: true });
 export const stops = (limit) => get("stops", { limit });
 
 export const releaseConditions = (id) => get(`releases/${name(id)}`);

@@ -16,6 +16,7 @@ const WHO_SOON_MS = 500; // who is signed in here by now is mostly known sooner
 const LOOK_MS = 150; // while it is under way
 const LOOK_LATER_MS = 2_000; // once it is overdue
 const SOON_MS = 10_000;
+const UNREAD_MS = 2 * LOOK_LATER_MS;
 const OVER_KEPT = 5; // those that are over; what is not known yet is never dropped
 
 let number = 0;
@@ -88,14 +89,15 @@ const idsOf = ({ commands }) => commands.map((command) => command.command_id).jo
 
 async function follow(pushed, command) {
   const began = performance.now();
+  command.readMs = began;
   for (;;) {
     try {
       const answer = await api.stopState(command.command_id);
       command.devices = answer.devices;
       command.confirmed = answer.confirmed;
-      command.missed = 0;
+      command.readMs = performance.now();
     } catch {
-      command.missed = (command.missed ?? 0) + 1; // the first look may come too early; later ones are said on the page
+      // The first look may come too early; that it is not read for longer is said on the page (`isUnread`).
     }
     told();
     speak(pushed);
@@ -104,6 +106,9 @@ async function follow(pushed, command) {
     await wait(soon ? LOOK_MS : LOOK_LATER_MS);
   }
 }
+
+/** Whether what became of a stop has not been read for so long that nobody should wait for it. */
+export const isUnread = ({ readMs }) => performance.now() - readMs > UNREAD_MS;
 
 /** Whether a stop is over everywhere: the server says that it is confirmed, and so does each of its devices. */
 export const isDone = ({ confirmed, devices }) => confirmed === true && devices.length > 0 && devices.every(isOver);

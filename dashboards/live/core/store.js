@@ -9,6 +9,7 @@ const SAMPLES_KEPT = 6_000; // of one device: ten minutes at ten a second
 export const state = {
   me: null,
   isUnknown: false, // who is signed in in this browser by now
+  isLeaving: false, // they are signing out themselves
   putOut: false, // whoever was signed in here is not any more, and did not ask for that
   overview: null, // {as_of, fleet, rooms: [{room, devices}], alarms: {high, medium, low, info}}
   alarms: [], // the open ones, gravest first
@@ -28,6 +29,14 @@ export function subscribe(listener) {
   listeners.add(listener);
   return () => listeners.delete(listener);
 }
+
+const partings = new Set();
+
+/** Call `act` whenever somebody leaves the page to another person, or to nobody: what is theirs ends there. */
+export const atParting = (act) => partings.add(act);
+
+/** They leave it now. */
+export const part = () => partings.forEach((act) => act());
 
 /** Change what is known, and tell everybody. */
 export function change(changes) {

@@ -7,13 +7,15 @@
 
 import * as api from "./api.js";
 import { serverSaid } from "./clock.js";
-import { ageS, change, heard, keepSample, merge, state } from "./store.js";
+import { ageS, atParting, change, heard, keepSample, merge, state } from "./store.js";
 
 export const LOST_AFTER_S = 5;
+const OPENED_EVERY_MS = 1_000; // at the most, where it was lost: a server that refuses is not asked without a pause
 const TRACED_MAX = 12; // the server draws a line there
 
 let source = null;
 let traced = "";
+let openedMs = -OPENED_EVERY_MS;
 let wasLost = false; // the browser may be somebody else's by the time that it is there again
 const listeners = new Set();
 
@@ -21,17 +23,20 @@ const listeners = new Set();
 export function listen(devices = []) {
   const wanted = [...devices].sort().slice(0, TRACED_MAX).join(",");
   if (source && wanted === traced) return;
+  if (wasLost && performance.now() - openedMs < OPENED_EVERY_MS) return; // it is drawn again every second
   traced = wanted;
   open();
 }
 
-export function hush() {
+function hush() {
   source?.close();
   source = null;
 }
+atParting(hush);
 
 function open() {
   hush();
+  openedMs = performance.now();
   const mine = new EventSource(api.url("stream", { trace: traced }));
   source = mine;
   const on = (name, take) =>

@@ -6,7 +6,7 @@ import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { ago, moment, number, time } from "../core/formats.js";
 import { link } from "../core/route.js";
-import { change, may } from "../core/store.js";
+import { atParting, change, may } from "../core/store.js";
 import { PRIORITY } from "../core/status.js";
 import { known, say } from "../core/words.js";
 import { announce } from "./announce.js";
@@ -18,12 +18,14 @@ const SHELF_HOURS = [1, 2, 4, 8];
 const TEXT_MAX = 64;
 
 const form = { alarm: null, act: null, text: "", hours: 1, error: null };
+const close = () => Object.assign(form, { alarm: null, act: null, text: "", error: null });
+atParting(close);
 
 async function act(alarm, name, said) {
   form.error = null;
   try {
     await api.alarmDo(alarm.alarm_id, name, said);
-    Object.assign(form, { alarm: null, act: null, text: "" });
+    close();
     announce(say(`alarms.done.${name}`));
   } catch (error) {
     Object.assign(form, { alarm: alarm.alarm_id, error });

@@ -57,12 +57,16 @@ function who(signOut) {
     { class: "who" },
     h("time", { class: "clock", title: timeZone() }, time(now()), h("span", { class: "zone" }, timeZone())),
     h("a", { href: link("account"), class: "account" }, icon("person"), state.me.name),
-    h("button", { type: "button", class: "plain", on: { click: signOut } }, say("sign_out")),
+    h(
+      "button",
+      { type: "button", class: "plain", disabled: state.isLeaving, on: { click: signOut } },
+      state.isLeaving ? say("signing_out") : say("sign_out"),
+    ),
   );
 }
 
-/** The page as its children; `signOut` is what its button does. */
-export function frame(title, body, signOut) {
+/** The page as its children; `turn` numbers the view, `signOut` is what its button does. */
+export function frame(turn, title, body, signOut) {
   const bare = BARE[state.route.name];
   return [
     skip("title", "skip.content"),
@@ -77,7 +81,7 @@ export function frame(title, body, signOut) {
     h("div", { class: "notes" }, oldness(), !bare && alarmStrip()),
     h(
       "main",
-      { class: `view of-${state.route.name}`, key: "main" },
+      { class: `view of-${state.route.name}`, key: `main/${turn}` },
       h("h1", { id: "title", tabindex: "-1" }, title),
       body,
     ),

@@ -6,7 +6,7 @@ import { change, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 
-const AGAIN_MS = 1_500;
+const AGAIN_MS = 500;
 
 /** The way back: pairs of a name and where it leads. */
 export const crumbs = (...steps) =>
@@ -73,7 +73,7 @@ export const waiting = () => h("p", { class: "waiting" }, say("waiting"));
 
 /**
  * Something that is read from the server and shown: `read()` asks anew, `value` and `error` say what came of it. What
- * was asked earlier and comes later is dropped. While another tab signs in it is asked again until that is over.
+ * was asked earlier and comes later is dropped. What was refused because another tab signs in is asked again.
  */
 export function reading(ask) {
   let turn = 0;
@@ -91,7 +91,7 @@ export function reading(ask) {
       } catch (error) {
         if (mine !== turn) return;
         one.error = error;
-        if (error.who === api.WHO.unknown) setTimeout(() => mine === turn && one.read(), AGAIN_MS);
+        if (api.isOpen(error.who)) setTimeout(() => mine === turn && one.read(), AGAIN_MS);
       }
       change({});
     },

@@ -5,7 +5,7 @@
 
 import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
-import { change, may } from "../core/store.js";
+import { atParting, change, may } from "../core/store.js";
 import { stateOf } from "../core/status.js";
 import { known, say } from "../core/words.js";
 import { announce } from "./announce.js";
@@ -15,7 +15,9 @@ import { wordsOf } from "./pieces.js";
 
 const READ_EVERY_MS = 1_000;
 
-let shown = { device: null, found: null, error: null, busy: false, refusals: [], done: "" };
+const NOTHING = { device: null, found: null, error: null, busy: false, refusals: [], done: "" };
+let shown = NOTHING;
+atParting(() => (shown = NOTHING));
 
 async function read(device) {
   try {
@@ -30,16 +32,7 @@ async function read(device) {
 }
 
 function open({ device, holds }) {
-  shown = {
-    device,
-    siteWide: holds.length > 0,
-    found: null,
-    error: null,
-    busy: false,
-    refusals: [],
-    done: "",
-    readMs: performance.now(),
-  };
+  shown = { ...NOTHING, device, siteWide: holds.length > 0, readMs: performance.now() };
   read(device);
 }
 

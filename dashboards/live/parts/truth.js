@@ -3,12 +3,11 @@
 import { h } from "../core/dom.js";
 import { latency, milliamps, timeToSeconds } from "../core/formats.js";
 import { deviceRow, state } from "../core/store.js";
-import { dismiss, isDone, isOver, mayDismiss, stageOf, whatOf } from "../core/stopping.js";
+import { dismiss, isDone, isOver, isUnread, mayDismiss, stageOf, whatOf } from "../core/stopping.js";
 import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 
 const ROWS_SHOWN = 6;
-const UNREAD_AFTER = 6; // looks
 
 /** The way of a stop as its steps, each with its time. One of the whole site has no receipts: none is waited for. */
 export function steps(row, ofSite) {
@@ -70,7 +69,7 @@ function body(pushed) {
     return h("p", { class: "stage not" }, icon("alarm"), say("stop.stage.refused", { words: pushed.words }));
   }
   const unread = pushed.commands.some(
-    (command) => !isDone(command) && (!state.me || command.missed > UNREAD_AFTER),
+    (command) => !isDone(command) && (!state.me || isUnread(command)),
   );
   const open = pushed.commands.some((command) => command.confirmed === false && isOpen(command));
   const not = (name) => h("p", { class: "stage not", key: name }, icon("alarm"), say(`stop.stage.${name}`));

@@ -17,6 +17,7 @@ export const en = {
     "Somebody has signed in in another window of this browser, here too: it is {name} now. Nothing was changed.",
   read_at: "Read at {at}.",
   sign_out: "Sign out",
+  signing_out: "Signing out …",
   time: { ago: "{long} ago" },
   skip: { content: "Skip to content", stop: "Skip to emergency stop" },
   nav: {
