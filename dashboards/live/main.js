@@ -14,13 +14,14 @@ import { useScheme } from "./parts/scheme.js";
 import { signIn } from "./views/sign-in.js";
 import { VIEWS } from "./views/views.js";
 
-const OPENED_WITHIN_MS = 3_000; // or the view is opened anew: its module may not come, where the line is lost
+const OPENED_AGAIN_MS = 1_500; // a view whose module did not come: the line was lost
 
 const page = document.getElementById("page");
 let view = null;
 let drawing = false;
 let turn = 0;
 let shown = 0; // the turn of the view: each has elements of its own
+let traces = []; // the devices whose samples it draws
 let looked = false; // who is signed in here, once the page is there
 
 function draw() {
@@ -30,7 +31,8 @@ function draw() {
     document.title = say("app");
     return;
   }
-  if (may("see")) listen(view?.traces?.() ?? []); // the same ones again change nothing
+  if (view) traces = view.traces?.() ?? [];
+  if (may("see")) listen(traces); // the same ones again change nothing
   const title = view ? view.title() : say("app");
   render(page, ...frame(shown, title, view ? view.render() : waiting(), signOut));
   document.title = view ? `${title} · ${say("app")}` : title;
@@ -45,22 +47,25 @@ function drawSoon() {
   requestAnimationFrame(draw);
 }
 
-/** Show the view that the address names. */
-async function show() {
+/** Show the view that the address names; `again` where it did not come. */
+async function show(again = false) {
   const before = state.route;
   if (state.me?.must_change) history.replaceState(null, "", link("account")); // nothing else is open yet
   state.route = parse(location.hash);
   if (!state.me) return drawSoon();
-  const moved = before.name !== state.route.name || before.at.join("/") !== state.route.at.join("/");
+  const moved = again || before.name !== state.route.name || before.at.join("/") !== state.route.at.join("/");
   const opens = moved || !view;
   if (opens) {
     leaveView();
     const open = VIEWS[state.route.name] ?? VIEWS.missing;
-    turn += 1;
     const mine = turn;
-    const retry = setTimeout(() => mine === turn && show(), OPENED_WITHIN_MS);
-    const opened = await open(...state.route.at);
-    clearTimeout(retry);
+    let opened;
+    try {
+      opened = await open(...state.route.at);
+    } catch (error) {
+      setTimeout(() => mine === turn && show(true), OPENED_AGAIN_MS);
+      throw error;
+    }
     if (mine !== turn) return opened.leave?.(); // somebody has gone on meanwhile
     view = opened;
     shown = mine;
@@ -105,6 +110,7 @@ async function becomeAnother(me) {
 }
 
 function leaveView() {
+  turn += 1;
   view?.leave?.();
   view = null;
 }
@@ -134,7 +140,7 @@ function putOut() {
 api.whenSignedOut(putOut);
 api.whenSignedInAnew(becomeAnother);
 subscribe(drawSoon);
-window.addEventListener("hashchange", show);
+window.addEventListener("hashchange", () => show());
 setInterval(() => {
   watch();
   drawSoon(); // ages and clocks
@@ -142,10 +148,11 @@ setInterval(() => {
 followAlarms();
 useScheme();
 
-try {
-  await enter(await api.me(Infinity)); // the server says for a while only that somebody is signing in
-} catch {
-  state.route = parse(location.hash);
-}
+// The server says for a while only that somebody is signing in. Whoever cannot be asked for can try to sign in.
+const found = await api.me(Infinity).catch(() => null);
 looked = true;
-drawSoon();
+if (found) await enter(found);
+else {
+  state.route = parse(location.hash);
+  drawSoon();
+}

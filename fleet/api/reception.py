@@ -223,7 +223,7 @@ class Reception:
         try:
             yield
         except BaseException:  # there is no other one, but perhaps that of a try before
-            del self._followed[key]
+            self._followed.pop(key, None)
             if before_wall_s is not None:
                 self._followed[key] = before_wall_s
             raise

@@ -324,8 +324,10 @@ def test_a_stream_that_is_refused_is_asked_for_once_a_second(visitor: Visitor) -
     visitor.goes_on_for(3_000)
     assert 2 <= len(refused) <= 6, refused
     assert len(looks) <= 6
+    old = visitor.page.locator(".note", has_text="OLD DATA")
+    expect(old).to_be_visible()
     visitor.page.unroute(STREAM)
-    expect(visitor.page.locator(".note", has_text="OLD DATA")).to_have_count(0)
+    expect(old).to_have_count(0)
 
 
 def test_a_stop_of_a_session_that_has_ended_is_said_not_to_be_sent(house: House, visitor: Visitor) -> None:

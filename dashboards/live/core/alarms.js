@@ -39,9 +39,10 @@ async function readAlarms(counts = counted) {
   if (asking) return;
   asking = true;
   counted = counts;
+  const { user } = state.me;
   try {
     const { alarms } = await api.alarms();
-    if (!state.me) return;
+    if (state.me?.user !== user) return;
     tell(alarms);
     change({ alarms, alarmsAt: new Date() });
   } catch {

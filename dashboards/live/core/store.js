@@ -103,6 +103,7 @@ export function forget() {
   change({
     me: null,
     isUnknown: false,
+    ended: null,
     overview: null,
     alarms: [],
     alarmsAt: null,

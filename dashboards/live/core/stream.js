@@ -21,6 +21,7 @@ const listeners = new Set();
 
 /** Listen, and draw the samples of these devices too. The same ones again change nothing. */
 export function listen(devices = []) {
+  if (state.ended === "too_many") return; // another window has it, until somebody loads this page again
   const wanted = [...devices].sort().slice(0, TRACED_MAX).join(",");
   if (source && wanted === traced) return;
   if (wasLost && performance.now() - openedMs < OPENED_EVERY_MS) return; // it is drawn again every second
@@ -92,9 +93,10 @@ async function askWho() {
 export function watch() {
   if (state.isUnknown) askWho();
   const age = ageS();
-  if (age !== null && age > LOST_AFTER_S && state.stream !== "lost") {
+  if (age !== null && age <= LOST_AFTER_S) return;
+  if (age !== null && state.stream !== "lost") {
     wasLost = true;
     change({ stream: "lost" });
-    if (source) open();
   }
+  if (source && performance.now() - openedMs > LOST_AFTER_S * 1_000) open(); // again, as long as it is silent
 }

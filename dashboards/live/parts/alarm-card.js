@@ -17,25 +17,29 @@ const NEVER_SHELVED = new Set(["A01", "A02", "A03"]);
 const SHELF_HOURS = [1, 2, 4, 8];
 const TEXT_MAX = 64;
 
-const form = { alarm: null, act: null, text: "", hours: 1, error: null };
-const close = () => Object.assign(form, { alarm: null, act: null, text: "", error: null });
-atParting(close);
+const form = { alarm: null, act: null, text: "", hours: 1 };
+let failed = { alarm: null, error: null }; // the last that was not done
+const close = () => Object.assign(form, { alarm: null, act: null, text: "" });
+atParting(() => {
+  close();
+  failed = { alarm: null, error: null };
+});
 
 async function act(alarm, name, said) {
-  form.error = null;
+  failed = { alarm: null, error: null };
   try {
     await api.alarmDo(alarm.alarm_id, name, said);
-    close();
+    if (form.alarm === alarm.alarm_id) close(); // and not one that was opened meanwhile
     announce(say(`alarms.done.${name}`));
   } catch (error) {
-    Object.assign(form, { alarm: alarm.alarm_id, error });
+    failed = { alarm: alarm.alarm_id, error };
   }
   readAlarmsSoon();
   change({});
 }
 
 function open(alarm, name) {
-  Object.assign(form, { alarm: alarm.alarm_id, act: name, text: "", hours: 1, error: null });
+  Object.assign(form, { alarm: alarm.alarm_id, act: name, text: "", hours: 1 });
   change({});
   requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById("alarm-said")?.focus()));
 }
@@ -134,7 +138,7 @@ export function alarmCard(alarm, toAct = true) {
         until: alarm.silent_until ? say("alarms.until", { at: time(alarm.silent_until) }) : "",
       })
     : alarm.signal;
-  const error = form.alarm === alarm.alarm_id ? form.error : null;
+  const error = failed.alarm === alarm.alarm_id ? failed.error : null;
   return h(
     "li",
     {

@@ -15,9 +15,9 @@ import { wordsOf } from "./pieces.js";
 
 const READ_EVERY_MS = 1_000;
 
-const NOTHING = { device: null, found: null, error: null, busy: false, refusals: [], done: "" };
-let shown = NOTHING;
-atParting(() => (shown = NOTHING));
+const nothing = () => ({ device: null, found: null, error: null, busy: false, refusals: [], done: "" });
+let shown = nothing();
+atParting(() => (shown = nothing()));
 
 async function read(device) {
   try {
@@ -32,26 +32,25 @@ async function read(device) {
 }
 
 function open({ device, holds }) {
-  shown = { ...NOTHING, device, siteWide: holds.length > 0, readMs: performance.now() };
+  shown = { ...nothing(), device, siteWide: holds.length > 0, readMs: performance.now() };
   read(device);
 }
 
 /** What is done to lift it; `after` reads the view anew. */
 async function act(what, doIt, after) {
-  shown.busy = true;
-  shown.refusals = [];
-  shown.error = null;
+  const mine = Object.assign(shown, { busy: true, refusals: [], error: null });
   change({});
   try {
     await doIt();
-    shown.done = say(`release.done_${what}`);
-    announce(shown.done);
+    mine.done = say(`release.done_${what}`);
+    announce(mine.done);
   } catch (error) {
-    shown.error = error;
-    shown.refusals = error.refusals ?? [];
+    mine.error = error;
+    mine.refusals = error.refusals ?? [];
+    if (!shown.device) shown.error = error; // refused as somebody who is not signed in here any more: said to who is
   } finally {
-    shown.busy = false;
-    await Promise.all([read(shown.device), after()]);
+    mine.busy = false;
+    await Promise.all([mine === shown && read(mine.device), after()]);
   }
 }
 
