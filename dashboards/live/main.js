@@ -20,6 +20,7 @@ const page = document.getElementById("page");
 let view = null;
 let drawing = false;
 let turn = 0;
+let shownAt = null; // the address that was shown last
 let shown = 0; // the turn of the view: each has elements of its own
 let traces = []; // the devices whose samples it draws
 let looked = false; // who is signed in here, once the page is there
@@ -47,13 +48,13 @@ function drawSoon() {
   requestAnimationFrame(draw);
 }
 
-/** Show the view that the address names; `again` where it did not come. */
-async function show(again = false) {
-  const before = state.route;
+/** Show the view that the address names. */
+async function show() {
   if (state.me?.must_change) history.replaceState(null, "", link("account")); // nothing else is open yet
   state.route = parse(location.hash);
   if (!state.me) return drawSoon();
-  const moved = again || before.name !== state.route.name || before.at.join("/") !== state.route.at.join("/");
+  const here = [state.route.name, ...state.route.at].join("/");
+  const moved = here !== shownAt;
   const opens = moved || !view;
   if (opens) {
     leaveView();
@@ -63,12 +64,13 @@ async function show(again = false) {
     try {
       opened = await open(...state.route.at);
     } catch (error) {
-      setTimeout(() => mine === turn && show(true), OPENED_AGAIN_MS);
+      setTimeout(() => mine === turn && show(), OPENED_AGAIN_MS);
       throw error;
     }
     if (mine !== turn) return opened.leave?.(); // somebody has gone on meanwhile
     view = opened;
     shown = mine;
+    shownAt = here;
   }
   useScheme();
   change({});
@@ -140,7 +142,7 @@ function putOut() {
 api.whenSignedOut(putOut);
 api.whenSignedInAnew(becomeAnother);
 subscribe(drawSoon);
-window.addEventListener("hashchange", () => show());
+window.addEventListener("hashchange", show);
 setInterval(() => {
   watch();
   drawSoon(); // ages and clocks
