@@ -1,6 +1,6 @@
 """Whose page it is: signing in in another tab, or again; signing out; what is pushed and asked for meanwhile."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sized
 from fnmatch import fnmatch
 
 import httpx
@@ -74,7 +74,7 @@ def answered(visitor: Visitor, asked: str) -> list[int]:
     return statuses
 
 
-def looked_on(visitor: Visitor, looks: list[int]) -> int:
+def looked_on(visitor: Visitor, looks: Sized) -> int:
     """How many looks there were, after some more time of the page."""
     visitor.goes_on_for(100)
     return len(looks)
@@ -312,6 +312,50 @@ def test_a_view_that_does_not_come_is_asked_for_again_and_a_stop_is_in_reach_mea
     visitor.page.unroute("**/views/device.js")
     expect(visitor.title("stim-04")).to_be_visible()
     visitor.broken.clear()  # the module that did not come, as often as it was asked for
+
+
+def test_alarms_are_read_on_after_somebody_has_left_in_the_middle_of_it(house: House, visitor: Visitor) -> None:
+    """What was done about one is read back some hundred milliseconds later: nobody may be there any more."""
+    assert house.clinic.ask(op="stop", device="stim-04", issued_by="vera", reason="a test")["ok"]
+    visitor.sign_in("mira", anew=True)
+    visitor.go("alarms")
+    card = visitor.page.locator("[data-code=A03]", has_text="stim-04")
+    card.get_by_role("button", name="Comment").click()
+    said = visitor.page.locator("#alarm-said")
+    said.fill("hers")
+    sign_in_in_another_tab(visitor, "oskar")
+    expect(account(visitor)).to_have_text("Oskar")
+    expect(card.get_by_role("button", name="Comment")).to_be_visible()
+    expect(said).to_have_count(0)  # what the one before has typed is not the next one's
+
+    visitor.page.evaluate("import('/core/alarms.js').then(alarms => alarms.readAlarmsSoon())")
+    visitor.page.get_by_role("button", name="Sign out").click()
+    expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
+    visitor.goes_on_for(700)  # the last of them is due
+    visitor.fill_in("mira", PASSWORD)
+    expect(card).to_be_visible()
+
+
+def test_a_stream_that_was_ended_for_good_is_not_opened_again(visitor: Visitor) -> None:
+    """Otherwise the windows of which there are too many would end each other's for ever."""
+    visitor.sign_in("vera")
+    ended = 'event: end\ndata: {"why": "too_many"}\n\n'
+    visitor.page.route(STREAM, lambda route: route.fulfill(content_type="text/event-stream", body=ended))
+    opened = answered(visitor, STREAM)
+    visitor.go("device", "stim-04")  # whose samples are another stream
+    expect(visitor.page.get_by_text("This page was opened in further windows")).to_be_visible()
+    visitor.goes_on_for(2_500)
+    assert opened == [200]
+
+
+def test_a_stream_that_stays_silent_is_opened_again_until_it_speaks(visitor: Visitor) -> None:
+    visitor.sign_in("vera")
+    hanging: list[Route] = []
+    visitor.page.route(STREAM, lambda route: hanging.append(route))  # noqa: PLW0108 # Playwright takes no built-in
+    visitor.go("device", "stim-04")  # whose samples are another stream
+    await_that("it hangs, and so does the next one", lambda: looked_on(visitor, hanging) > 1, 30.0)
+    visitor.page.unroute(STREAM)
+    expect(visitor.page.locator(".note", has_text="OLD DATA")).to_have_count(0, timeout=15_000)
 
 
 def test_a_stream_that_is_refused_is_asked_for_once_a_second(visitor: Visitor) -> None:

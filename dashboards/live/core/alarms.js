@@ -36,7 +36,7 @@ atParting(() => {
 export const readAlarmsSoon = () => SOON_MS.forEach((ms) => setTimeout(() => readAlarms(), ms));
 
 async function readAlarms(counts = counted) {
-  if (asking) return;
+  if (asking || !state.me) return;
   asking = true;
   counted = counts;
   const { user } = state.me;

@@ -18,15 +18,16 @@ const SHELF_HOURS = [1, 2, 4, 8];
 const TEXT_MAX = 64;
 
 const form = { alarm: null, act: null, text: "", hours: 1 };
-let failed = { alarm: null, error: null }; // the last that was not done
+const NOTHING = { alarm: null, error: null };
+let failed = NOTHING; // the last that was not done
 const close = () => Object.assign(form, { alarm: null, act: null, text: "" });
 atParting(() => {
   close();
-  failed = { alarm: null, error: null };
+  failed = NOTHING;
 });
 
 async function act(alarm, name, said) {
-  failed = { alarm: null, error: null };
+  failed = NOTHING;
   try {
     await api.alarmDo(alarm.alarm_id, name, said);
     if (form.alarm === alarm.alarm_id) close(); // and not one that was opened meanwhile
@@ -40,6 +41,7 @@ async function act(alarm, name, said) {
 
 function open(alarm, name) {
   Object.assign(form, { alarm: alarm.alarm_id, act: name, text: "", hours: 1 });
+  failed = NOTHING;
   change({});
   requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById("alarm-said")?.focus()));
 }

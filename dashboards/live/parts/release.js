@@ -32,7 +32,8 @@ async function read(device) {
 }
 
 function open({ device, holds }) {
-  shown = { ...nothing(), device, siteWide: holds.length > 0, readMs: performance.now() };
+  const { error } = shown.device ? nothing() : shown; // what was refused as the page changed hands
+  shown = { ...nothing(), error, device, siteWide: holds.length > 0, readMs: performance.now() };
   read(device);
 }
 
@@ -47,7 +48,7 @@ async function act(what, doIt, after) {
   } catch (error) {
     mine.error = error;
     mine.refusals = error.refusals ?? [];
-    if (!shown.device) shown.error = error; // refused as somebody who is not signed in here any more: said to who is
+    if (!shown.device) shown.error = error;
   } finally {
     mine.busy = false;
     await Promise.all([mine === shown && read(mine.device), after()]);
