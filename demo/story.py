@@ -20,6 +20,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from broker.ports import free_port
 from demo import collecting, papers
 from demo.acts import Acts, Record
 from demo.bookkeeping import unexpected
@@ -116,7 +117,7 @@ class _Story:
         self._clinic = Clinic(
             folder,
             rooms,
-            port=_free_port(),
+            port=free_port(),
             web_port=_port_of(self._page) if arguments.page else None,
             seed=arguments.seed,
             alone=self._demo.alone,
@@ -343,8 +344,3 @@ def _taken_port(wanted: int = 0) -> socket.socket:
 def _port_of(taken: socket.socket) -> int:
     port: int = taken.getsockname()[1]
     return port
-
-
-def _free_port() -> int:
-    with _taken_port() as taken:
-        return _port_of(taken)

@@ -25,6 +25,7 @@ from broker.mosquitto.configuration import LOG, broker_folder, write_configurati
 from broker.mosquitto.running import BrokerFailed, lone_broker, note_pid, reload_broker
 from broker.pki.registry_file import load_registry
 from broker.pki.site import SERVICES_FOLDER
+from broker.ports import free_port
 from broker.scheduling import ask_for_turns
 
 HOST = "127.0.0.1"
@@ -46,14 +47,6 @@ def mosquitto_path() -> str:
     if found is None:
         raise BrokerFailed("Mosquitto is not installed; on Debian and Ubuntu it is the package `mosquitto`.")
     return found
-
-
-def free_port() -> int:
-    """A port that nobody on this machine listens on at the moment."""
-    with socket.socket() as probe:
-        probe.bind((HOST, 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class LocalMosquitto:

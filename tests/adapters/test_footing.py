@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from broker.pki.site import SERVER, SERVICES, provision_site
+from broker.ports import free_port
 from fleet.connections import Loss
 from fleet.footing import Footing
 from tests.adapters.clinic import Clinic
 from tests.adapters.running import fleet_running
-from tests.adapters.test_http import free_port
 from tests.adapters.test_surface import shows
 
 NOW = datetime(2026, 11, 25, 12, 0, tzinfo=UTC)

@@ -16,19 +16,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from uvicorn.protocols.http.h11_impl import H11Protocol, RequestResponseCycle
 
+from broker.ports import free_port
 from fleet.adapters import http
 from fleet.adapters.http import Answer
 
 GET = b"GET /healthz HTTP/1.1\r\nHost: x\r\n\r\n"
 OK = b"HTTP/1.1 200 OK"
 BROKEN_BODY = b"POST /healthz HTTP/1.1\r\nHost: x\r\nTransfer-Encoding: chunked\r\n\r\nno-size\r\n"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass

@@ -6,9 +6,9 @@ from dataclasses import asdict
 
 from prometheus_client.parser import text_string_to_metric_families
 
+from broker.ports import free_port
 from fleet.adapters.history.port import Status
 from fleet.recording.metrics import COUNTED, serve_metrics
-from tests.adapters.test_http import free_port
 
 NOW_S = 1_700_000_000.0
 WELL = {"fleet": True, "heard": 12, "lost": 0, "missed": 0, "unreadable": 0, "waiting": 2, **asdict(Status(taken=10))}

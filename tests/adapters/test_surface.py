@@ -20,10 +20,10 @@ from prometheus_client.parser import text_string_to_metric_families
 from broker.contract.messages import Ack, AckStatus, EventKind, Lease, Phase, Telemetry
 from broker.contract.topics import Channel
 from broker.pki.devices import move, strike_off
+from broker.ports import free_port
 from fleet.surface import TURNS_S_MAX, Surface
 from tests.adapters.clinic import Clinic, at, eventually, listens
 from tests.adapters.running import fleet_running, fleet_started, live
-from tests.adapters.test_http import free_port
 from tests.adapters.turn_cost import Ward
 from tests.core.clinic import SUNDAY_NOON_WALL_S
 

@@ -11,8 +11,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self
 
-from broker.mosquitto.local import free_port
 from broker.pki.devices import provision_operator
+from broker.ports import free_port
 from demo.clinic import OPERATOR, Clinic, Refused
 from demo.processes import Process, await_that
 from fleet.api.access import Role

@@ -4,7 +4,7 @@ import itertools
 import os
 import shutil
 import signal
-import ssl
+import socket
 import subprocess
 import sys
 import time
@@ -16,10 +16,12 @@ import pytest
 
 from broker.mosquitto import local
 from broker.mosquitto.acl import acl_text
-from broker.mosquitto.local import LocalMosquitto, free_port, mosquitto_path
+from broker.mosquitto.local import LocalMosquitto, mosquitto_path
 from broker.mosquitto.running import BrokerFailed, lone_broker, note_pid, reload_broker
 from broker.pki.devices import provision_device, strike_off
 from broker.pki.site import provision_site
+from broker.ports import free_port
+from demo.processes import await_that
 from tests.contract.raw_mqtt import NOT_AUTHORISED, Papers, RawClient
 
 NOW = datetime.now(UTC)
@@ -261,29 +263,28 @@ def said(*words: object) -> tuple[int, str, str]:
     return done.returncode, done.stdout, done.stderr
 
 
+def listens(port: int) -> bool:
+    with socket.socket() as asks:
+        return asks.connect_ex(("127.0.0.1", port)) == 0
+
+
 def test_the_broker_command_becomes_the_broker_a_second_one_does_not_and_revoking_reaches_the_first(
     site_dir: Path,
 ) -> None:
     port = free_port()
     here = ("--site-dir", site_dir)
     with subprocess.Popen(stimfleet("broker", *here, "--port", port), stderr=subprocess.PIPE, text=True) as process:
-        papers = Papers.of_device(site_dir.parent / "stim-1")
-        while process.poll() is None:
-            try:
-                with RawClient(port, papers) as client:
-                    assert client.publish(ACK) != NOT_AUTHORISED
-                    conf = (site_dir / "broker" / "mosquitto.conf").read_bytes()
-                    sentence = f"A broker of the site in {site_dir} runs already on this machine, as process"
-                    for again in (("--port", port), ("--port", free_port()), ("--configure-only",)):
-                        assert said("broker", *here, *again) == (1, "", f"{sentence} {process.pid}.\n")
-                    assert (site_dir / "broker" / "mosquitto.conf").read_bytes() == conf
-                    status, out, _ = said("provision", "revoke", "stim-1", *here)
-                    assert (status, out.splitlines()[1]) == (0, "The broker on this machine obeys the new list.")
-                    while client.publish(ACK) != NOT_AUTHORISED:
-                        pass
-                break
-            except (ConnectionRefusedError, ssl.SSLError):
-                continue  # not yet; a port that nobody listens on may even be connected to itself
+        await_that("it listens", lambda: process.poll() is not None or listens(port), local.START_S_MAX)
+        with RawClient(port, Papers.of_device(site_dir.parent / "stim-1")) as client:
+            assert client.publish(ACK) != NOT_AUTHORISED
+            conf = (site_dir / "broker" / "mosquitto.conf").read_bytes()
+            sentence = f"A broker of the site in {site_dir} runs already on this machine, as process"
+            for again in (("--port", port), ("--port", free_port()), ("--configure-only",)):
+                assert said("broker", *here, *again) == (1, "", f"{sentence} {process.pid}.\n")
+            assert (site_dir / "broker" / "mosquitto.conf").read_bytes() == conf
+            status, out, _ = said("provision", "revoke", "stim-1", *here)
+            assert (status, out.splitlines()[1]) == (0, "The broker on this machine obeys the new list.")
+            await_that("it is refused", lambda: client.publish(ACK) == NOT_AUTHORISED, 5.0)
         process.terminate()
         assert process.stderr is not None
         assert "recommended" not in process.stderr.read()  # Mosquitto has nothing to say of our settings

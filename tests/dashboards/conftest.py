@@ -8,13 +8,14 @@ from typing import Any
 
 import pytest
 
+from broker.ports import free_port
 from demo.clinic import Clinic
 from demo.processes import await_that
 from fleet.adapters.history.influx_reading import Where
 from tests.adapters.history.engines import Engine, engine
 from tests.dashboards.engines import Alertmanager, Prometheus, get_json
 from tests.dashboards.receiver import Receiver
-from tests.faults.conftest import Ward, free_port
+from tests.faults.conftest import Ward
 from tests.faults.test_front_desk import desk
 
 SETTING_MA = 8

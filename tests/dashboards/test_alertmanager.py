@@ -7,13 +7,13 @@ from pathlib import Path
 import pytest
 import yaml
 
+from broker.ports import free_port
 from demo.clinic import Clinic
 from demo.processes import await_that
 from fleet.adapters.notify.alertmanager import LASTS_S
 from tests.dashboards.engines import ALERTMANAGER, Alertmanager, Prometheus, amtool
 from tests.dashboards.receiver import Receiver
 from tests.dashboards.test_rules import alerts
-from tests.faults.conftest import free_port
 
 pytestmark = pytest.mark.needs("amtool", "prometheus", "prometheus-alertmanager")
 PARTS = {alert["alert"]: alert["labels"] for alert in alerts()}

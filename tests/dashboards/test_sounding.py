@@ -8,13 +8,13 @@ from typing import Any
 
 import pytest
 
+from broker.ports import free_port
 from demo.processes import await_that
 from fleet.adapters.notify.alertmanager import send_alert
 from fleet.adapters.notify.message import Message
 from fleet.core.attention_state import Act
 from tests.dashboards.engines import Alertmanager
 from tests.dashboards.receiver import Receiver
-from tests.faults.conftest import free_port
 from tests.paging.test_lane import message
 
 pytestmark = pytest.mark.needs("amtool", "prometheus-alertmanager")

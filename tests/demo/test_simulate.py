@@ -18,6 +18,7 @@ from agents.simulation.trace import read_trace
 from broker.pki.devices import provision_device, provision_operator, strike_off
 from broker.pki.registry_file import load_registry
 from broker.pki.site import provision_site
+from broker.ports import free_port
 from demo import simulate
 from demo.asking import Unanswered, ask
 from demo.collecting import spool
@@ -30,7 +31,6 @@ from fleet.adapters.control.client import ask as ask_fleet
 from fleet.adapters.journal.reading import JournalReader, Told
 from fleet.core.screening import Contraindication
 from stimfleet import main
-from tests.faults.conftest import free_port
 
 NOW = datetime(2026, 11, 25, 8, 0, tzinfo=UTC)
 

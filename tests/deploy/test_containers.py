@@ -20,10 +20,11 @@ from pathlib import Path
 import pytest
 
 from broker.mosquitto.configuration import write_configuration
-from broker.mosquitto.local import free_port, mosquitto_path
+from broker.mosquitto.local import mosquitto_path
 from broker.pki.devices import provision_device
 from broker.pki.registry_file import load_registry
 from broker.pki.site import DEFAULT_PORT, provision_site
+from broker.ports import free_port
 from demo.processes import await_that
 from stimfleet import main
 from tests.contract.raw_mqtt import Papers, RawClient

@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 
 import stimfleet
-from broker.mosquitto.local import free_port, mosquitto_path
+from broker.mosquitto.local import mosquitto_path
+from broker.ports import free_port
 from fleet.adapters.journal.reading import JournalReader
 from tests.deploy.composition import ROOT
 from tests.test_readme import Example, console_examples, says_what_it_should

@@ -17,11 +17,11 @@ from pathlib import Path
 import pytest
 
 from broker.mosquitto.local import mosquitto_path
+from broker.ports import free_port
 from demo.processes import await_that
 from tests.adapters.history.engines import Engine, engine
 from tests.deploy.composition import ROOT, masks, services
 from tests.deploy.test_containers import provisioned
-from tests.faults.conftest import free_port
 
 HEALTHY_WITHIN_S = 90.0
 

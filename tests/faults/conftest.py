@@ -1,7 +1,6 @@
 """One clinic for all tests here: it takes seconds to open. Each test leaves every device idle."""
 
 import re
-import socket
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import pytest
 
 from agents.simulation.trace import Trace, read_trace
+from broker.ports import free_port
 from demo.clinic import Clinic, Refused
 from demo.processes import await_that
 
@@ -119,13 +119,6 @@ class Ward:
         """A person at the device resets its latch; it is idle afterwards."""
         self.insist(device, "reset")
         self.clinic.await_phase(device, "idle")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @pytest.fixture(scope="package")

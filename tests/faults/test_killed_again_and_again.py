@@ -14,11 +14,12 @@ from pathlib import Path
 
 import pytest
 
+from broker.ports import free_port
 from demo.clinic import Clinic
 from demo.processes import Process, Running, await_that, begin
 from fleet.adapters.journal.reading import JournalReader
 from fleet.adapters.journal.restore import verify_journal
-from tests.faults.conftest import LEASE_S, Ward, boottime_s, free_port
+from tests.faults.conftest import LEASE_S, Ward, boottime_s
 
 DEVICES = {f"stim-{n:02d}": f"room-{(n + 1) // 2}" for n in range(1, 7)}
 KILLS = 20

@@ -8,7 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from broker.mosquitto.local import free_port
+from broker.ports import free_port
 from demo.clinic import Clinic, Refused
 from demo.processes import Process, await_that
 from fleet.adapters.journal.reading import JournalReader

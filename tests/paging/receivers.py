@@ -17,7 +17,7 @@ from typing import Any
 
 from aiosmtpd.controller import Controller
 
-from broker.mosquitto.local import free_port
+from broker.ports import free_port
 from demo.processes import await_that
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from broker.mosquitto.local import free_port
+from broker.ports import free_port
 from demo.processes import await_that
 from fleet.adapters.notify.alertmanager import send_alert
 from fleet.adapters.notify.apprise_url import send_by_apprise

@@ -8,7 +8,7 @@ from pathlib import Path
 import httpx
 import pytest
 
-from broker.mosquitto.local import free_port
+from broker.ports import free_port
 from demo.processes import Process, await_that
 from tests.paging.house import KEY, House, rota, webhook
 from tests.paging.receivers import HttpReceiver, Mailbox, boottime_s

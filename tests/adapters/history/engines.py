@@ -5,7 +5,6 @@ route of version 2. Where STIMFLEET_TEST_INFLUX_URL, _ORG, _BUCKET and _TOKEN ar
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import urllib.error
 import urllib.parse
@@ -14,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from broker.ports import free_port
 from demo.processes import await_that
 from fleet.adapters.history.influx_reading import Where
 
@@ -59,13 +59,6 @@ http {{
   }}
 }}
 """
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 class Engine:

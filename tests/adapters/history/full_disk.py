@@ -13,9 +13,9 @@ import sys
 import tempfile
 from pathlib import Path
 
+from broker.ports import free_port
 from fleet.adapters.history.influx_reading import Where
 from fleet.adapters.history.spill import Spill
-from tests.adapters.history.engines import free_port
 from tests.adapters.history.shelf import NOON_S, Shelf, sample, until
 
 

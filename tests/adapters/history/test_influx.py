@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
+from broker.ports import free_port
 from fleet.adapters.history.influx_reading import Where
 from fleet.adapters.history.port import HistoryRefuses, Resolution
 from fleet.adapters.history.spill import Batch, Spill
-from tests.adapters.history.engines import Engine, engine, free_port
+from tests.adapters.history.engines import Engine, engine
 from tests.adapters.history.shelf import NOON_S, Shelf, sample, until
 
 DAY_S = 86_400

@@ -9,8 +9,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from broker.ports import free_port
 from fleet.adapters.history.influx_reading import Where
-from tests.adapters.history.engines import free_port
 from tests.adapters.history.shelf import NOON_S, Shelf, sample, until
 
 

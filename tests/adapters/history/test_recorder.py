@@ -15,6 +15,7 @@ import pytest
 import stimfleet
 from broker.contract.messages import Phase, Telemetry
 from broker.pki.site import provision_site
+from broker.ports import free_port
 from broker.wire.codec import encode
 from demo.processes import Process
 from fleet.adapters.feed.frames import Sample as Handed
@@ -27,7 +28,6 @@ from fleet.adapters.history.telling import NoRecorder, ask_status
 from fleet.commands.recorder import status_words
 from fleet.recording.recorder import Recorder
 from tests.adapters.history.shelf import BERLIN, NOON_S, Shelf, until
-from tests.adapters.test_http import free_port
 
 NOW = datetime.now(UTC)
 SESSION = "0123456789abcdef" * 2

@@ -9,10 +9,10 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from broker.ports import free_port
 from fleet.adapters.history.influx import InfluxHistory
 from fleet.adapters.history.influx_reading import Where
 from fleet.adapters.history.spill import Batch, Spill
-from tests.adapters.history.engines import free_port
 from tests.adapters.history.shelf import NOON_S, sample, until
 from tests.paging.test_begun import no_file_longer_than
 

@@ -12,6 +12,7 @@ from typing import Any
 
 import httpx
 
+from broker.ports import free_port
 from demo.clinic import Clinic
 from demo.day import USUAL
 from demo.people import RULE_SET
@@ -21,7 +22,7 @@ from fleet.api.access import Role
 from fleet.api.passwords import Passwords
 from fleet.api.people import Token, Told, User, fingerprint, new_token
 from fleet.api.store import FILE_NAME, Store
-from tests.faults.conftest import Ward, free_port
+from tests.faults.conftest import Ward
 
 CHEAP = Passwords(passes=1, memory_kib=8)  # the costs are no subject here
 OPERATORS = {Role.THERAPIST: "anna.k", Role.MANAGER: "anna.k"}
