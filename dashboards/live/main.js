@@ -1,20 +1,22 @@
 /** Puts the page together: who is signed in, which view, what the store knows; and draws it when any of it changes. */
 
 import * as api from "./core/api.js";
+import { wait } from "./core/clock.js";
 import { h, render } from "./core/dom.js";
 import { useZone } from "./core/formats.js";
 import { link, parse } from "./core/route.js";
-import { change, forget, may, part, state, subscribe } from "./core/store.js";
+import { NO_ALARMS, change, forget, may, part, state, subscribe } from "./core/store.js";
 import { listen, watch } from "./core/stream.js";
 import { followAlarms } from "./core/alarms.js";
 import { say, speak } from "./core/words.js";
 import { frame } from "./parts/frame.js";
-import { waiting } from "./parts/pieces.js";
+import { alert } from "./parts/announce.js";
+import { failed, waiting } from "./parts/pieces.js";
 import { useScheme } from "./parts/scheme.js";
 import { signIn } from "./views/sign-in.js";
 import { VIEWS } from "./views/views.js";
 
-const OPENED_AGAIN_MS = 1_500; // a view whose module did not come: the line was lost
+const AGAIN_MS = 1_500; // what did not come at first is asked for again
 
 const page = document.getElementById("page");
 let view = null;
@@ -23,7 +25,9 @@ let turn = 0;
 let shownAt = null; // the address that was shown last
 let shown = 0; // the turn of the view: each has elements of its own
 let traces = []; // the devices whose samples it draws
+let absent = null; // the address whose view has not come
 let looked = false; // who is signed in here, once the page is there
+let refusing = null; // why that cannot be read
 
 function draw() {
   drawing = false;
@@ -35,12 +39,24 @@ function draw() {
   if (view) traces = view.traces?.() ?? [];
   if (may("see")) listen(traces); // the same ones again change nothing
   const title = view ? view.title() : say("app");
-  render(page, ...frame(shown, title, view ? view.render() : waiting(), signOut));
+  render(page, ...frame(shown, title, view ? view.render() : notHere(), signOut));
   document.title = view ? `${title} · ${say("app")}` : title;
 }
 
-/** The page was loaded while another tab signs in. */
-const notKnown = () => h("main", { class: "view" }, waiting(), h("p", null, say("stop.not_instead")));
+/** The page was loaded while another tab signs in, or the server does not answer. */
+const notKnown = () =>
+  h("main", { class: "view" }, refusing ? failed(refusing) : waiting(), h("p", null, say("stop.not_instead")));
+
+/** A browser may keep a module that did not come as one that never does: until the page is loaded anew. */
+const notHere = () =>
+  absent === address()
+    ? h(
+        "div",
+        null,
+        h("p", { class: "wrong", role: "alert" }, say("absent")),
+        h("button", { type: "button", on: { click: () => location.reload() } }, say("load_anew")),
+      )
+    : waiting();
 
 function drawSoon() {
   if (drawing) return;
@@ -48,12 +64,14 @@ function drawSoon() {
   requestAnimationFrame(draw);
 }
 
+const address = () => [state.route.name, ...state.route.at].join("/");
+
 /** Show the view that the address names. */
 async function show() {
   if (state.me?.must_change) history.replaceState(null, "", link("account")); // nothing else is open yet
   state.route = parse(location.hash);
   if (!state.me) return drawSoon();
-  const here = [state.route.name, ...state.route.at].join("/");
+  const here = address();
   const moved = here !== shownAt;
   const opens = moved || !view;
   if (opens) {
@@ -64,11 +82,15 @@ async function show() {
     try {
       opened = await open(...state.route.at);
     } catch (error) {
-      setTimeout(() => mine === turn && show(), OPENED_AGAIN_MS);
-      throw error;
+      reportError(error); // whoever signs in has signed in all the same
+      if (mine !== turn) return;
+      absent = here;
+      setTimeout(() => mine === turn && show(), AGAIN_MS);
+      return drawSoon();
     }
     if (mine !== turn) return opened.leave?.(); // somebody has gone on meanwhile
     view = opened;
+    absent = null;
     shown = mine;
     shownAt = here;
   }
@@ -93,7 +115,7 @@ async function enter(me) {
   const known = me.may ? me : await api.me();
   useZone(known.time_zone);
   await speak(known.language);
-  change({ me: known, isUnknown: false, putOut: false });
+  change({ me: known, isUnknown: false, isStaying: false, putOut: false });
   await show();
 }
 
@@ -105,7 +127,7 @@ async function becomeAnother(me) {
   if (me.user !== state.me?.user) {
     leaveView();
     part();
-    if (me.may.includes("see")) change({ alarms: [], alarmsAt: null });
+    if (me.may.includes("see")) change(NO_ALARMS);
     else forget();
   }
   await enter(me);
@@ -126,10 +148,16 @@ function leave() {
 
 async function signOut() {
   if (state.isLeaving) return;
-  change({ isLeaving: true });
-  await api.logOut().catch(() => {}); // signed out here in any case
-  change({ isLeaving: false });
-  leave();
+  change({ isLeaving: true, isStaying: false });
+  const error = await api.logOut().then(
+    () => null,
+    (refused) => refused,
+  );
+  // Who was not heard is signed in still: whoever opens this page next would be them.
+  const isStaying = error !== null && error.who !== api.WHO.nobody;
+  change({ isLeaving: false, isStaying });
+  if (isStaying) alert(say("old.staying"));
+  else leave();
 }
 
 /** The server does not know them any more: that is said, for nothing can be stopped from here now. */
@@ -150,8 +178,21 @@ setInterval(() => {
 followAlarms();
 useScheme();
 
-// The server says for a while only that somebody is signing in. Whoever cannot be asked for can try to sign in.
-const found = await api.me(Infinity).catch(() => null);
+// The server says for a while only that somebody is signing in. Only when it says that nobody is, nobody is.
+async function whoIsHere() {
+  for (;;) {
+    try {
+      return await api.me(Infinity);
+    } catch (error) {
+      if (error.status === 401) return null;
+      refusing = error;
+      drawSoon();
+      await wait(AGAIN_MS);
+    }
+  }
+}
+
+const found = await whoIsHere();
 looked = true;
 if (found) await enter(found);
 else {

@@ -11,7 +11,7 @@ from demo.processes import await_that
 from fleet.adapters.journal.reading import JournalReader
 from tests.browser.axe import serious
 from tests.browser.duty import begin_duty, end_duty
-from tests.browser.house import House
+from tests.browser.house import PASSWORD, House
 from tests.browser.keyboard import Keyboard
 from tests.browser.visitor import Visitor
 
@@ -202,6 +202,18 @@ def test_what_was_begun_is_still_there_when_an_alarm_called_one_away(house: Hous
     duty.page.get_by_role("button", name="Begin anew").click()
     expect(duty.page.get_by_label("Daily digest at")).to_have_value("07:30")
     assert on_disk(house) == before
+
+
+def test_what_was_begun_is_not_there_for_whoever_comes_next(house: House, duty: Visitor, mira: Visitor) -> None:
+    mira.sign_in("mira", anew=True)
+    mira.go("rota", "edit")
+    mira.page.get_by_label("Daily digest at").fill("06:10")
+    short_name = mira.page.locator("#new-person")
+    short_name.fill("half a na")
+    mira.page.get_by_role("button", name="Sign out").click()
+    mira.fill_in("mira", PASSWORD)  # or another manager, who is not asked either
+    expect(mira.page.get_by_label("Daily digest at")).to_have_value("07:30")
+    expect(short_name).to_have_value("")
 
 
 def test_a_drill_is_pushed_and_what_came_of_it_is_shown(house: House, duty: Visitor) -> None:

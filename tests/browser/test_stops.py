@@ -120,6 +120,7 @@ def test_the_end_of_a_session_is_announced(visitor: Visitor) -> None:
     visitor.page.reload()
     expect(note).to_contain_text("in 20\u202fmin")
     visitor.picture("session-ends")
+    visitor.page.unroute_all(behavior="wait")
 
 
 def test_no_alarm_sounds_once_nobody_is_signed_in(house: House, visitor: Visitor) -> None:

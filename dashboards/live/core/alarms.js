@@ -1,6 +1,7 @@
 /** The open alarms, read again whenever the overview's counts say that something changed, and every few seconds. */
 
 import * as api from "./api.js";
+import { now, wait } from "./clock.js";
 import { atParting, change, state, subscribe } from "./store.js";
 import { sound } from "../parts/sound.js";
 import { alert } from "../parts/announce.js";
@@ -9,12 +10,14 @@ import { known, say } from "./words.js";
 import { quantity, quantityName, about } from "./formats.js";
 
 const EVERY_MS = 4_000;
+const AGAIN_MS = 1_000;
 const SOON_MS = [0, 150, 600]; // what was done is read back some tens of milliseconds later
 const NAMED_MAX = 6;
 export const RANK = { high: 0, medium: 1, low: 2, info: 3 };
 
 let counted = "";
 let asking = false;
+let partings = 0;
 let announced = null; // ids that were said already; null: what was there before us is no news
 
 export function followAlarms() {
@@ -27,6 +30,7 @@ export function followAlarms() {
 
 /** Nothing sounds any more, and whoever comes next hears what they find. */
 atParting(() => {
+  partings += 1;
   counted = "";
   announced = null;
   sound.follow([]);
@@ -39,17 +43,20 @@ async function readAlarms(counts = counted) {
   if (asking || !state.me) return;
   asking = true;
   counted = counts;
-  const { user } = state.me;
+  const mine = partings;
   try {
     const { alarms } = await api.alarms();
-    if (state.me?.user !== user) return;
-    tell(alarms);
-    change({ alarms, alarmsAt: new Date() });
+    if (mine === partings) {
+      tell(alarms);
+      change({ alarms, alarmsAt: now(), alarmsMs: performance.now() });
+    }
   } catch {
-    counted = ""; // the next look asks again; how old they are is shown
+    if (mine === partings) await wait(AGAIN_MS);
+    counted = ""; // the next change asks again; those that are old are said to be
   } finally {
     asking = false;
   }
+  if (mine !== partings) readAlarms(); // for whoever is there now
 }
 
 function tell(alarms) {

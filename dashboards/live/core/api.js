@@ -3,6 +3,7 @@
 import { wait } from "./clock.js";
 
 const BASE = "api/v1";
+const NO_CONTENT = 204;
 
 /** The server's word while another tab signs in: it has ended the session, and the new cookie is on its way here. */
 const SIGNING_IN = "signing_in";
@@ -36,8 +37,13 @@ export class ApiError extends Error {
   }
 }
 
-/** There was no answer at all. */
-export class Unreachable extends Error {}
+/** There was no answer, or none that is whole. `isRead`: nothing was to be changed by what was asked. */
+export class Unreachable extends Error {
+  constructor(error, isRead) {
+    super(error.message);
+    this.isRead = isRead;
+  }
+}
 
 export const takeToken = (token) => {
   csrf = token;
@@ -60,13 +66,14 @@ export function url(path, query = {}) {
   return `${BASE}/${path}${search ? `?${search}` : ""}`;
 }
 
-async function ask(method, path, { query, body, withinMs = 10_000, quiet = false, version } = {}) {
+async function ask(method, path, { query, body, withinMs = 10_000, quiet = false, version, isRead } = {}) {
   const token = csrf;
   const headers = { Accept: "application/json" };
   if (version !== undefined) headers["If-Match"] = `"${version}"`;
   if (method !== "GET" && token) headers["X-CSRF-Token"] = token;
   if (body !== undefined) headers["Content-Type"] = "application/json";
   let answer;
+  let said;
   try {
     answer = await fetch(url(path, query), {
       method,
@@ -76,10 +83,11 @@ async function ask(method, path, { query, body, withinMs = 10_000, quiet = false
       credentials: "same-origin",
       signal: AbortSignal.timeout(withinMs),
     });
+    said = answer.status === NO_CONTENT ? {} : await answer.json();
   } catch (error) {
-    throw new Unreachable(error.message);
+    if (!answer || answer.ok) throw new Unreachable(error, isRead ?? method === "GET");
+    said = {}; // what stands before the server has said no, in its own way
   }
-  const said = await answer.json().catch(() => ({}));
   if (answer.ok) return said;
   const who = NOT_THEY.has(said.error) && !quiet ? await whoIsIt(token) : null;
   throw new ApiError(answer.status, { ...said, who, retryAfterS: Number(answer.headers.get("Retry-After")) || null });
@@ -98,8 +106,10 @@ async function look(token) {
   try {
     const found = await me();
     if (csrf !== token) return foundMeanwhile();
-    csrf = found.csrf;
-    onSignedInAnew(found);
+    if (found.csrf !== token) {
+      csrf = found.csrf;
+      onSignedInAnew(found);
+    }
     return WHO.somebody;
   } catch (error) {
     if (csrf !== token) return foundMeanwhile();
@@ -153,7 +163,7 @@ export const device = (id) => get(`devices/${name(id)}`);
 export const samples = (id, from, to) => get(`devices/${name(id)}/samples`, { from, to });
 export const session = (id) => get(`sessions/${name(id)}`);
 export const record = (id) => get(`sessions/${name(id)}/record`);
-export const explain = (asked) => post("sessions/explain", asked);
+export const explain = (asked) => ask("POST", "sessions/explain", { body: asked, isRead: true });
 export const requestSession = (asked) => post("sessions", asked);
 export const cancelSession = (id) => post(`sessions/${name(id)}/cancel`);
 export const client = (token) => get(`clients/${name(token)}`);

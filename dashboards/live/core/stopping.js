@@ -28,9 +28,10 @@ export async function push(scope, name) {
   number += 1;
   const pushed = { id: number, scope, name, at: new Date(), stage: "sending", tries: 0, commands: [] };
   state.pushed = kept([pushed, ...state.pushed]);
+  const heard = order(pushed); // before anything is said of it
   told();
   alert(say("stop.said.sending", { what: whatOf(pushed) }));
-  await order(pushed);
+  await heard;
   if (pushed.stage === "ordered") await Promise.all(pushed.commands.map((command) => follow(pushed, command)));
 }
 

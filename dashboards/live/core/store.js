@@ -10,11 +10,14 @@ export const state = {
   me: null,
   isUnknown: false, // who is signed in in this browser by now
   isLeaving: false, // they are signing out themselves
+  isStaying: false, // they wanted to, and the server has not heard it
   putOut: false, // whoever was signed in here is not any more, and did not ask for that
   overview: null, // {as_of, fleet, rooms: [{room, devices}], alarms: {high, medium, low, info}}
   alarms: [], // the open ones, gravest first
-  alarmsAt: null,
+  alarmsAt: null, // when they were read, by the server's clock
+  alarmsMs: null, // and by the page's own monotonic one
   pushed: [], // the stops that were pushed here, newest first
+  chosen: "", // what is to be stopped where the view is about none: "device/stim-01", "room/room-1"
   samples: new Map(), // device -> its newest samples, oldest first
   heardMs: null,
   stream: "connecting", // connecting, live, lost
@@ -38,10 +41,16 @@ export const atParting = (act) => partings.add(act);
 /** They leave it now. */
 export const part = () => partings.forEach((act) => act());
 
-/** Change what is known, and tell everybody. */
+/** Change what is known, and tell everybody: one who fails keeps it from nobody else, least of all from who stops. */
 export function change(changes) {
   Object.assign(state, changes);
-  for (const listener of listeners) listener(state);
+  for (const listener of listeners) {
+    try {
+      listener(state);
+    } catch (error) {
+      reportError(error);
+    }
+  }
 }
 
 /** The server was heard just now. */
@@ -57,6 +66,12 @@ export const isUnheard = () => state.stream === "lost" || (ageS() ?? 0) > OLD_S;
 
 /** Whether what is shown may no longer be so: that, or the server itself does not see everything. */
 export const isOld = () => isUnheard() || state.overview?.fleet?.stale === true;
+
+const ALARMS_OLD_S = 9; // they are read every four seconds
+
+/** How old the open alarms are, in seconds; null before any were read. */
+export const alarmsAgeS = () => (state.alarmsMs === null ? null : (performance.now() - state.alarmsMs) / 1000);
+export const areAlarmsOld = () => alarmsAgeS() > ALARMS_OLD_S;
 
 /** A device's rows of the overview, all rooms together. */
 export const devices = () => (state.overview?.rooms ?? []).flatMap((room) => room.devices);
@@ -97,16 +112,18 @@ export function keepSample(device, sample) {
 
 export const newestSample = (device) => state.samples.get(device)?.at(-1) ?? null;
 
+export const NO_ALARMS = { alarms: [], alarmsAt: null, alarmsMs: null };
+
 /** Nothing of the one before is shown to the next. */
 export function forget() {
   state.samples.clear();
   change({
     me: null,
     isUnknown: false,
-    ended: null,
+    isStaying: false,
+    chosen: "",
     overview: null,
-    alarms: [],
-    alarmsAt: null,
+    ...NO_ALARMS,
     heardMs: null,
     stream: "connecting",
   });

@@ -16,12 +16,13 @@ const TRACED_MAX = 12; // the server draws a line there
 let source = null;
 let traced = "";
 let openedMs = -OPENED_EVERY_MS;
-let wasLost = false; // the browser may be somebody else's by the time that it is there again
+let wasLost = false;
+let askedMs = 0;
 const listeners = new Set();
 
 /** Listen, and draw the samples of these devices too. The same ones again change nothing. */
 export function listen(devices = []) {
-  if (state.ended === "too_many") return; // another window has it, until somebody loads this page again
+  if (state.ended === "too_many") return; // another window has it, until this page is loaded again or somebody else's
   const wanted = [...devices].sort().slice(0, TRACED_MAX).join(",");
   if (source && wanted === traced) return;
   if (wasLost && performance.now() - openedMs < OPENED_EVERY_MS) return; // it is drawn again every second
@@ -33,7 +34,10 @@ function hush() {
   source?.close();
   source = null;
 }
-atParting(hush);
+atParting(() => {
+  hush();
+  state.ended = null; // whoever comes may have fewer windows
+});
 
 function open() {
   hush();
@@ -64,7 +68,7 @@ function open() {
     change({ stream: "lost", ended: why });
   });
   on("open", () => {
-    if (wasLost) askWho();
+    askWho();
     wasLost = false;
     listeners.forEach((act) => act());
   });
@@ -84,14 +88,16 @@ export function whenOpened(act) {
   return () => listeners.delete(act);
 }
 
-/** No stream says who is signed in here, neither one that is refused nor one that is there again. */
+/** No stream says who is signed in here: the browser may be somebody else's by the time that one is there. */
 async function askWho() {
+  askedMs = performance.now();
   change({ isUnknown: (await api.whoIsIt()) === api.WHO.unknown });
 }
 
 /** To be called every second: what has not been heard for too long is lost; who is not known is asked for again. */
 export function watch() {
-  if (state.isUnknown) askWho();
+  const asksAgain = !source && performance.now() - askedMs > LOST_AFTER_S * 1_000;
+  if (state.me && (state.isUnknown || asksAgain)) askWho();
   const age = ageS();
   if (age !== null && age <= LOST_AFTER_S) return;
   if (age !== null && state.stream !== "lost") {

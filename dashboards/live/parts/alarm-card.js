@@ -17,33 +17,46 @@ const NEVER_SHELVED = new Set(["A01", "A02", "A03"]);
 const SHELF_HOURS = [1, 2, 4, 8];
 const TEXT_MAX = 64;
 
-const form = { alarm: null, act: null, text: "", hours: 1 };
+const CLOSED = { alarm: null, act: null };
 const NOTHING = { alarm: null, error: null };
+let form = CLOSED;
 let failed = NOTHING; // the last that was not done
-const close = () => Object.assign(form, { alarm: null, act: null, text: "" });
+let doing = new Set(); // by whoever has the page
 atParting(() => {
-  close();
+  form = CLOSED;
   failed = NOTHING;
+  doing = new Set();
 });
 
-async function act(alarm, name, said) {
+/** `filled`: the form in which it was said. */
+async function act(alarm, name, said, filled = null) {
+  const theirs = doing;
+  const one = `${alarm.alarm_id}/${name}`;
+  if (theirs.has(one)) return;
+  theirs.add(one);
   failed = NOTHING;
   try {
     await api.alarmDo(alarm.alarm_id, name, said);
-    if (form.alarm === alarm.alarm_id) close(); // and not one that was opened meanwhile
+    if (form === filled) form = CLOSED; // and not one that was opened meanwhile
     announce(say(`alarms.done.${name}`));
   } catch (error) {
-    failed = { alarm: alarm.alarm_id, error };
+    if (theirs === doing) failed = { alarm: alarm.alarm_id, error };
   }
+  theirs.delete(one);
   readAlarmsSoon();
   change({});
 }
 
 function open(alarm, name) {
-  Object.assign(form, { alarm: alarm.alarm_id, act: name, text: "", hours: 1 });
+  form = { alarm: alarm.alarm_id, act: name, text: "", hours: 1 };
   failed = NOTHING;
   change({});
   requestAnimationFrame(() => requestAnimationFrame(() => document.getElementById("alarm-said")?.focus()));
+}
+
+function cancel() {
+  form = CLOSED;
+  change({});
 }
 
 function submit(event, alarm) {
@@ -54,7 +67,7 @@ function submit(event, alarm) {
     shelve: { reason: form.text, until },
     comment: { text: form.text },
   };
-  act(alarm, form.act, said[form.act]);
+  act(alarm, form.act, said[form.act], form);
 }
 
 function sayForm(alarm) {
@@ -87,7 +100,7 @@ function sayForm(alarm) {
     ),
     form.act === "shelve" && hours,
     h("button", { class: "primary" }, say(`alarms.act.${form.act}`)),
-    h("button", { type: "button", on: { click: () => open({ alarm_id: null }, null) } }, say("cancel")),
+    h("button", { type: "button", on: { click: cancel } }, say("cancel")),
   );
 }
 

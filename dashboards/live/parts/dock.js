@@ -11,8 +11,6 @@ import { deliberately } from "./hold.js";
 import { icon } from "./icons.js";
 import { truths } from "./truth.js";
 
-let chosen = ""; // "device/stim-01" or "room/room-1", where the view names none
-
 /** What the view is about: {device, room}, as far as it is about one. */
 function about() {
   const { name, at } = state.route;
@@ -25,7 +23,7 @@ function about() {
 function scopes() {
   const { device, room } = about();
   if (device || room) return { device, room, choose: false };
-  const [kind, name] = chosen.split("/");
+  const [kind, name] = state.chosen.split("/");
   return { device: kind === "device" ? name : null, room: kind === "room" ? name : null, choose: true };
 }
 
@@ -67,14 +65,14 @@ function chooser() {
   );
   const on = {
     change: (event) => {
-      chosen = event.target.value;
+      state.chosen = event.target.value;
     },
   };
   return h(
     "label",
     { class: "chooser", key: "chooser" },
     h("span", { class: "visually-hidden" }, say("stop.choose_label")),
-    h("select", { id: "stop-what", value: chosen, on }, option("", say("stop.choose")), rooms),
+    h("select", { id: "stop-what", value: state.chosen, on }, option("", say("stop.choose")), rooms),
   );
 }
 

@@ -3,7 +3,7 @@
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { about, time } from "../core/formats.js";
-import { ageS, isOld, isUnheard, state } from "../core/store.js";
+import { ageS, alarmsAgeS, areAlarmsOld, isOld, isUnheard, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 
@@ -22,6 +22,8 @@ const LATE_S = 300;
 const leftS = () => (state.me?.ends_at ? Math.max(0, (Date.parse(state.me.ends_at) - nowMs()) / 1000) : null);
 const ends = (left) => ({ at: time(new Date(state.me.ends_at)), long: about(left) });
 
+const oldAlarms = () => note("old-alarms", "high", "lost", say("old.alarms", { long: about(alarmsAgeS()) }));
+
 const fleetIsAbsent = () => state.overview?.fleet?.reachable === false;
 
 export function oldness() {
@@ -29,8 +31,10 @@ export function oldness() {
   const age = ageS();
   const { fleet } = state.overview ?? {};
   if (state.ended === "too_many") notes.push(note("ended", "high", "lost", say("old.too_many")));
-  else if (age === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
+  else if (age === null || state.alarmsAt === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
   else if (isUnheard()) notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
+  else if (areAlarmsOld()) notes.push(oldAlarms());
+  if (state.isStaying) notes.push(note("staying", "high", "lost", say("old.staying")));
   if (state.isUnknown) notes.push(note("who", "high", "lost", say("old.who")));
   if (fleetIsAbsent()) notes.push(note("fleet", "high", "lost", say("old.fleet")));
   else if (fleet && fleet.connected === false) notes.push(note("broker", "high", "lost", say("old.broker")));

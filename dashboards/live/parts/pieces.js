@@ -1,6 +1,7 @@
 /** Small pieces that several views share: the way back, tables, what is being waited for or has failed. */
 
 import * as api from "../core/api.js";
+import { now } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { change, state } from "../core/store.js";
 import { say } from "../core/words.js";
@@ -63,7 +64,7 @@ export function table(caption, columns, rows, { keyOf, foot, empty = say("nothin
 
 /** What went wrong with something that was asked for, in words. */
 export function wordsOf(error) {
-  if (error instanceof api.Unreachable) return say("unreachable");
+  if (error instanceof api.Unreachable) return error.isRead ? say("unreachable") : say("unheard");
   if (error.who === api.WHO.somebody) return say("signed_in_anew", { name: state.me?.name ?? "–" });
   return error.message || say("failed");
 }
@@ -72,13 +73,15 @@ export const failed = (error) => h("p", { class: "wrong" }, icon("warning"), wor
 export const waiting = () => h("p", { class: "waiting" }, say("waiting"));
 
 /**
- * Something that is read from the server and shown: `read()` asks anew, `value` and `error` say what came of it. What
- * was asked earlier and comes later is dropped. What was refused because another tab signs in is asked again.
+ * Something that is read from the server and shown: `read()` asks anew, `value` and `error` say what came of it, `at`
+ * when the value was read. What was asked earlier and comes later is dropped. What was refused because another tab
+ * signs in is asked again.
  */
 export function reading(ask) {
   let turn = 0;
   const one = {
     value: null,
+    at: null,
     error: null,
     async read() {
       turn += 1;
@@ -87,6 +90,7 @@ export function reading(ask) {
         const value = await ask();
         if (mine !== turn) return;
         one.value = value;
+        one.at = now();
         one.error = null;
       } catch (error) {
         if (mine !== turn) return;
@@ -101,9 +105,18 @@ export function reading(ask) {
   return one;
 }
 
-/** Ask again every so often while the view is open; the answer ends it. */
+/**
+ * Ask again every so often while the view is open, one at a time: each would drop the one before, and where the
+ * server is slow none would ever be shown. The answer ends it.
+ */
 export function repeatedly(act, everyMs) {
-  act();
-  const timer = setInterval(act, everyMs);
+  let asking = false;
+  const ask = async () => {
+    if (asking) return;
+    asking = true;
+    await act().finally(() => (asking = false));
+  };
+  ask();
+  const timer = setInterval(ask, everyMs);
   return () => clearInterval(timer);
 }

@@ -8,51 +8,58 @@ import { h } from "../core/dom.js";
 import { atParting, change, may } from "../core/store.js";
 import { stateOf } from "../core/status.js";
 import { known, say } from "../core/words.js";
-import { announce } from "./announce.js";
+import { alert, announce } from "./announce.js";
 import { icon } from "./icons.js";
 import { refusalList } from "./refusals.js";
-import { wordsOf } from "./pieces.js";
+import { failed, reading, wordsOf } from "./pieces.js";
 
 const READ_EVERY_MS = 1_000;
+const SAID_MS = 20_000;
 
-const nothing = () => ({ device: null, found: null, error: null, busy: false, refusals: [], done: "" });
+const nothing = () => ({ device: null, isHeld: false, found: null, readMs: 0, looking: false, busy: false, done: "" });
 let shown = nothing();
+let refused = null; // what was not done last: {device, error, atMs, at}
 atParting(() => (shown = nothing()));
 
-async function read(device) {
-  try {
-    let found = await api.releaseConditions(device);
+function open(device) {
+  const mine = Object.assign(nothing(), { device });
+  mine.found = reading(async () => {
+    const found = await api.releaseConditions(device);
     // Where nothing holds the device itself, it is the hold of the whole site.
-    if (!found.holds.length && shown.siteWide) found = await api.releaseConditions("all");
-    if (shown.device === device) shown.found = found;
-  } catch (error) {
-    if (shown.device === device) shown.error = error;
-  }
-  change({});
+    return found.holds.length || !mine.isHeld ? found : api.releaseConditions("all");
+  });
+  return mine;
 }
 
-function open({ device, holds }) {
-  const { error } = shown.device ? nothing() : shown; // what was refused as the page changed hands
-  shown = { ...nothing(), error, device, siteWide: holds.length > 0, readMs: performance.now() };
-  read(device);
+async function look(mine) {
+  if (mine.looking || performance.now() - mine.readMs < READ_EVERY_MS) return;
+  mine.looking = true;
+  await mine.found.read();
+  Object.assign(mine, { looking: false, readMs: performance.now() });
 }
 
 /** What is done to lift it; `after` reads the view anew. */
 async function act(what, doIt, after) {
-  const mine = Object.assign(shown, { busy: true, refusals: [], error: null });
+  const mine = Object.assign(shown, { busy: true, done: "" });
+  refused = null;
   change({});
   try {
     await doIt();
     mine.done = say(`release.done_${what}`);
     announce(mine.done);
   } catch (error) {
-    mine.error = error;
-    mine.refusals = error.refusals ?? [];
-    if (!shown.device) shown.error = error;
+    refused = { device: mine.device, error, atMs: performance.now(), at: mine };
+    alert(say("release.not_done", { device: mine.device, why: wordsOf(error) }));
   } finally {
     mine.busy = false;
-    await Promise.all([mine === shown && read(mine.device), after()]);
+    await Promise.all([mine === shown && mine.found.read(), after()]);
   }
+}
+
+/** Why it was not done here: for who pressed, until they leave it; for who is here by then, a while. */
+function whyNot(device) {
+  if (refused?.device !== device) return null;
+  return refused.at === shown || performance.now() - refused.atMs < SAID_MS ? refused.error : null;
 }
 
 function conditions(found) {
@@ -81,12 +88,12 @@ export function holdsOf(row, after) {
   const latched = row.latched !== null;
   const held = row.holds.length > 0 || row.held_for_service;
   if (!held && !latched && !row.stop_unconfirmed) return null;
-  if (shown.device !== row.device) open(row);
-  else if (performance.now() - shown.readMs > READ_EVERY_MS) {
-    shown.readMs = performance.now();
-    read(row.device);
-  }
-  const target = shown.found?.device ?? row.device;
+  if (shown.device !== row.device) shown = open(row.device);
+  shown.isHeld = row.holds.length > 0;
+  look(shown);
+  const { value: found, error: unread } = shown.found;
+  const wrong = whyNot(row.device);
+  const target = found?.device ?? row.device;
   const release = () => act("release", () => api.release(target), after);
   const off = () => act("off", () => api.confirmOff(row.device), after);
   return h(
@@ -94,9 +101,9 @@ export function holdsOf(row, after) {
     { class: `card release ${name}`, key: "release", "aria-labelledby": "release-title" },
     h("h2", { id: "release-title" }, say(held ? "release.title_held" : "release.title_latched")),
     h("p", null, say(held ? "release.lead_held" : "release.lead_latched")),
-    shown.found && conditions(shown.found),
-    shown.refusals.length > 0 && refusalList(shown.refusals),
-    shown.error && !shown.refusals.length && h("p", { class: "wrong" }, wordsOf(shown.error)),
+    unread && failed(unread),
+    found && conditions(found),
+    wrong && (wrong.refusals?.length ? refusalList(wrong.refusals) : failed(wrong)),
     shown.done && h("p", { class: "done", role: "status" }, shown.done),
     h(
       "div",

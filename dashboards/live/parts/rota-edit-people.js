@@ -2,10 +2,13 @@
 
 import { h } from "../core/dom.js";
 import { KINDS, PRIORITIES } from "../core/rota-draft.js";
+import { atParting } from "../core/store.js";
 import { say } from "../core/words.js";
 import { NAME, act, field, input, select, small, takeOut, wrongAt } from "./rota-fields.js";
 
-const fresh = { person: { id: "", name: "" }, way: "" };
+const nothing = () => ({ person: { id: "", name: "" }, way: "" });
+const fresh = nothing();
+atParting(() => Object.assign(fresh, nothing()));
 
 function priorities(way) {
   const toggle = (one) => () => {

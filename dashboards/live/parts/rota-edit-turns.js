@@ -3,10 +3,12 @@
 import { now } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { daysOn, localDay } from "../core/formats.js";
+import { atParting } from "../core/store.js";
 import { say } from "../core/words.js";
 import { NAME, act, adder, field, input, move, select, small, takeOut, wrongAt } from "./rota-fields.js";
 
 const fresh = { id: "" };
+atParting(() => (fresh.id = ""));
 
 function order(draft, one) {
   const nameOf = (id) => draft.people.find((person) => person.id === id)?.name ?? id;

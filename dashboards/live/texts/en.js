@@ -12,7 +12,10 @@ export const en = {
   cancel: "Cancel",
   csv: "Download CSV",
   failed: "That did not work.",
-  unreachable: "The server does not answer. Nothing was changed.",
+  unreachable: "The server does not answer.",
+  unheard: "The server does not answer. It is not known whether this was done.",
+  absent: "This part of the page does not come. It is asked for again and again.",
+  load_anew: "Load the page anew",
   signed_in_anew:
     "Somebody has signed in in another window of this browser, here too: it is {name} now. Nothing was changed.",
   read_at: "Read at {at}.",
@@ -68,6 +71,8 @@ export const en = {
   old: {
     connecting: "Connecting …",
     stream: "OLD DATA. Nothing has been heard from the server for {long}. What you see may be over by now.",
+    alarms: "OLD ALARMS. They cannot be read for {long}: there may be others by now.",
+    staying: "NOT SIGNED OUT: the server did not hear it. Sign out again before you leave this screen.",
     who: "It is not known who is signed in here now. A stop pushed here may not go out: stop at the device.",
     too_many: "OLD DATA. This page was opened in further windows: close one, and load this page again.",
     fleet:
@@ -273,6 +278,7 @@ export const en = {
   },
   release: {
     title_held: "Release",
+    not_done: "{device}: not done. {why}",
     title_latched: "Reset at the device",
     lead_held:
       "A hold keeps it off. Releasing lifts the hold and starts nothing; a person then resets it at the device.",

@@ -8,7 +8,7 @@ import { link } from "../core/route.js";
 import { change, may, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { alarmCard } from "../parts/alarm-card.js";
-import { reading } from "../parts/pieces.js";
+import { reading, waiting } from "../parts/pieces.js";
 
 export function alarms() {
   let withPast = false;
@@ -24,15 +24,21 @@ export function alarms() {
       { class: "alarm-cards", "aria-label": name },
       some.map((alarm) => alarmCard(alarm)),
     );
+  function openOnes() {
+    const open = [...state.alarms].sort((a, b) => RANK[a.priority] - RANK[b.priority]);
+    return [
+      open.length ? list(open, say("alarms.open_ones")) : h("p", { class: "all-well" }, say("alarms.none")),
+      h("p", { class: "small" }, say("read_at", { at: moment(state.alarmsAt) })),
+    ];
+  }
   return {
     title: () => say("nav.alarms"),
     render() {
-      const open = [...state.alarms].sort((a, b) => RANK[a.priority] - RANK[b.priority]);
       return [
         h(
           "div",
           { class: "view-head" },
-          h("p", { class: "lead" }, say("alarms.open", { n: open.length })),
+          h("p", { class: "lead" }, state.alarmsAt && say("alarms.open", { n: state.alarms.length })),
           h(
             "div",
             { class: "row" },
@@ -46,8 +52,7 @@ export function alarms() {
             say("alarms.with_past"),
           ),
         ),
-        open.length ? list(open, say("alarms.open_ones")) : h("p", { class: "all-well" }, say("alarms.none")),
-        state.alarmsAt && h("p", { class: "small" }, say("read_at", { at: moment(state.alarmsAt) })),
+        state.alarmsAt ? openOnes() : waiting(),
         withPast && [h("h2", null, say("alarms.past")), past.show((found) => list(found, say("alarms.past")))],
       ];
     },

@@ -9,7 +9,7 @@ import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { about, ago, time } from "../core/formats.js";
 import { link } from "../core/route.js";
-import { change, isOld, may, state } from "../core/store.js";
+import { alarmsAgeS, areAlarmsOld, change, isOld, may, state } from "../core/store.js";
 import { PRIORITY } from "../core/status.js";
 import { known, say } from "../core/words.js";
 import { alert, announce } from "../parts/announce.js";
@@ -19,20 +19,16 @@ import { icon } from "../parts/icons.js";
 import { reading, repeatedly, wordsOf } from "../parts/pieces.js";
 
 const READ_EVERY_MS = 30_000;
-const OLD_S = 9; // alarms are read every four seconds
 const REASONS = ["busy", "away", "cannot_help"];
 
-/** How old the alarms are here, by this browser's own clock. */
-const ageS = () => (state.alarmsAt ? (Date.now() - state.alarmsAt.getTime()) / 1000 : null);
-
-const isDoubtful = () => ageS() > OLD_S || isOld() || state.overview?.fleet?.stale === true;
+const isDoubtful = () => areAlarmsOld() || isOld() || state.overview?.fleet?.stale === true;
 
 /** What somebody has comes after what nobody has. */
 const isTaken = (alarm) => Number(alarm.responsibility === "accepted");
 
 /** Whether what is shown is of now. Nobody may take an old empty list for a quiet clinic. */
 function truth() {
-  const age = ageS();
+  const age = alarmsAgeS();
   if (age === null) return h("p", { class: "call-truth old" }, icon("stale"), say("call.not_yet"));
   if (isDoubtful()) {
     return h(
@@ -174,7 +170,7 @@ export function call() {
       );
       const toAct = open.filter((alarm) => RANK[alarm.priority] <= RANK.medium);
       const later = open.filter((alarm) => RANK[alarm.priority] > RANK.medium);
-      const sure = ageS() !== null && !isDoubtful();
+      const sure = alarmsAgeS() !== null && !isDoubtful();
       return h(
         "div",
         { class: "call" },

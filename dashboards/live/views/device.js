@@ -1,7 +1,6 @@
 /** One device: what it is in, its trace, what holds it and how to release it, its alarms, limits, dates, sessions. */
 
 import * as api from "../core/api.js";
-import { now } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { byUrgency, dueWords } from "../core/due.js";
 import { moment, quantity, quantityName } from "../core/formats.js";
@@ -153,7 +152,7 @@ export function device(id) {
             card(say("due.title"), "", due(found)),
             card(say("limits.title"), "", limitsTable(found.settings?.limits ?? found.limits)),
           ),
-          h("p", { class: "small" }, say("read_at", { at: moment(now()) })),
+          h("p", { class: "small" }, say("read_at", { at: moment(details.at) })),
         ]),
         past.show(alarmHistory),
       ];

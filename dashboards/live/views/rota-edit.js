@@ -4,7 +4,7 @@ import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
 import { bodyOf, draftOf, placesOf } from "../core/rota-draft.js";
 import { go, link } from "../core/route.js";
-import { change, may, state, subscribe } from "../core/store.js";
+import { atParting, change, may, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { alert, announce } from "../parts/announce.js";
 import { icon } from "../parts/icons.js";
@@ -16,9 +16,7 @@ import { editRotations } from "../parts/rota-edit-turns.js";
 const CHANGED = 412;
 let kept = null; // what somebody had begun when an alarm called them away: {user, read, draft, begun}
 
-subscribe(() => {
-  if (!state.me) kept = null; // it may hold what they typed in
-});
+atParting(() => (kept = null)); // it may hold what they typed in
 
 export function rotaEdit() {
   let read = null; // the rota's version as it was read

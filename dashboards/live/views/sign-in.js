@@ -5,7 +5,7 @@
 
 import * as api from "../core/api.js";
 import { h } from "../core/dom.js";
-import { change, state } from "../core/store.js";
+import { atParting, change, state } from "../core/store.js";
 import { seconds } from "../core/formats.js";
 import { say } from "../core/words.js";
 import { alert } from "../parts/announce.js";
@@ -13,6 +13,7 @@ import { icon } from "../parts/icons.js";
 import { truths } from "../parts/truth.js";
 
 const form = { user: "", password: "", busy: false, wrong: "" };
+atParting(() => Object.assign(form, { user: "", password: "", wrong: "" }));
 
 async function submit(event, enter) {
   event.preventDefault();
