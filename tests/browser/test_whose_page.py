@@ -299,7 +299,7 @@ def test_a_view_that_does_not_come_is_asked_for_again_and_a_stop_is_in_reach_mea
     visitor.sign_in("vera")
     visitor.page.route("**/views/device.js", lambda route: route.abort())
     visitor.go("device", "stim-04")
-    expect(visitor.page.get_by_text("This part of the page does not come.")).to_be_visible()
+    expect(visitor.page.get_by_text("This part of the page cannot be loaded.")).to_be_visible()
     visitor.hold("device/stim-04")
     expect(visitor.truth()).to_contain_text(ZERO)
     visitor.page.unroute("**/views/device.js")

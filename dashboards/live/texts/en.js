@@ -14,8 +14,8 @@ export const en = {
   failed: "That did not work.",
   unreachable: "The server does not answer.",
   unheard: "The server does not answer. It is not known whether this was done.",
-  absent: "This part of the page does not come. It is asked for again and again.",
-  load_anew: "Load the page anew",
+  absent: "This part of the page cannot be loaded. It is tried again every few seconds.",
+  load_anew: "Load the whole page again",
   signed_in_anew:
     "Somebody has signed in in another window of this browser, here too: it is {name} now. Nothing was changed.",
   read_at: "Read at {at}.",
@@ -71,7 +71,7 @@ export const en = {
   old: {
     connecting: "Connecting …",
     stream: "OLD DATA. Nothing has been heard from the server for {long}. What you see may be over by now.",
-    alarms: "OLD ALARMS. They cannot be read for {long}: there may be others by now.",
+    alarms: "OLD ALARMS. They have not been read for {long}: there may be others by now.",
     staying: "NOT SIGNED OUT: the server did not hear it. Sign out again before you leave this screen.",
     who: "It is not known who is signed in here now. A stop pushed here may not go out: stop at the device.",
     too_many: "OLD DATA. This page was opened in further windows: close one, and load this page again.",
