@@ -334,9 +334,9 @@ def _taken_port(wanted: int = 0) -> socket.socket:
     taken = socket.socket()
     taken.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
-        taken.bind(("127.0.0.1", wanted))
+        taken.bind(("127.0.0.1", wanted or free_port()))
     except OSError:
-        taken.bind(("127.0.0.1", 0))
+        taken.bind(("127.0.0.1", free_port()))
     taken.listen(0)
     return taken
 

@@ -5,7 +5,7 @@ import { wait } from "./core/clock.js";
 import { h, render } from "./core/dom.js";
 import { useZone } from "./core/formats.js";
 import { link, parse } from "./core/route.js";
-import { NO_ALARMS, change, forget, may, part, state, subscribe } from "./core/store.js";
+import { change, each, forget, may, noAlarms, part, state, subscribe } from "./core/store.js";
 import { listen, watch } from "./core/stream.js";
 import { followAlarms } from "./core/alarms.js";
 import { say, speak } from "./core/words.js";
@@ -22,6 +22,7 @@ const page = document.getElementById("page");
 let view = null;
 let drawing = false;
 let turn = 0;
+let coming = 0; // whoever comes last is there
 let shownAt = null; // the address that was shown last
 let shown = 0; // the turn of the view: each has elements of its own
 let traces = []; // the devices whose samples it draws
@@ -36,27 +37,37 @@ function draw() {
     document.title = say("app");
     return;
   }
-  if (view) traces = view.traces?.() ?? [];
+  const { title, body } = view ? ofView() : { title: say("app"), body: comes() };
   if (may("see")) listen(traces); // the same ones again change nothing
-  const title = view ? view.title() : say("app");
-  render(page, ...frame(shown, title, view ? view.render() : notHere(), signOut));
+  render(page, ...frame(shown, title, body, signOut));
   document.title = view ? `${title} · ${say("app")}` : title;
+}
+
+/** One that fails does not keep what stands around it from being drawn: how old it is, and what became of a stop. */
+function ofView() {
+  try {
+    traces = view.traces?.() ?? [];
+    return { title: view.title(), body: view.render() };
+  } catch (error) {
+    reportError(error);
+    return { title: say("app"), body: notHere("failing") };
+  }
 }
 
 /** The page was loaded while another tab signs in, or the server does not answer. */
 const notKnown = () =>
   h("main", { class: "view" }, refusing ? failed(refusing) : waiting(), h("p", null, say("stop.not_instead")));
 
+const comes = () => (absent === address() ? notHere("absent") : waiting());
+
 /** A browser may keep a module that did not come as one that never does: until the page is loaded anew. */
-const notHere = () =>
-  absent === address()
-    ? h(
-        "div",
-        null,
-        h("p", { class: "wrong", role: "alert" }, say("absent")),
-        h("button", { type: "button", on: { click: () => location.reload() } }, say("load_anew")),
-      )
-    : waiting();
+const notHere = (why) =>
+  h(
+    "div",
+    { key: why },
+    h("p", { class: "wrong", role: "alert" }, why === "absent" ? say("absent") : say("failing")),
+    h("button", { type: "button", on: { click: () => location.reload() } }, say("load_anew")),
+  );
 
 function drawSoon() {
   if (drawing) return;
@@ -110,36 +121,57 @@ function focusOnTitle(moved) {
   );
 }
 
+/**
+ * Somebody has signed in, here or in another tab: nothing that was read as the one before stays. What they see of the
+ * rooms is the same: a stop button that is about to be pressed stays where it is, and keeps the focus.
+ */
 async function enter(me) {
+  coming += 1;
+  const mine = coming;
   api.takeToken(me.csrf);
-  const known = me.may ? me : await api.me();
+  const known = me.may ? me : await whoIsHere();
+  if (mine !== coming) return; // somebody else meanwhile, or nobody
+  if (!known) return leave();
+  if (known.user !== state.me?.user) {
+    leaveView();
+    part();
+    if (known.may.includes("see")) change(noAlarms());
+    else forget();
+  }
   useZone(known.time_zone);
   await speak(known.language);
+  if (mine !== coming) return;
   change({ me: known, isUnknown: false, isStaying: false, putOut: false });
   await show();
 }
 
-/**
- * Another tab has signed in anew, or as somebody else: nothing that was read as the one before stays. What they see of
- * the rooms is the same: a stop button that is about to be pressed stays where it is, and keeps the focus.
- */
-async function becomeAnother(me) {
-  if (me.user !== state.me?.user) {
-    leaveView();
-    part();
-    if (me.may.includes("see")) change(NO_ALARMS);
-    else forget();
+/** Who is here: nobody only when the server says so. For a while it may say that somebody is signing in, or nothing. */
+async function whoIsHere() {
+  looked = false;
+  refusing = null;
+  for (;;) {
+    try {
+      const found = await api.me(Infinity);
+      looked = true;
+      return found;
+    } catch (error) {
+      looked = error.status === 401;
+      if (looked) return null;
+      refusing = error;
+      drawSoon();
+      await wait(AGAIN_MS);
+    }
   }
-  await enter(me);
 }
 
 function leaveView() {
   turn += 1;
-  view?.leave?.();
+  each([() => view?.leave?.()]);
   view = null;
 }
 
 function leave() {
+  coming += 1;
   leaveView();
   part();
   api.takeToken(null);
@@ -163,12 +195,12 @@ async function signOut() {
 /** The server does not know them any more: that is said, for nothing can be stopped from here now. */
 function putOut() {
   if (!state.me || state.isLeaving) return;
-  change({ putOut: true });
+  change({ putOut: !state.isStaying });
   leave();
 }
 
 api.whenSignedOut(putOut);
-api.whenSignedInAnew(becomeAnother);
+api.whenFound((me, isSame) => (isSame && state.me ? change({ me }) : enter(me)));
 subscribe(drawSoon);
 window.addEventListener("hashchange", show);
 setInterval(() => {
@@ -178,22 +210,7 @@ setInterval(() => {
 followAlarms();
 useScheme();
 
-// The server says for a while only that somebody is signing in. Only when it says that nobody is, nobody is.
-async function whoIsHere() {
-  for (;;) {
-    try {
-      return await api.me(Infinity);
-    } catch (error) {
-      if (error.status === 401) return null;
-      refusing = error;
-      drawSoon();
-      await wait(AGAIN_MS);
-    }
-  }
-}
-
 const found = await whoIsHere();
-looked = true;
 if (found) await enter(found);
 else {
   state.route = parse(location.hash);

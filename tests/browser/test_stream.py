@@ -48,13 +48,16 @@ def test_whose_page_it_is_is_said_in_a_window_too_many_too_and_they_have_a_strea
 
 
 def test_a_stream_that_stays_silent_is_opened_again_until_it_speaks(visitor: Visitor) -> None:
-    visitor.sign_in("vera")
+    """And whose page it is is said meanwhile."""
+    visitor.sign_in("vera", anew=True)
     hanging: list[Route] = []
     visitor.page.route(STREAM, lambda route: hanging.append(route))  # noqa: PLW0108 # Playwright takes no built-in
     visitor.go("device", "stim-04")  # whose samples are another stream
     await_that("it hangs, and so does the next one", lambda: looked_on(visitor, hanging) > 1, 30.0)
     old = visitor.page.locator(".note", has_text="OLD DATA")
     expect(old).to_be_visible()
+    sign_in_in_another_tab(visitor, "anna.k")
+    expect(account(visitor)).to_have_text("Anna", timeout=15_000)
     visitor.page.unroute(STREAM)
     expect(old).to_have_count(0, timeout=15_000)
 

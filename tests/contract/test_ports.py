@@ -36,9 +36,9 @@ def test_no_connection_that_goes_out_is_given_it(tmp_path: Path, monkeypatch: py
 
 def test_what_somebody_has_is_passed_over(taken: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ports, "LOWEST", taken)
-    monkeypatch.setattr(ports, "ENOUGH", 2)
-    monkeypatch.setattr(ports, "OUTGOING", outgoing_from(taken + 2, tmp_path))
-    assert {free_port() for _ in range(20)} == {taken + 1}
+    monkeypatch.setattr(ports, "ENOUGH", 5)
+    monkeypatch.setattr(ports, "OUTGOING", outgoing_from(taken + 5, tmp_path))
+    assert {free_port() for _ in range(50)} <= set(range(taken + 1, taken + 5))
 
 
 @pytest.mark.parametrize("leaves", ["hardly any", "only what is taken", "what it does not say"])

@@ -56,7 +56,6 @@ async function readAlarms(counts = counted) {
   } finally {
     asking = false;
   }
-  if (mine !== partings) readAlarms(); // for whoever is there now
 }
 
 function tell(alarms) {

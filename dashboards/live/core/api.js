@@ -22,7 +22,7 @@ export const isOpen = (who) => who === WHO.somebody || who === WHO.unknown;
 
 let csrf = null;
 let onSignedOut = () => {};
-let onSignedInAnew = () => {};
+let onFound = () => {};
 
 /** An answer that is not what was asked for. `refusals` where the fleet refused by its rules. */
 export class ApiError extends Error {
@@ -54,9 +54,9 @@ export const whenSignedOut = (act) => {
   onSignedOut = act;
 };
 
-/** What happens when another tab of this browser has signed in anew: every tab is that person then, this one too. */
-export const whenSignedInAnew = (act) => {
-  onSignedInAnew = act;
+/** What happens when it was found who this is, by `act(me, isSame)`: one who signs in in a tab is so in every other. */
+export const whenFound = (act) => {
+  onFound = act;
 };
 
 /** The address of an answer, for a link: `url("usage.csv", {by: "day"})`. */
@@ -85,7 +85,8 @@ async function ask(method, path, { query, body, withinMs = 10_000, quiet = false
     });
     said = answer.status === NO_CONTENT ? {} : await answer.json();
   } catch (error) {
-    if (!answer || answer.ok) throw new Unreachable(error, isRead ?? method === "GET");
+    const isWhole = error instanceof SyntaxError;
+    if (!isWhole || answer.ok) throw new Unreachable(error, isRead ?? method === "GET");
     said = {}; // what stands before the server has said no, in its own way
   }
   if (answer.ok) return said;
@@ -106,10 +107,8 @@ async function look(token) {
   try {
     const found = await me();
     if (csrf !== token) return foundMeanwhile();
-    if (found.csrf !== token) {
-      csrf = found.csrf;
-      onSignedInAnew(found);
-    }
+    csrf = found.csrf;
+    onFound(found, csrf === token);
     return WHO.somebody;
   } catch (error) {
     if (csrf !== token) return foundMeanwhile();

@@ -5,7 +5,7 @@
 
 import * as api from "./api.js";
 import { wait } from "./clock.js";
-import { change, state } from "./store.js";
+import { change, each, state } from "./store.js";
 import { alert } from "../parts/announce.js";
 import { say } from "./words.js";
 import { latency } from "./formats.js";
@@ -29,8 +29,7 @@ export async function push(scope, name) {
   const pushed = { id: number, scope, name, at: new Date(), stage: "sending", tries: 0, commands: [] };
   state.pushed = kept([pushed, ...state.pushed]);
   const heard = order(pushed); // before anything is said of it
-  told();
-  alert(say("stop.said.sending", { what: whatOf(pushed) }));
+  each([told, () => alert(say("stop.said.sending", { what: whatOf(pushed) }))]);
   await heard;
   if (pushed.stage === "ordered") await Promise.all(pushed.commands.map((command) => follow(pushed, command)));
 }

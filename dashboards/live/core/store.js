@@ -15,7 +15,7 @@ export const state = {
   overview: null, // {as_of, fleet, rooms: [{room, devices}], alarms: {high, medium, low, info}}
   alarms: [], // the open ones, gravest first
   alarmsAt: null, // when they were read, by the server's clock
-  alarmsMs: null, // and by the page's own monotonic one
+  alarmsMs: performance.now(), // and by the page's own monotonic one; before that, since when they are awaited
   pushed: [], // the stops that were pushed here, newest first
   chosen: "", // what is to be stopped where the view is about none: "device/stim-01", "room/room-1"
   samples: new Map(), // device -> its newest samples, oldest first
@@ -39,18 +39,23 @@ const partings = new Set();
 export const atParting = (act) => partings.add(act);
 
 /** They leave it now. */
-export const part = () => partings.forEach((act) => act());
+export const part = () => each(partings);
 
-/** Change what is known, and tell everybody: one who fails keeps it from nobody else, least of all from who stops. */
-export function change(changes) {
-  Object.assign(state, changes);
-  for (const listener of listeners) {
+/** Call them all: one that fails is reported and holds up no other, least of all a stop. */
+export function each(acts) {
+  for (const act of acts) {
     try {
-      listener(state);
+      act();
     } catch (error) {
       reportError(error);
     }
   }
+}
+
+/** Change what is known, and tell everybody. */
+export function change(changes) {
+  Object.assign(state, changes);
+  each(listeners);
 }
 
 /** The server was heard just now. */
@@ -69,8 +74,8 @@ export const isOld = () => isUnheard() || state.overview?.fleet?.stale === true;
 
 const ALARMS_OLD_S = 9; // they are read every four seconds
 
-/** How old the open alarms are, in seconds; null before any were read. */
-export const alarmsAgeS = () => (state.alarmsMs === null ? null : (performance.now() - state.alarmsMs) / 1000);
+/** How long it is that the open alarms were read, or are awaited, in seconds. */
+export const alarmsAgeS = () => (performance.now() - state.alarmsMs) / 1000;
 export const areAlarmsOld = () => alarmsAgeS() > ALARMS_OLD_S;
 
 /** A device's rows of the overview, all rooms together. */
@@ -112,7 +117,7 @@ export function keepSample(device, sample) {
 
 export const newestSample = (device) => state.samples.get(device)?.at(-1) ?? null;
 
-export const NO_ALARMS = { alarms: [], alarmsAt: null, alarmsMs: null };
+export const noAlarms = () => ({ alarms: [], alarmsAt: null, alarmsMs: performance.now() });
 
 /** Nothing of the one before is shown to the next. */
 export function forget() {
@@ -123,7 +128,7 @@ export function forget() {
     isStaying: false,
     chosen: "",
     overview: null,
-    ...NO_ALARMS,
+    ...noAlarms(),
     heardMs: null,
     stream: "connecting",
   });

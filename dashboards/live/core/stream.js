@@ -7,7 +7,7 @@
 
 import * as api from "./api.js";
 import { serverSaid } from "./clock.js";
-import { ageS, atParting, change, heard, keepSample, merge, state } from "./store.js";
+import { ageS, atParting, change, each, heard, isUnheard, keepSample, merge, state } from "./store.js";
 
 export const LOST_AFTER_S = 5;
 const OPENED_EVERY_MS = 1_000; // at the most, where it was lost: a server that refuses is not asked without a pause
@@ -70,7 +70,7 @@ function open() {
   on("open", () => {
     askWho();
     wasLost = false;
-    listeners.forEach((act) => act());
+    each(listeners);
   });
   mine.addEventListener("error", () => {
     if (source !== mine) return;
@@ -96,7 +96,7 @@ async function askWho() {
 
 /** To be called every second: what has not been heard for too long is lost; who is not known is asked for again. */
 export function watch() {
-  const asksAgain = !source && performance.now() - askedMs > LOST_AFTER_S * 1_000;
+  const asksAgain = (!source || isUnheard()) && performance.now() - askedMs > LOST_AFTER_S * 1_000;
   if (state.me && (state.isUnknown || asksAgain)) askWho();
   const age = ageS();
   if (age !== null && age <= LOST_AFTER_S) return;

@@ -40,7 +40,8 @@ async function act(alarm, name, said, filled = null) {
     if (form === filled) form = CLOSED; // and not one that was opened meanwhile
     announce(say(`alarms.done.${name}`));
   } catch (error) {
-    if (theirs === doing) failed = { alarm: alarm.alarm_id, error };
+    // Whoever has the page by now is told what concerns them: that it was refused because it is theirs.
+    if (theirs === doing || error.who === api.WHO.somebody) failed = { alarm: alarm.alarm_id, error };
   }
   theirs.delete(one);
   readAlarmsSoon();

@@ -31,9 +31,10 @@ export function oldness() {
   const age = ageS();
   const { fleet } = state.overview ?? {};
   if (state.ended === "too_many") notes.push(note("ended", "high", "lost", say("old.too_many")));
-  else if (age === null || state.alarmsAt === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
-  else if (isUnheard()) notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
+  else if (isUnheard() && age !== null)
+    notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
   else if (areAlarmsOld()) notes.push(oldAlarms());
+  else if (age === null || state.alarmsAt === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
   if (state.isStaying) notes.push(note("staying", "high", "lost", say("old.staying")));
   if (state.isUnknown) notes.push(note("who", "high", "lost", say("old.who")));
   if (fleetIsAbsent()) notes.push(note("fleet", "high", "lost", say("old.fleet")));

@@ -49,7 +49,7 @@ async function act(what, doIt, after) {
     announce(mine.done);
   } catch (error) {
     refused = { device: mine.device, error, atMs: performance.now(), at: mine };
-    alert(say("release.not_done", { device: mine.device, why: wordsOf(error) }));
+    alert(say("release.came", { device: mine.device, why: wordsOf(error) }));
   } finally {
     mine.busy = false;
     await Promise.all([mine === shown && mine.found.read(), after()]);

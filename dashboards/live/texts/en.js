@@ -15,6 +15,7 @@ export const en = {
   unreachable: "The server does not answer.",
   unheard: "The server does not answer. It is not known whether this was done.",
   absent: "This part of the page cannot be loaded. It is tried again every few seconds.",
+  failing: "This part of the page fails. What stands around it goes on.",
   load_anew: "Load the whole page again",
   signed_in_anew:
     "Somebody has signed in in another window of this browser, here too: it is {name} now. Nothing was changed.",
@@ -72,7 +73,7 @@ export const en = {
     connecting: "Connecting …",
     stream: "OLD DATA. Nothing has been heard from the server for {long}. What you see may be over by now.",
     alarms: "OLD ALARMS. They have not been read for {long}: there may be others by now.",
-    staying: "NOT SIGNED OUT: the server did not hear it. Sign out again before you leave this screen.",
+    staying: "You may still be SIGNED IN: the server does not answer. Sign out again before you leave this screen.",
     who: "It is not known who is signed in here now. A stop pushed here may not go out: stop at the device.",
     too_many: "OLD DATA. This page was opened in further windows: close one, and load this page again.",
     fleet:
@@ -278,7 +279,7 @@ export const en = {
   },
   release: {
     title_held: "Release",
-    not_done: "{device}: not done. {why}",
+    came: "{device}: {why}",
     title_latched: "Reset at the device",
     lead_held:
       "A hold keeps it off. Releasing lifts the hold and starts nothing; a person then resets it at the device.",
@@ -576,6 +577,7 @@ export const en = {
     save_lead: "It is judged as a whole. The fleet takes it up within a second.",
     saved: "The rota is saved.",
     not_saved: "Not saved",
+    perhaps_saved: "Perhaps not saved",
     errors_placed: { one: "{n} error is marked where it is.", other: "{n} errors are marked where they are." },
     take_theirs: "Read theirs; what you changed here is lost",
   },

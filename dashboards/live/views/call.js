@@ -29,7 +29,7 @@ const isTaken = (alarm) => Number(alarm.responsibility === "accepted");
 /** Whether what is shown is of now. Nobody may take an old empty list for a quiet clinic. */
 function truth() {
   const age = alarmsAgeS();
-  if (age === null) return h("p", { class: "call-truth old" }, icon("stale"), say("call.not_yet"));
+  if (state.alarmsAt === null) return h("p", { class: "call-truth old" }, icon("stale"), say("call.not_yet"));
   if (isDoubtful()) {
     return h(
       "p",
@@ -170,7 +170,7 @@ export function call() {
       );
       const toAct = open.filter((alarm) => RANK[alarm.priority] <= RANK.medium);
       const later = open.filter((alarm) => RANK[alarm.priority] > RANK.medium);
-      const sure = alarmsAgeS() !== null && !isDoubtful();
+      const sure = state.alarmsAt !== null && !isDoubtful();
       return h(
         "div",
         { class: "call" },

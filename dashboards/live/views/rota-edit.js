@@ -59,7 +59,7 @@ export function rotaEdit() {
       go("rota");
     } catch (error) {
       refused = error;
-      alert(say("rota.not_saved"));
+      alert(notSavedWords());
       requestAnimationFrame(() => document.querySelector(".refused")?.scrollIntoView({ block: "center" }));
     }
     saving = false;
@@ -69,6 +69,9 @@ export function rotaEdit() {
   /** Names that were typed and not added yet are no part of it. */
   const withoutHalves = (all) => ({ ...all, people: all.people.map(({ newWay: _, ...person }) => person) });
 
+  const notSavedWords = () =>
+    refused instanceof api.Unreachable ? say("rota.perhaps_saved") : say("rota.not_saved");
+
   function notSaved() {
     if (!refused) return null;
     const places = placesOf(draft);
@@ -77,7 +80,7 @@ export function rotaEdit() {
     return h(
       "section",
       { class: "card refused", key: "refused", role: "alert" },
-      h("h2", null, icon("warning"), say("rota.not_saved")),
+      h("h2", null, icon("warning"), notSavedWords()),
       placed > 0 && h("p", null, say("rota.errors_placed", { n: placed })),
       elsewhere.map(({ text }) => h("p", { key: text }, text)),
       !refused.errors?.length && h("p", null, wordsOf(refused)),
