@@ -63,6 +63,7 @@ class Watch:
     raw_repeats: int = 0
     flowing_s: float | None = None  # since when pulses of ZERO_MA or more have been due without a break, ramps included
     flowed_s: float = -math.inf  # when a reading last showed such pulses
+    withheld_s: float | None = None  # since when the stimulator has said that it is set to zero, ordered otherwise
     unread_s: float = 0.0  # for how long of such pulses, breaks left out, the converter has measured no new one
 
     @property
@@ -84,6 +85,7 @@ def watched(watch: Watch, now_s: float, reading: Reading | None, drive: Drive) -
     watch = changed(watch, reading=reading, driven=driven)
     if reading is None:
         return changed(watch, flowing_s=None, silent_s=now_s)
+    watch = _order_watched(watch, now_s, reading, drive)
     return _pulses_watched(_peak_watched(watch, now_s, reading, drive), now_s, reading, drive)
 
 
@@ -99,6 +101,13 @@ def ordered(watch: Watch, now_s: float, before: Drive, drive: Drive) -> Watch:
     if before.enabled:
         return changed(watch, zero_ordered_s=now_s, zero_measured=False, flowing_s=None)
     return watch
+
+
+def _order_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) -> Watch:
+    withheld = drive.enabled and drive.setting_ma >= ZERO_MA and reading.setting_ma < ZERO_MA
+    if withheld == (watch.withheld_s is not None):
+        return watch
+    return changed(watch, withheld_s=now_s if withheld else None)
 
 
 def _peak_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) -> Watch:
@@ -151,7 +160,7 @@ def findings(watch: Watch, now_s: float, drive: Drive, baseline_ohm: float | Non
         _hand_switch(watch),
         _sensor(watch, now_s, drive),
         _temperature(watch),
-        _watchdog(watch),
+        _watchdog(watch, now_s),
         _electrode(watch, now_s, baseline_ohm),
         _battery(watch),
     )
@@ -222,9 +231,13 @@ def _temperature(watch: Watch) -> Finding | None:
     return Finding(Cause.OVER_TEMPERATURE, EventKind.OVER_TEMPERATURE, measured)
 
 
-def _watchdog(watch: Watch) -> Finding | None:
+def _watchdog(watch: Watch, now_s: float) -> Finding | None:
+    """It says that it has ended output, or what nothing else explains: that for 1 s it has been set to zero, ordered
+    otherwise. The one reading in which a stimulator says so may be lost, and its session would go on without current.
+    """
     tripped = watch.reading is not None and watch.reading.watchdog_tripped
-    return Finding(Cause.WATCHDOG_TRIPPED, EventKind.WATCHDOG_TRIPPED) if tripped else None
+    withheld = watch.withheld_s is not None and now_s - watch.withheld_s >= NO_READING_S
+    return Finding(Cause.WATCHDOG_TRIPPED, EventKind.WATCHDOG_TRIPPED) if tripped or withheld else None
 
 
 _ELECTRODE: dict[Contact, tuple[Cause, EventKind]] = {

@@ -54,9 +54,10 @@ class Reading:
     `amplitude_ma` is the peak over the last max(100 ms, one pulse period), also after output was disabled;
     `raw_amplitude` the converter's count for the last pulse, fine enough that noise shows (a frozen sensor repeats
     it), and `raw_n` rises with each pulse so measured: at 1 Hz many readings lie between two pulses. `setting_ma` is
-    what the stimulator believes it was set to; `in_on_phase` says that the cycle is in its ON phase at full strength
-    (not ramping). `level_ma` is the strongest pulse that setting and cycle, ramps included, ordered in the window of
-    the peak, 0 where none was due: an order, not a measurement, so an open lead changes nothing of it.
+    what the stimulator believes it was set to, in the OFF phase too; `in_on_phase` says that the cycle is in its ON
+    phase at full strength (not ramping). `level_ma` is the strongest pulse that setting and cycle, ramps included,
+    ordered in the window of the peak, 0 where none was due: an order, not a measurement, so an open lead changes
+    nothing of it.
     """
 
     taken_s: float  # boot time
@@ -70,7 +71,7 @@ class Reading:
     battery_pct: float | None
     temperature_c: float | None
     relay_closed: bool
-    watchdog_tripped: bool  # it ended output since the last reading
+    watchdog_tripped: bool  # it ended output since the last reading, or has kept it locked out since
     hand_switch_pressed: bool  # the patient's, or the stop button on the housing
 
 
@@ -93,7 +94,8 @@ class Stimulator(Protocol):
 
     Duties beside the calls: once its host watchdog has tripped, the stimulator is locked out: nothing flows again,
     whatever is ordered, until a drive with `enabled` False was applied. The first drive after a host that was held up
-    may still be an old one.
+    may still be an old one. It says so in every reading until then, and in the one of that drive: the host may have
+    missed any other.
 
     Raises:
         DriverLost: the stimulator did not answer in time.

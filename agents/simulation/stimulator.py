@@ -274,7 +274,7 @@ class SimulatedStimulator:
     def _read(self) -> Reading:
         recent = self._recent()
         is_blind = self._fault(FaultKind.SENSOR_LOST) is not None
-        tripped, self._tripped = self._tripped, False
+        tripped, self._tripped = self._tripped, self._locked_out
         return Reading(
             taken_s=self._now_s,
             amplitude_ma=None if is_blind else self._measured_peak_ma(recent),
