@@ -63,7 +63,7 @@ class Watch:
     raw_repeats: int = 0
     flowing_s: float | None = None  # since when pulses of ZERO_MA or more have been due without a break, ramps included
     flowed_s: float = -math.inf  # when a reading last showed such pulses
-    withheld_s: float | None = None  # since when the stimulator has said that it is set to zero, ordered otherwise
+    withheld_s: float | None = None  # since when the stimulator has said that its output is off, ordered otherwise
     unread_s: float = 0.0  # for how long of such pulses, breaks left out, the converter has measured no new one
 
     @property
@@ -99,12 +99,14 @@ def ordered(watch: Watch, now_s: float, before: Drive, drive: Drive) -> Watch:
         period_s = drive.pattern.pulse_period_s if drive.pattern is not None else watch.pulse_period_s
         return changed(watch, pulse_period_s=period_s, was_driven=True, zero_measured=False)
     if before.enabled:
-        return changed(watch, zero_ordered_s=now_s, zero_measured=False, flowing_s=None)
+        return changed(watch, zero_ordered_s=now_s, zero_measured=False, flowing_s=None, withheld_s=None)
     return watch
 
 
 def _order_watched(watch: Watch, now_s: float, reading: Reading, drive: Drive) -> Watch:
-    withheld = drive.enabled and drive.setting_ma >= ZERO_MA and reading.setting_ma < ZERO_MA
+    # Half of it as slack: what is read back of 1 mA may be a little less. A setting that is no number may be any.
+    is_set = drive.setting_ma < ZERO_MA or reading.setting_ma >= min(ZERO_MA, drive.setting_ma / 2.0)
+    withheld = drive.enabled and not (reading.relay_closed and is_set)
     if withheld == (watch.withheld_s is not None):
         return watch
     return changed(watch, withheld_s=now_s if withheld else None)
@@ -232,8 +234,9 @@ def _temperature(watch: Watch) -> Finding | None:
 
 
 def _watchdog(watch: Watch, now_s: float) -> Finding | None:
-    """It says that it has ended output, or what nothing else explains: that for 1 s it has been set to zero, ordered
-    otherwise. The one reading in which a stimulator says so may be lost, and its session would go on without current.
+    """It says that it has ended output, or what nothing else explains: that for 1 s its setting has been zero or its
+    relay open, ordered otherwise. The one reading in which a stimulator says so may be lost, and its session would go
+    on without current.
     """
     tripped = watch.reading is not None and watch.reading.watchdog_tripped
     withheld = watch.withheld_s is not None and now_s - watch.withheld_s >= NO_READING_S

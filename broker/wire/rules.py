@@ -51,7 +51,10 @@ _WHEN: dict[Cause, str] = {
     Cause.SENSOR_FROZEN: "frozen or silent sensor while output is on",
     Cause.OVER_TEMPERATURE: "output stage too warm, in a live phase",
     Cause.SELF_TEST_FAILED: "a check of the stimulator or the agent fails; the record on disk is damaged",
-    Cause.WATCHDOG_TRIPPED: "the stimulator's own watchdog ended output; the agent was held up for 1 s in running",
+    Cause.WATCHDOG_TRIPPED: (
+        "the stimulator's own watchdog ended output, or its output is off for 1 s, ordered on; "
+        "the agent was held up for 1 s in running"
+    ),
     Cause.REBOOT: "the agent starts and finds the marker of a live session",
 }
 

@@ -13,6 +13,7 @@ import { frame } from "./parts/frame.js";
 import { alert } from "./parts/announce.js";
 import { failed, waiting } from "./parts/pieces.js";
 import { useScheme } from "./parts/scheme.js";
+import { truths } from "./parts/truth.js";
 import { signIn } from "./views/sign-in.js";
 import { VIEWS } from "./views/views.js";
 
@@ -56,7 +57,13 @@ function ofView() {
 
 /** The page was loaded while another tab signs in, or the server does not answer. */
 const notKnown = () =>
-  h("main", { class: "view" }, refusing ? failed(refusing) : waiting(), h("p", null, say("stop.not_instead")));
+  h(
+    "main",
+    { class: "view", key: "not-known" },
+    truths(),
+    refusing ? failed(refusing) : waiting(),
+    h("p", null, say("stop.not_instead")),
+  );
 
 const comes = () => (absent === address() ? notHere("absent") : waiting());
 
@@ -128,10 +135,13 @@ function focusOnTitle(moved) {
 async function enter(me) {
   coming += 1;
   const mine = coming;
-  api.takeToken(me.csrf);
   const known = me.may ? me : await whoIsHere();
   if (mine !== coming) return; // somebody else meanwhile, or nobody
-  if (!known) return leave();
+  if (!known) {
+    change({ putOut: true });
+    return leave();
+  }
+  api.takeToken(known.csrf);
   if (known.user !== state.me?.user) {
     leaveView();
     part();
@@ -195,12 +205,12 @@ async function signOut() {
 /** The server does not know them any more: that is said, for nothing can be stopped from here now. */
 function putOut() {
   if (!state.me || state.isLeaving) return;
-  change({ putOut: !state.isStaying });
+  change({ putOut: true });
   leave();
 }
 
 api.whenSignedOut(putOut);
-api.whenFound((me, isSame) => (isSame && state.me ? change({ me }) : enter(me)));
+api.whenFound((me, isSame) => (isSame && me.user === state.me?.user ? change({ me }) : enter(me)));
 subscribe(drawSoon);
 window.addEventListener("hashchange", show);
 setInterval(() => {

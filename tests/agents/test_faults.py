@@ -280,22 +280,28 @@ def test_what_else_a_reading_says(changed: dict[str, object], found: list[Cause]
     assert after(replace(FINE, **changed)) == found  # type: ignore[arg-type]
 
 
-def test_a_stimulator_that_says_for_a_second_that_it_is_set_to_zero_has_tripped() -> None:
+@pytest.mark.parametrize(
+    ("what", "said"), [(None, None), ("setting_ma", 0.9), ("setting_ma", math.nan), ("relay_closed", False)]
+)
+def test_a_stimulator_that_says_for_a_second_that_its_output_is_off_has_tripped(what: str | None, said: object) -> None:
     watch, began_s = flowing()
     began_s += 0.05
-    withheld = replace(RESTING, setting_ma=0.9, raw_n=999)
+    said_so = RESTING if what is None else replace(FINE, **{what: said})  # type: ignore[arg-type]
+    withheld = replace(said_so, raw_n=999)
     for now_s, found in ((began_s, []), (began_s + 0.99, []), (began_s + 1.0, [Cause.WATCHDOG_TRIPPED])):
         watch = watched(watch, now_s, replace(withheld, taken_s=now_s), ON)
         assert causes(watch, now_s, ON) == found
     assert causes(watched(watch, now_s, None, ON), now_s, ON) == [Cause.WATCHDOG_TRIPPED], "silence takes nothing back"
+    assert causes(ordered(watch, now_s, ON, ZERO), now_s, ZERO) == [], "zero is what is ordered by then"
     again = replace(FINE, taken_s=now_s + 0.05, raw_n=1000)
     assert causes(watched(watch, now_s + 0.05, again, ON), now_s + 0.05, ON) == []
 
 
 @pytest.mark.parametrize(
-    ("drive", "said_ma"), [(replace(ON, setting_ma=0.9), 0.0), (ON, 1.0), (ON, math.nan), (ZERO, 0.0)]
+    ("drive", "said_ma"),
+    [(replace(ON, setting_ma=0.9), 0.0), (replace(ON, setting_ma=1.0), 0.98), (ON, 1.0), (ZERO, 0.0)],
 )
-def test_a_setting_that_is_what_was_ordered_or_is_not_said_withholds_nothing(drive: Drive, said_ma: float) -> None:
+def test_a_setting_that_is_about_what_was_ordered_withholds_nothing(drive: Drive, said_ma: float) -> None:
     watch, now_s = flowing(drive)
     for _ in range(40):
         now_s += 0.05

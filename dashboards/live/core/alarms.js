@@ -2,7 +2,7 @@
 
 import * as api from "./api.js";
 import { now, wait } from "./clock.js";
-import { atParting, change, state, subscribe } from "./store.js";
+import { atParting, change, may, state, subscribe } from "./store.js";
 import { sound } from "../parts/sound.js";
 import { alert } from "../parts/announce.js";
 import { duePhrase } from "./due.js";
@@ -23,9 +23,9 @@ let announced = null; // ids that were said already; null: what was there before
 export function followAlarms() {
   subscribe(() => {
     const counts = JSON.stringify(state.overview?.alarms ?? null);
-    if (state.me && counts !== counted) readAlarms(counts);
+    if (may("see") && counts !== counted) readAlarms(counts);
   });
-  setInterval(() => state.me && readAlarms(), EVERY_MS);
+  setInterval(() => readAlarms(), EVERY_MS);
 }
 
 /** Nothing sounds any more, and whoever comes next hears what they find. */
@@ -40,7 +40,7 @@ atParting(() => {
 export const readAlarmsSoon = () => SOON_MS.forEach((ms) => setTimeout(() => readAlarms(), ms));
 
 async function readAlarms(counts = counted) {
-  if (asking || !state.me) return;
+  if (asking || !may("see")) return;
   asking = true;
   counted = counts;
   const mine = partings;

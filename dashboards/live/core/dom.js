@@ -106,7 +106,13 @@ function listen(node, wanted) {
 }
 
 function attach(node, one) {
-  if (one.props?.attach && !node.detach) node.detach = one.props.attach(node) ?? (() => {});
+  if (!one.props?.attach || node.detach) return;
+  node.detach = () => {};
+  try {
+    node.detach = one.props.attach(node) ?? node.detach;
+  } catch (error) {
+    reportError(error); // what comes after it is drawn all the same: the emergency stop
+  }
 }
 
 function remove(node) {

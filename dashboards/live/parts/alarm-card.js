@@ -24,9 +24,11 @@ let failed = NOTHING; // the last that was not done
 let doing = new Set(); // by whoever has the page
 atParting(() => {
   form = CLOSED;
-  failed = NOTHING;
+  if (!isOfAnother(failed.error)) failed = NOTHING;
   doing = new Set();
 });
+
+const isOfAnother = (error) => error !== null && api.isOfAnother(error);
 
 /** `filled`: the form in which it was said. */
 async function act(alarm, name, said, filled = null) {
@@ -41,7 +43,7 @@ async function act(alarm, name, said, filled = null) {
     announce(say(`alarms.done.${name}`));
   } catch (error) {
     // Whoever has the page by now is told what concerns them: that it was refused because it is theirs.
-    if (theirs === doing || error.who === api.WHO.somebody) failed = { alarm: alarm.alarm_id, error };
+    if (theirs === doing || isOfAnother(error)) failed = { alarm: alarm.alarm_id, error };
   }
   theirs.delete(one);
   readAlarmsSoon();

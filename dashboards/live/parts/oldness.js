@@ -3,7 +3,7 @@
 import { nowMs } from "../core/clock.js";
 import { h } from "../core/dom.js";
 import { about, time } from "../core/formats.js";
-import { ageS, alarmsAgeS, areAlarmsOld, isOld, isUnheard, state } from "../core/store.js";
+import { ageS, alarmsAgeS, areAlarmsOld, isOld, isUnheard, may, state } from "../core/store.js";
 import { say } from "../core/words.js";
 import { icon } from "./icons.js";
 
@@ -26,15 +26,21 @@ const oldAlarms = () => note("old-alarms", "high", "lost", say("old.alarms", { l
 
 const fleetIsAbsent = () => state.overview?.fleet?.reachable === false;
 
-export function oldness() {
+/** How old what is shown is, for who may see it. */
+function hearing() {
   const notes = [];
   const age = ageS();
-  const { fleet } = state.overview ?? {};
   if (state.ended === "too_many") notes.push(note("ended", "high", "lost", say("old.too_many")));
   else if (isUnheard() && age !== null)
     notes.push(note("stream", "high", "lost", say("old.stream", { long: about(age) })));
   else if (areAlarmsOld()) notes.push(oldAlarms());
   else if (age === null || state.alarmsAt === null) notes.push(note("first", "calm", "stale", say("old.connecting")));
+  return notes;
+}
+
+export function oldness() {
+  const notes = may("see") ? hearing() : [];
+  const { fleet } = state.overview ?? {};
   if (state.isStaying) notes.push(note("staying", "high", "lost", say("old.staying")));
   if (state.isUnknown) notes.push(note("who", "high", "lost", say("old.who")));
   if (fleetIsAbsent()) notes.push(note("fleet", "high", "lost", say("old.fleet")));

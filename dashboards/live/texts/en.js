@@ -73,7 +73,9 @@ export const en = {
     connecting: "Connecting …",
     stream: "OLD DATA. Nothing has been heard from the server for {long}. What you see may be over by now.",
     alarms: "OLD ALARMS. They have not been read for {long}: there may be others by now.",
-    staying: "You may still be SIGNED IN: the server does not answer. Sign out again before you leave this screen.",
+    staying:
+      "You may still be SIGNED IN: it is not known whether that was heard. " +
+      "Sign out again before you leave this screen.",
     who: "It is not known who is signed in here now. A stop pushed here may not go out: stop at the device.",
     too_many: "OLD DATA. This page was opened in further windows: close one, and load this page again.",
     fleet:
