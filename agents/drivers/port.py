@@ -70,7 +70,7 @@ class Reading:
     in_on_phase: bool
     battery_pct: float | None
     temperature_c: float | None
-    relay_closed: bool
+    relay_closed: bool  # output may pass; True where there is no relay to read
     watchdog_tripped: bool  # it ended output since the last reading, or has kept it locked out since
     hand_switch_pressed: bool  # the patient's, or the stop button on the housing
 

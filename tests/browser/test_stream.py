@@ -2,7 +2,7 @@
 
 from fnmatch import fnmatch
 
-from playwright.sync_api import Route, expect
+from playwright.sync_api import expect
 
 from demo.processes import await_that
 from tests.browser.test_whose_page import ME, account, answered, looked_on, sign_in_in_another_tab
@@ -50,8 +50,7 @@ def test_whose_page_it_is_is_said_in_a_window_too_many_too_and_they_have_a_strea
 def test_a_stream_that_stays_silent_is_opened_again_until_it_speaks(visitor: Visitor) -> None:
     """And whose page it is is said meanwhile."""
     visitor.sign_in("vera", anew=True)
-    hanging: list[Route] = []
-    visitor.page.route(STREAM, lambda route: hanging.append(route))  # noqa: PLW0108 # Playwright takes no built-in
+    hanging = visitor.held_back(STREAM)
     visitor.go("device", "stim-04")  # whose samples are another stream
     await_that("it hangs, and so does the next one", lambda: looked_on(visitor, hanging) > 1, 30.0)
     old = visitor.page.locator(".note", has_text="OLD DATA")

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Locator, Request, Route, expect
 
 from demo.processes import await_that
-from tests.browser.house import House
+from tests.browser.house import PASSWORD, House
 from tests.browser.test_stops import STOPS, ZERO
 from tests.browser.visitor import Visitor
 
@@ -83,6 +83,64 @@ def test_a_view_that_fails_leaves_what_stands_around_it(visitor: Visitor) -> Non
     expect(visitor.title("stim-04")).to_be_visible(timeout=10_000)  # it is read every 5 s
     assert all("null" in said for said in visitor.broken)
     visitor.broken.clear()
+
+
+def test_a_chart_that_cannot_begin_leaves_the_stop_where_it_is(visitor: Visitor) -> None:
+    visitor.page.add_init_script("HTMLCanvasElement.prototype.getContext = () => { throw new Error('no canvas'); };")
+    visitor.page.goto(f"{visitor.url}#/device/stim-04")
+    visitor.fill_in("vera", PASSWORD)
+    expect(visitor.title("stim-04")).to_be_visible()
+    visitor.hold("device/stim-04")
+    expect(visitor.truth()).to_contain_text(ZERO)
+    assert set(visitor.broken) == {"no canvas"}
+    visitor.broken.clear()
+
+
+def test_what_became_of_a_stop_stays_in_sight_while_it_is_asked_who_has_signed_in(visitor: Visitor) -> None:
+    visitor.sign_in("vera", anew=True)
+    visitor.go("device", "stim-04")
+    visitor.hold("device/stim-04")
+    expect(visitor.truth()).to_contain_text(ZERO)
+    visitor.page.get_by_role("button", name="Sign out").click()
+    expect(visitor.page.get_by_role("button", name="Sign in")).to_be_visible()
+    busy = {"error": "busy", "text": "One moment, please."}
+    visitor.page.route(ME, lambda route: route.fulfill(status=503, json=busy))
+    visitor.fill_in("vera", PASSWORD)
+    expect(visitor.page.get_by_text("One moment, please.")).to_be_visible()
+    expect(visitor.truth()).to_contain_text(ZERO)
+
+
+def test_whoever_has_to_choose_a_password_is_told_nothing_of_alarms(visitor: Visitor) -> None:
+    """They may not see them yet."""
+    visitor.sign_in("vera", anew=True)
+
+    def must_choose(route: Route) -> None:
+        answer = route.fetch()
+        route.fulfill(response=answer, json=answer.json() | {"must_change": True, "may": ["own_account", "stop"]})
+
+    visitor.page.route(ME, must_choose)
+    asked: list[str] = []
+    visitor.page.reload()
+    visitor.page.on("request", lambda request: asked.append(request.url))
+    expect(visitor.page.get_by_text("Before you go on, choose a password of your own.")).to_be_visible()
+    visitor.goes_on_for(9_500)  # alarms are old after 9 s
+    assert visitor.page.locator(".note", has_text=re.compile("OLD|Connecting")).count() == 0
+    assert not [url for url in asked if "/alarms" in url]
+    visitor.page.unroute_all(behavior="wait")
+
+
+def test_a_sign_in_whose_cookie_is_not_kept_is_said(visitor: Visitor) -> None:
+    def without_cookie(route: Route) -> None:
+        answer = route.fetch()
+        kept = {name: value for name, value in answer.headers.items() if name != "set-cookie"}
+        visitor.page.context.clear_cookies()
+        route.fulfill(status=answer.status, headers=kept, body=answer.body())
+        visitor.page.context.clear_cookies()
+
+    visitor.page.route("**/api/v1/login", without_cookie)
+    visitor.page.goto(visitor.url)
+    visitor.fill_in("vera", PASSWORD)
+    expect(visitor.page.get_by_text("You are not signed in any more.")).to_be_visible()
 
 
 def test_a_stop_whose_answer_is_cut_off_in_the_middle_is_pushed_again(visitor: Visitor) -> None:
@@ -179,8 +237,7 @@ def test_alarms_that_cannot_be_read_are_said_to_be_old(
 def test_alarms_that_were_not_read_yet_are_not_said_to_be_none(house: House, visitor: Visitor) -> None:
     stopped(house, "stim-04")
     visitor.sign_in("vera")
-    waiting: list[Route] = []
-    visitor.page.route(ALARMS, lambda route: waiting.append(route))  # noqa: PLW0108 # Playwright takes no built-in
+    waiting = visitor.held_back(ALARMS)
     visitor.page.reload()
     visitor.go("alarms")
     expect(visitor.title("Alarms")).to_be_visible()
@@ -199,8 +256,7 @@ def test_alarms_that_were_not_read_yet_are_not_said_to_be_none(house: House, vis
 def test_a_slow_server_is_asked_for_one_thing_once_at_a_time(visitor: Visitor) -> None:
     """Each question would drop the answer to the one before, and none would ever be shown."""
     visitor.sign_in("vera")
-    waiting: list[Route] = []
-    visitor.page.route(DEVICE, lambda route: waiting.append(route))  # noqa: PLW0108 # Playwright takes no built-in
+    waiting = visitor.held_back(DEVICE)
     visitor.go("device", "stim-04")
     await_that("it is asked for", lambda: visitor.page.evaluate("1") and waiting, 10.0)
     visitor.goes_on_for(6_000)  # it would be asked for again after 5 s, and is not given up before 10 s
@@ -235,8 +291,7 @@ def test_a_release_that_was_not_heard_is_said_at_its_device_and_at_no_other(hous
     for device in ("stim-02", "stim-04"):
         stopped(house, device)
     visitor.sign_in("anna.k")
-    waiting: list[Route] = []
-    visitor.page.route(RELEASES, lambda route: waiting.append(route))  # noqa: PLW0108 # Playwright takes no built-in
+    waiting = visitor.held_back(RELEASES)
     visitor.go("device", "stim-04")
     visitor.page.get_by_role("button", name="Release stim-04").click()
     await_that("it is on its way", lambda: visitor.page.evaluate("1") and waiting, 10.0)
@@ -257,8 +312,7 @@ def test_what_is_typed_at_an_alarm_stays_while_something_else_is_done_about_it(h
     mira.sign_in("mira")
     mira.go("alarms")
     card = mira.page.locator("[data-code=A03]", has_text="stim-04")
-    waiting: list[Route] = []
-    mira.page.route(re.compile("/acknowledge$"), lambda route: waiting.append(route))  # noqa: PLW0108 # as above
+    waiting = mira.held_back(re.compile("/acknowledge$"))
     acknowledge = card.get_by_role("button", name="Acknowledge")
     acknowledge.click()
     acknowledge.click()  # while it is under way

@@ -59,8 +59,7 @@ def test_nobody_is_told_that_there_are_no_alarms_while_the_page_changes_hands(ho
     expect(alarm).to_be_visible()
     seen = "new MutationObserver(() => { window.none ||= !!document.querySelector('.all-well'); })"
     visitor.page.evaluate(f"{seen}.observe(document.body, {{ childList: true, subtree: true }})")
-    waiting: list[Route] = []
-    visitor.page.route("**/api/v1/alarms*", lambda route: waiting.append(route))  # noqa: PLW0108 # takes no built-in
+    waiting = visitor.held_back("**/api/v1/alarms*")
     await_that("they are being read", lambda: looked_on(visitor, waiting) > 0, 10.0)
     sign_in_in_another_tab(visitor, "anna.k")
     expect(account(visitor)).to_have_text("Anna")

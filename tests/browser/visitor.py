@@ -7,7 +7,7 @@ from types import TracebackType
 from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect
+from playwright.sync_api import Browser, ConsoleMessage, Page, Route, expect
 
 from tests.browser.house import PASSWORD, House
 
@@ -93,6 +93,12 @@ class Visitor:
         until_ms = self.page.evaluate("performance.now()") + ms
         # Asked with every frame, as Playwright does by itself, it would have the browser draw sixty of them a second.
         self.page.wait_for_function("until_ms => performance.now() > until_ms", arg=until_ms, polling=50)
+
+    def held_back(self, address: str | re.Pattern[str]) -> list[Route]:
+        """What is asked of an address from now on, which nobody answers: each is to be continued, or aborted."""
+        waiting: list[Route] = []
+        self.page.route(address, lambda route: waiting.append(route))  # noqa: PLW0108 # Playwright takes no built-in
+        return waiting
 
     def truth(self) -> Any:
         """What became of the newest stop that was pushed here."""
